@@ -1,0 +1,67 @@
+"""bestiary: deep generative models, fitted, sampled, judged and diagnosed the same way.
+
+    import bestiary as bst
+    run = bst.fit("digits", "vae", steps=2000)
+    run.sample(64); run.judge(); run.report()
+
+Names are imported when they are first used, so that `import bestiary` is quick and brings no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bestiary import data, doctor, models, report
+    from bestiary.errors import BestiaryError
+    from bestiary.runs.demo import demo
+    from bestiary.runs.fit import fit
+    from bestiary.runs.judge import judge
+    from bestiary.runs.plan import plan
+    from bestiary.runs.run import Run, load, sample
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BestiaryError",
+    "Run",
+    "__version__",
+    "data",
+    "demo",
+    "doctor",
+    "fit",
+    "judge",
+    "load",
+    "models",
+    "plan",
+    "report",
+    "sample",
+]
+
+_HOMES = {  # a name alone is a room of the house
+    "BestiaryError": "bestiary.errors",
+    "Run": "bestiary.runs.run",
+    "data": "",
+    "demo": "bestiary.runs.demo",
+    "doctor": "",
+    "fit": "bestiary.runs.fit",
+    "judge": "bestiary.runs.judge",
+    "load": "bestiary.runs.run",
+    "models": "",
+    "plan": "bestiary.runs.plan",
+    "report": "",
+    "sample": "bestiary.runs.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported from its home on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module `bestiary` has no `{name}`; it has {', '.join(__all__)}")
+    home = _HOMES[name]
+    value = getattr(import_module(home), name) if home else import_module(f"bestiary.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

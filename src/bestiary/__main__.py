@@ -1,0 +1,8 @@
+"""`python -m bestiary` is `bestiary`."""
+
+import sys
+
+from bestiary.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""The cache of decoded images: one .npy of bytes (N, H, W, C) and one .json of what was learnt, for each key.
+
+The key is a digest of every file's name and content and of the options: a changed pixel makes a new key. The
+array is written in chunks, so that it may be larger than memory; its header is rewritten at the end, when N
+is known. The .json comes last: it is there only if the array is whole.
+"""
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bestiary.data.files import atomic, cache_folder
+
+__all__ = ["key_of", "lookup", "store", "write_array"]
+
+_VERSION = 1  # raise it when decoding changes: older entries are then not found
+_HEAD = 256  # bytes of the .npy header, enough for any N; numpy wants a multiple of 64
+
+
+def key_of(names: Iterable[str], digests: Iterable[bytes], options: dict[str, Any]) -> str:
+    """A digest of all that decides the array."""
+    key = hashlib.blake2b(json.dumps([_VERSION, sorted(options.items())]).encode(), digest_size=16)
+    for name, digest in zip(names, digests, strict=True):
+        key.update(json.dumps([name, digest.hex()]).encode())  # as JSON, no two lists of names run together
+    return key.hexdigest()
+
+
+def _paths(key: str) -> tuple[Path, Path]:
+    folder = cache_folder("images")
+    return folder / f"{key}.npy", folder / f"{key}.json"
+
+
+def lookup(key: str) -> tuple[np.ndarray, dict[str, Any]] | None:
+    """The mapped array and what is known of it, if both are there and whole."""
+    array_path, facts_path = _paths(key)
+    try:
+        facts = json.loads(facts_path.read_text(encoding="utf-8"))
+        array = np.load(array_path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):  # absent or damaged: it is made again
+        return None
+    return (array, facts) if list(array.shape) == facts.get("shape") else None
+
+
+def store(key: str, chunks: Iterable[np.ndarray], facts: dict[str, Any]) -> None:
+    """Write the chunks (n, H, W, C), then the facts; `facts` may be filled while the chunks are made."""
+    array_path, facts_path = _paths(key)
+    shape, binary = write_array(array_path, chunks)
+    if binary:  # 0 and 255 only: kept as 0 and 1
+        whole = np.load(array_path, mmap_mode="r", allow_pickle=False)
+        write_array(array_path, (whole[i : i + 4096] // 255 for i in range(0, len(whole), 4096)))
+    facts |= {"shape": list(shape), "levels": 2 if binary else 256}
+    with atomic(facts_path) as file:
+        file.write(json.dumps(facts).encode())
+
+
+def write_array(path: Path, chunks: Iterable[np.ndarray]) -> tuple[tuple[int, ...], bool]:
+    """Chunks (n, …) uint8 → one .npy; returns its shape and whether it holds 0 and 255 only."""
+    n, binary, rest = 0, True, (0,)
+    with atomic(path) as file:
+        file.write(_head((0,)))
+        for chunk in chunks:
+            file.write(np.ascontiguousarray(chunk).data)
+            n, rest = n + len(chunk), chunk.shape[1:]
+            binary = binary and bool(((chunk == 0) | (chunk == 255)).all())
+        file.seek(0)
+        file.write(_head((n, *rest)))
+    return (n, *rest), binary
+
+
+def _head(shape: tuple[int, ...]) -> bytes:
+    """The header of a version 1.0 .npy file, padded to a fixed length."""
+    text = repr({"descr": "|u1", "fortran_order": False, "shape": shape}).encode()
+    magic = b"\x93NUMPY\x01\x00" + struct.pack("<H", _HEAD - 10)
+    return magic + text.ljust(_HEAD - 11) + b"\n"
+
+
+def chunked(items: list[Any], size: int) -> Iterator[list[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

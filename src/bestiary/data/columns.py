@@ -1,0 +1,95 @@
+"""Numbers and categories ↔ the components of x.
+
+    number    x = (raw − mean) / scale: mean and deviation of the training rows; a constant column has scale 1
+    category  one-hot: one component, 0 or 1, for each of its values
+
+`to_columns` is the inverse: numbers in the units of the user's file, categories by the largest component.
+
+Legend: N rows, F components of x.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bestiary.data.spec import Column, Spec
+from bestiary.errors import BestiaryError
+
+__all__ = ["finite_rows", "kept_rows", "one_hot", "standardised", "to_columns"]
+
+MISSING = ("", "drop", "mean")  # what may be done about missing values; "" refuses them
+
+
+def kept_rows(gaps: np.ndarray, names: Sequence[str], missing: str) -> np.ndarray:
+    """gaps (N, F), True where a value is missing → the numbers of the rows that stay."""
+    if missing not in MISSING:
+        raise BestiaryError(f"missing={missing}: say missing=drop (leave those rows out) or missing=mean (fill them)")
+    rows = np.arange(len(gaps))
+    if not gaps.any():
+        return rows
+    if missing == "":
+        raise BestiaryError(_missing(gaps, names))
+    if missing == "drop":
+        rows = rows[~gaps.any(axis=1)]
+        if not len(rows):
+            raise BestiaryError("missing=drop leaves no row: every row lacks a value. Use missing=mean")
+    elif gaps.all(axis=0).any():
+        raise BestiaryError(f"column {names[int(gaps.all(axis=0).argmax())]} has no value at all: leave it out")
+    return rows
+
+
+def _missing(gaps: np.ndarray, names: Sequence[str]) -> str:
+    columns = np.flatnonzero(gaps.any(axis=0))
+    counts = [f"{names[i]} ({gaps[:, i].sum():,} rows, first row {np.argmax(gaps[:, i])})" for i in columns[:5]]
+    more = f" and {len(columns) - 5} more columns" if len(columns) > 5 else ""
+    return (
+        f"missing, NaN or infinite values in {', '.join(counts)}{more}, of {len(gaps):,} rows counted "
+        f"from 0. Use missing=drop (leave those rows out) or missing=mean (fill in the mean, or commonest word)"
+    )
+
+
+def finite_rows(raw: np.ndarray, names: Sequence[str], missing: str) -> tuple[np.ndarray, np.ndarray]:
+    """(N, F) numbers with NaN or infinities → (kept rows, F) without, and the row numbers kept."""
+    gaps = ~np.isfinite(raw)
+    rows = kept_rows(gaps, names, missing)
+    if not gaps[rows].any():
+        return raw[rows] if len(rows) < len(raw) else raw, rows
+    mean = np.where(gaps, 0.0, raw).sum(axis=0) / np.maximum((~gaps).sum(axis=0), 1)
+    return np.where(gaps, mean, raw), rows
+
+
+def standardised(raw: np.ndarray, names: Sequence[str], train: np.ndarray) -> tuple[np.ndarray, tuple[Column, ...]]:
+    """(N, F) float64 → x (N, F) float32 of mean 0 and deviation 1 over the training rows, and its columns."""
+    mean, scale = raw[train].mean(axis=0), raw[train].std(axis=0)
+    constant = scale <= 1e-12 * np.maximum(np.abs(mean), 1e-300)  # rounding alone leaves a deviation of 1e-16 |mean|
+    scale = np.where(constant, 1.0, scale)
+    x = ((raw - mean) / scale).astype(np.float32)
+    if not np.isfinite(x).all():
+        raise BestiaryError("some numbers are too large to be standardised: rescale or clip the data first")
+    columns = (Column(name, float(m), float(s)) for name, m, s in zip(names, mean, scale, strict=True))
+    return x, tuple(columns)
+
+
+def one_hot(values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(N,) words → (N, K) float32 of 0 and 1, and the K words in order."""
+    words, index = np.unique(values, return_inverse=True)
+    return np.eye(len(words), dtype=np.float32)[index.reshape(-1)], tuple(map(str, words))
+
+
+def to_columns(spec: Spec, x: np.ndarray) -> dict[str, np.ndarray]:
+    """x (N, F) in model units → each of the user's columns, (N,) numbers or words."""
+    if x.ndim != 2 or x.shape[1:] != spec.shape:
+        raise BestiaryError(f"rows of {spec.shape[0]} components are expected; got an array of shape {x.shape}")
+    if not spec.columns:
+        return {f"x{i + 1}": x[:, i] for i in range(x.shape[1])}
+    out: dict[str, np.ndarray] = {}
+    start = 0
+    for column in spec.columns:
+        part = x[:, start : start + column.width].astype(np.float64)
+        start += column.width
+        if column.categories:
+            out[column.name] = np.array(column.categories)[part.argmax(axis=1)]
+        else:
+            decimals = 6 - int(np.floor(np.log10(column.scale)))  # what float32 can still tell apart
+            out[column.name] = np.round(part[:, 0] * column.scale + column.mean, decimals)
+    return out

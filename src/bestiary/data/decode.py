@@ -1,0 +1,151 @@
+"""One image file's bytes → uint8 (H, W, C), whatever mode Pillow finds in it.
+
+    transparency       laid over white
+    EXIF rotation      applied
+    animations         the first frame
+    16 bits            the upper 8, rounded: v / 257
+    floats             [0, 1] × 255, or [0, 255] as they are
+    P, CMYK, LAB, …    through Pillow's conversion to RGB; grey by ITU-R 601 luma
+    size               short side to the target by Lanczos, then the centre cut out
+
+An image of more than MAX_PIXELS is refused from its header, before a pixel is decoded; Pillow's own limit is
+a global setting that any program may change. What cannot be used raises `Unusable` with the reason.
+
+Legend: H height, W width, C channels (1 grey, 3 colour).
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["MAX_PIXELS", "Facts", "Unusable", "decode", "facts", "suffixes"]
+
+MAX_PIXELS = 80_000_000  # just below the size at which Pillow warns; decoded to RGBA it is 320 MB
+
+_FORMATS = frozenset({  # those that Pillow decodes by itself: EPS and the like start another program
+    "AVIF", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "IM", "JPEG", "JPEG2000", "MPO", "MSP", "PCX", "PNG",
+    "PPM", "QOI", "SGI", "TGA", "TIFF", "WEBP", "XBM", "XPM",
+})  # fmt: skip
+_GREY = ("1", "L", "LA", "La", "I", "F")
+_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+_ORIENTATION = 0x0112
+
+
+class Unusable(Exception):
+    """Why one image is left out."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What an image's header says."""
+
+    height: int
+    width: int
+    grey: bool
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in Image.OPEN if name in _FORMATS)
+
+
+@cache
+def suffixes() -> frozenset[str]:
+    """The file name endings of images that can be read."""
+    from PIL import Image
+
+    known = _formats()
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in known)
+
+
+def _opened(raw: bytes) -> "Image":
+    from PIL import Image, UnidentifiedImageError
+
+    if not raw:
+        raise Unusable("empty file")
+    try:
+        image = Image.open(BytesIO(raw), formats=_formats())
+    except Image.DecompressionBombError as error:
+        raise Unusable(f"{error}; the limit here is {MAX_PIXELS:,} pixels") from error
+    except UnidentifiedImageError as error:
+        raise Unusable("not an image that can be read") from error
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise Unusable(f"{width:,} × {height:,} pixels are more than the limit of {MAX_PIXELS:,}")
+    if not width * height:
+        raise Unusable("no pixels")
+    return image
+
+
+def facts(raw: bytes) -> Facts:
+    """From the header alone."""
+    image = _opened(raw)
+    width, height = image.size
+    if image.getexif().get(_ORIENTATION) in _SIDEWAYS:
+        width, height = height, width
+    return Facts(height, width, _is_grey(image))
+
+
+def _is_grey(image: "Image") -> bool:
+    if image.mode == "P" and image.palette is not None:
+        colours = np.frombuffer(bytes(image.palette.palette), np.uint8)
+        width = len(image.palette.mode)
+        if width < 3 or not len(colours) or len(colours) % width:
+            return False
+        colours = colours.reshape(-1, width)[:, :3]
+        return bool((colours == colours[:, :1]).all())
+    return image.mode in _GREY or image.mode.startswith("I;16")
+
+
+def decode(raw: bytes, size: tuple[int, int], grey: bool) -> np.ndarray:
+    """Bytes of a file → (H, W, 1 or 3) uint8 of the size asked for."""
+    from PIL import Image, ImageOps
+
+    image = _opened(raw)
+    image.load()
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _from_deep(np.asarray(image))
+    elif image.has_transparency_data:
+        image = _over_white(image)
+    target = "F" if image.mode == "F" else "L" if grey else "RGB"
+    image = image if image.mode == target else image.convert(target)
+    height, width = size
+    if image.size != (width, height):
+        image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
+    pixels = np.asarray(image)
+    if target == "F":
+        pixels = np.round(pixels).clip(0, 255).astype(np.uint8)  # Lanczos may overshoot
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    return pixels if pixels.shape[2] == (1 if grey else 3) else pixels.repeat(3, axis=2)
+
+
+def _over_white(image: "Image") -> "Image":
+    from PIL import Image
+
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+
+
+def _from_deep(pixels: np.ndarray) -> "Image":
+    """More than 8 bits → grey values 0 … 255 as floats, so that resizing loses nothing."""
+    from PIL import Image
+
+    if pixels.dtype.kind == "f":
+        low, high = float(pixels.min()), float(pixels.max())
+        if not (low >= 0 and high <= 255):  # false for NaN as well
+            raise Unusable(f"floating-point pixels between {low:g} and {high:g}, neither in [0, 1] nor in [0, 255]")
+        values = pixels * np.float32(255) if high <= 1 else pixels
+    else:
+        values = pixels.astype(np.float32).clip(0, 65_535) / 257
+    return Image.fromarray(values.astype(np.float32))

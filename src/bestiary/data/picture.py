@@ -1,0 +1,101 @@
+"""Pictures of data: images laid out in a grid, vectors as a scatter, table columns as histograms.
+
+Legend: N examples, H W C image shape, L levels, F features.
+"""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from bestiary.data.files import atomic
+from bestiary.data.spec import Spec
+from bestiary.errors import BestiaryError
+
+__all__ = ["eight_bit", "grid", "save_png", "write_picture"]
+
+_MAX_POINTS = 5000  # more points than this hide one another
+_MAX_COLUMNS = 12  # histograms of a table
+
+
+def eight_bit(stored: np.ndarray, levels: int) -> np.ndarray:
+    """Stored levels 0 … L−1 → grey values 0 … 255."""
+    if levels == 256:
+        return stored
+    return np.round(stored.astype(np.float32) * (255 / (levels - 1))).astype(np.uint8)
+
+
+def grid(stored: np.ndarray, columns: int, levels: int, gap: int = 2) -> np.ndarray:
+    """(N, H, W, C) → one picture (rows · (H + gap) + gap, …, C) uint8, on white."""
+    if stored.ndim != 4 or not len(stored):
+        raise BestiaryError(f"a grid needs images (N, H, W, C), at least one; got an array of shape {stored.shape}")
+    if columns < 1:
+        raise BestiaryError(f"columns={columns} must be at least 1")
+    n, height, width, channels = stored.shape
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    shape = (rows * (height + gap) + gap, columns * (width + gap) + gap, channels)
+    out = np.full(shape, 255, np.uint8)
+    for i, image in enumerate(eight_bit(stored, levels)):
+        top, left = (i // columns) * (height + gap) + gap, (i % columns) * (width + gap) + gap
+        out[top : top + height, left : left + width] = image
+    return out
+
+
+def save_png(path: str | Path, picture: np.ndarray, scale: int = 1) -> Path:
+    """Write (H, W, 1 or 3) uint8 as PNG, each pixel `scale` times larger."""
+    from PIL import Image
+
+    picture = picture.repeat(scale, axis=0).repeat(scale, axis=1)
+    image = Image.fromarray(np.ascontiguousarray(picture[..., 0] if picture.shape[-1] == 1 else picture))
+    buffer = BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    with atomic(path) as file:
+        file.write(buffer.getvalue())
+    return Path(path)
+
+
+def write_picture(path: str | Path, stored: np.ndarray, spec: Spec, columns: int = 8) -> Path:
+    """A PNG of examples as `Dataset.stored` holds them: a grid of images, a scatter, or histograms."""
+    if not len(stored):
+        raise BestiaryError("there are no examples to draw")
+    if spec.kind == "image":
+        scale = max(1, min(8, 64 // max(spec.shape[1:])))  # small images are enlarged to about 64 pixels
+        return save_png(path, grid(np.asarray(stored), columns, spec.levels), scale)
+    return _plot(path, np.asarray(stored, np.float64), spec)
+
+
+def _plot(path: str | Path, x: np.ndarray, spec: Spec) -> Path:
+    """Two numbers make a scatter, any other count one histogram each."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = _names(spec)
+    if x.shape[1] == 2:
+        figure = Figure(figsize=(5, 5), dpi=120, layout="constrained")
+        axes = figure.subplots()
+        axes.scatter(x[:_MAX_POINTS, 0], x[:_MAX_POINTS, 1], s=3, linewidths=0, alpha=0.6)
+        axes.set(aspect="equal", xlabel=names[0], ylabel=names[1])
+    else:
+        shown = min(x.shape[1], _MAX_COLUMNS)
+        across = min(shown, 4)
+        down = -(-shown // across)
+        figure = Figure(figsize=(2.6 * across, 2.2 * down), dpi=120, layout="constrained")
+        for i in range(shown):
+            axes = figure.add_subplot(down, across, i + 1)
+            axes.hist(x[:, i], bins=40)
+            axes.set_title(names[i], fontsize=8, parse_math=False)
+            axes.tick_params(labelsize=7)
+    buffer = BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    with atomic(path) as file:
+        file.write(buffer.getvalue())
+    return Path(path)
+
+
+def _names(spec: Spec) -> list[str]:
+    """The name of each component of x."""
+    if not spec.columns:
+        return [f"x{i + 1}" for i in range(spec.shape[0])]
+    values = [(c.name, c.categories) for c in spec.columns]
+    return [n for name, kinds in values for n in ([f"{name}: {kind}" for kind in kinds] if kinds else [name])]

@@ -1,0 +1,64 @@
+"""The diagonal Gaussian N(z; μ, diag σ²) and the closed form of its divergence from another.
+
+    log N(z; μ, σ²) = −½ Σ_d [ ((z_d − μ_d)/σ_d)² + log σ_d² + log 2π ]
+    KL(N(μ, σ²) ‖ N(m, s²)) = ½ Σ_d [ (σ_d² + (μ_d − m_d)²)/s_d² − 1 − log(σ_d²/s_d²) ]
+
+in nats, summed over the last dimension. The interface is that of torch.distributions (rsample, log_prob, mean), so a
+distribution of torch or zuko can stand in its place.
+
+Legend: K samples, B batch, D latent.
+"""
+
+from collections.abc import Callable, Sequence
+from math import log, pi
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from bestiary.densities.noise import normal
+
+__all__ = ["CLOSED_KL", "DiagonalNormal", "Distribution", "closed_kl"]
+
+
+class Distribution(Protocol):
+    """What a posterior or a prior gives."""
+
+    @property
+    def mean(self) -> Tensor: ...
+
+    def rsample(self, shape: Sequence[int] = ()) -> Tensor: ...
+
+    def log_prob(self, z: Tensor) -> Tensor: ...
+
+
+class DiagonalNormal:
+    """N(μ, diag exp(log_var)) for each row of μ (B, D)."""
+
+    def __init__(self, mean: Tensor, log_var: Tensor) -> None:
+        self.mean, self.log_var = mean, log_var
+
+    def rsample(self, shape: Sequence[int] = ()) -> Tensor:
+        """z = μ + σ ε: (*shape, B, D)."""
+        noise = normal([*shape, *self.mean.shape], self.mean.device, dim=len(shape))
+        return self.mean + (0.5 * self.log_var).exp() * noise
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """(…, B, D) → (…, B)."""
+        square = (z - self.mean).square() * (-self.log_var).exp()
+        return -0.5 * (square + self.log_var + log(2 * pi)).sum(-1)
+
+
+def _kl_normals(q: DiagonalNormal, p: DiagonalNormal) -> Tensor:
+    """KL per latent dimension, (B, D)."""
+    difference = q.log_var - p.log_var
+    return 0.5 * (difference.exp() + (q.mean - p.mean).square() * (-p.log_var).exp() - 1 - difference)
+
+
+# (type of q, type of p) → a function giving KL(q‖p) per dimension, (B, D)
+CLOSED_KL: dict[tuple[type, type], Callable[[Any, Any], Tensor]] = {(DiagonalNormal, DiagonalNormal): _kl_normals}
+
+
+def closed_kl(q: Distribution, p: Distribution) -> Tensor | None:
+    """KL(q‖p) per latent dimension (B, D) where a closed form is known, else None."""
+    form = CLOSED_KL.get((type(q), type(p)))
+    return None if form is None else form(q, p)

@@ -1,0 +1,111 @@
+"""Bounds on the log-likelihood: never called a likelihood, always with k, n and an interval.
+
+    log p(x) ≥ L_k(x) = E log 1/k Σ_i p(x, z_i)/q(z_i|x),   z_i ~ q(z|x)      (Burda et al. 2016, arXiv 1509.00519)
+
+L_1 is the ELBO; L_k rises with k towards log p(x). Reported as −L_k, an upper bound on −log p(x): lower is better.
+The interval is mean ± 1.96 s/√n over examples; it does not cover the gap between the bound and log p(x).
+
+    bits/dim = nats / (ln 2 · dimensions)       only where x has levels, so that log p(x) is that of a probability
+
+For columns that were standardised, log p(raw) = log p(x) − Σ log scale: `shift` adds that to −L.
+
+Legend: n examples, k samples.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import log
+
+import torch
+from torch import Tensor
+
+from bestiary.errors import BestiaryError
+from bestiary.measures.number import Number, Reference
+
+__all__ = ["bound_numbers", "normal_interval"]
+
+
+def normal_interval(values: Tensor) -> tuple[float, float, float]:
+    """Mean and the ends of its 95% interval, from the standard error over examples."""
+    mean = float(values.double().mean())
+    if len(values) < 2:
+        return mean, float("nan"), float("nan")
+    half = 1.96 * float(values.double().std()) / len(values) ** 0.5
+    return mean, mean - half, mean + half
+
+
+def bound_numbers(
+    bound: Callable[[Tensor, int], Tensor],
+    x: Tensor,
+    k: int = 100,
+    *,
+    dimensions: int = 0,
+    shift: float = 0.0,
+    floor: Reference | None = None,
+    protocol: Mapping[str, object] | None = None,
+    batch: int = 64,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> list[Number]:
+    """−L_1 and −L_k of the examples x, in nats, and in bits per dimension where `dimensions` > 0."""
+    if k < 1:
+        raise BestiaryError(f"the importance-weighted bound needs k ≥ 1 samples; got k={k}")
+    if not len(x):
+        raise BestiaryError("a bound needs at least one example to be judged on")
+    said = {**(protocol or {}), "n": len(x), "interval": "95%, normal, over examples"}
+    numbers = []
+    for name, kk, title, says in _ROWS:
+        size = kk or k
+        if kk is None and k == 1:
+            continue
+        losses = -_in_batches(bound, x, size, batch, progress) + shift
+        value, low, high = normal_interval(losses)
+        how = {**said, "k": size}
+        full = title.format(k=size)
+        numbers.append(Number(f"nll_{name}", full, value, low, high, "nats", "lower", floor, protocol=how, says=says))
+        if dimensions:
+            numbers.append(_in_bits(numbers[-1], name, log(2) * dimensions))
+    return numbers
+
+
+_ROWS = (
+    ("elbo", 1, "−ELBO", "At least this many nats short of certainty about each example; lower is better."),
+    (
+        "iwae",
+        None,
+        "−log p(x) at most, importance-weighted, k = {k}",
+        "An upper bound on −log p(x), tighter than −ELBO; the distance between the two is what q(z|x) loses.",
+    ),
+)
+
+
+def _in_batches(
+    bound: Callable[[Tensor, int], Tensor],
+    x: Tensor,
+    k: int,
+    batch: int,
+    progress: Callable[[int, int], None],
+) -> Tensor:
+    parts = []
+    with torch.no_grad():
+        for first in range(0, len(x), batch):
+            parts.append(bound(x[first : first + batch], k).double().cpu())
+            progress(min(first + batch, len(x)), len(x))
+    return torch.cat(parts)
+
+
+def _in_bits(nats: Number, name: str, unit: float) -> Number:
+    """The same number in bits per dimension."""
+
+    def scaled(value: float | None) -> float | None:
+        return None if value is None else value / unit
+
+    floor = nats.floor and Reference(nats.floor.value / unit, scaled(nats.floor.low), scaled(nats.floor.high))
+    return replace(
+        nats,
+        name=f"bpd_{name}",
+        value=scaled(nats.value),
+        low=scaled(nats.low),
+        high=scaled(nats.high),
+        unit="bits/dim",
+        floor=floor,
+    )

@@ -1,0 +1,150 @@
+"""Nearest neighbours: does a model copy its training examples, stay close to the data, and reach all of it?
+
+With d(a, B) = min_{b ∈ B} ‖a − b‖ / √F, the root mean squared difference to the nearest in B:
+
+    copied         (N_T − P₀ N)/((1 − P₀) n),   P₀ = |T|/(|T| + |H|)
+                   Of n samples, N lie within r of a training (T) or held-out (H) example, r the median of d(h, T), and
+                   N_T of these lie nearest to a training one. Were nothing copied, T and H would be exchangeable and
+                   N_T = P₀ N; if a share c of the samples are copies, this is c, whatever the samples' blur (after
+                   Meehan, Chaudhuri and Dasgupta 2020, arXiv 2004.05675). Samples that share their nearest example
+                   are not independent: the interval counts distinct nearest examples.
+    fidelity       median_s d(s, R)                 R real examples. Large where samples look like nothing real.
+    coverage       median_r d(r, S)                 S samples, as many as R. Large where the model leaves things out.
+
+The floors of the last two are real examples in the place of samples: a model cannot be asked to do better, though one
+that makes averages of examples (blurred means) can come below the fidelity floor, which is no merit.
+
+Legend: n samples, m examples, F features; distances in blocks, so that memory stays below `block`² numbers.
+"""
+
+from collections.abc import Mapping
+from math import sqrt
+
+import torch
+from torch import Tensor
+
+from bestiary.errors import BestiaryError
+from bestiary.measures.number import Number, Reference
+
+__all__ = ["copying", "distances", "nearest", "two_sample_distances", "wilson"]
+
+
+def nearest(a: Tensor, b: Tensor, k: int = 1, block: int = 2048) -> tuple[Tensor, Tensor]:
+    """The k nearest rows of b for each row of a: distances (n, k), ascending, and row numbers (n, k)."""
+    a, b = a.flatten(1).float(), b.flatten(1).float()
+    if a.shape[1] != b.shape[1]:
+        raise BestiaryError(f"examples have {a.shape[1]} and {b.shape[1]} numbers: they must be of the same shape")
+    if not len(a) or not len(b):
+        raise BestiaryError("nearest neighbours need at least one example on each side")
+    k = min(k, len(b))
+    found_d, found_i = [], []
+    for rows in a.split(block):
+        best_d = torch.full((len(rows), 0), torch.inf)
+        best_i = torch.zeros((len(rows), 0), dtype=torch.long)
+        for first in range(0, len(b), block):
+            d = torch.cdist(rows, b[first : first + block], compute_mode="donot_use_mm_for_euclid_dist")
+            d, i = d.topk(min(k, d.shape[1]), largest=False)
+            both_d, both_i = torch.cat([best_d, d], 1), torch.cat([best_i, i + first], 1)
+            best_d, order = both_d.topk(min(k, both_d.shape[1]), largest=False)
+            best_i = both_i.gather(1, order)
+        found_d.append(best_d)
+        found_i.append(best_i)
+    return torch.cat(found_d) / sqrt(a.shape[1]), torch.cat(found_i)
+
+
+def distances(a: Tensor, b: Tensor) -> Tensor:
+    """d(a_i, B) for each row of a: (n,)."""
+    return nearest(a, b)[0][:, 0]
+
+
+def wilson(successes: float, n: int) -> tuple[float, float]:
+    """Wilson's 95% interval of a share."""
+    z, p = 1.96, successes / n
+    centre, spread = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return (centre - spread) / (1 + z * z / n), (centre + spread) / (1 + z * z / n)
+
+
+def _copied(samples: Tensor, train: Tensor, held: Tensor, radius: float) -> tuple[float, float, float]:
+    """The share of copies, with its interval; ties count P₀."""
+    (to_train, which), to_held = nearest(samples, train), distances(samples, held)
+    to_train = to_train[:, 0]
+    near = torch.minimum(to_train, to_held) <= radius
+    n_near, null = int(near.sum()), len(train) / (len(train) + len(held))
+    if not n_near:
+        return 0.0, 0.0, 0.0
+    ties = to_train[near] == to_held[near]
+    wins = float((to_train[near] < to_held[near]).sum() + null * ties.sum())
+    distinct = len(which[near].unique())
+    ends = (wins / n_near, *wilson(wins / n_near * distinct, distinct))
+    value, low, high = (n_near / len(samples) * (p - null) / (1 - null) for p in ends)
+    return value, low, high
+
+
+def copying(
+    samples: Tensor,
+    train: Tensor,
+    held: Tensor,
+    space: str = "pixels",
+    protocol: Mapping[str, object] | None = None,
+) -> Number:
+    """The share of samples that copy training examples. One half of `held` is H; the other gives the floor."""
+    if len(held) < 4:
+        raise BestiaryError(f"memorisation needs at least 4 held-out examples to compare with; got {len(held)}")
+    h, other = held[::2], held[1::2]
+    sizes = {"n": len(samples), "train": len(train), "held_out": len(h)}
+    radius = float(distances(held, train).median())
+    floor = Reference(*_copied(other, train, h, radius), "held-out examples in the place of samples")
+    return Number(
+        "copied",
+        "share of samples that copy training examples",
+        *_copied(samples, train, h, radius),
+        "share",
+        "lower",
+        floor,
+        protocol={
+            **(protocol or {}),
+            **sizes,
+            "radius": round(radius, 6),
+            "space": space,
+            "interval": "95%, Wilson, distinct neighbours",
+        },
+        says="About 0 when nothing was copied, 1 when every sample is a copy; below 0 is chance.",
+    )
+
+
+def two_sample_distances(
+    fake: Tensor, real: Tensor, other: Tensor, space: str = "pixels", seed: int = 0,
+    protocol: Mapping[str, object] | None = None,
+) -> list[Number]:  # fmt: skip
+    """Fidelity and coverage of `fake` against `real`; `other` real ones give the floor. All cut to equal numbers."""
+    n = min(len(fake), len(other), len(real))
+    fake, real, other = fake[:n], real[:n], other[:n]
+    said = {
+        **(protocol or {}),
+        "n": n,
+        "space": space,
+        "interval": "95%, bootstrap of the median",
+        "seed": seed,
+    }
+    rows = (
+        ("fidelity", "median distance, sample → nearest real", fake, real, other, real,
+         "How far a sample is from anything real. Blurred means can come below the floor."),
+        ("coverage", "median distance, real → nearest sample", real, fake, real, other,
+         "How far real examples are from anything the model makes: large where it leaves things out."),
+    )  # fmt: skip
+    numbers = []
+    for name, title, a, b, floor_a, floor_b, says in rows:
+        value, low, high = _median(distances(a, b), seed)
+        floor = Reference(*_median(distances(floor_a, floor_b), seed), "real examples in the place of samples")
+        numbers.append(
+            Number(name, title, value, low, high, "rms difference", "lower", floor, protocol=said, says=says)
+        )
+    return numbers
+
+
+def _median(values: Tensor, seed: int, draws: int = 200) -> tuple[float, float, float]:
+    """The median and its 95% bootstrap interval."""
+    generator = torch.Generator().manual_seed(seed)
+    again = values[torch.randint(len(values), (draws, len(values)), generator=generator)].median(1).values
+    low, high = again.quantile(torch.tensor([0.025, 0.975])).tolist()
+    return float(values.median()), low, high

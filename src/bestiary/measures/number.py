@@ -1,0 +1,82 @@
+"""A number as a judge states it: value, interval, unit, floor, ceiling and protocol. Never a bare float.
+
+The floor of a distance is what real data gets against real data; the floor of −log p(x) is the entropy of π where π is
+known. A judgement is a list of such numbers under one shared protocol.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from math import isfinite
+from typing import Any, Literal
+
+__all__ = ["Judgement", "Number", "Reference"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a number is held against."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Number:
+    """One measured number with all that is needed to repeat and to read it."""
+
+    name: str
+    title: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    better: Literal["lower", "higher", ""] = ""
+    floor: Reference | None = None
+    ceiling: Reference | None = None
+    protocol: Mapping[str, object] = field(default_factory=dict)
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """All numbers of one judging."""
+
+    numbers: tuple[Number, ...]
+    protocol: Mapping[str, object] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    made: str = ""  # when, ISO 8601
+
+    def __getitem__(self, name: str) -> Number:
+        return {number.name: number for number in self.numbers}[name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For judgement.json; a number that is not finite becomes null."""
+        return _plain(
+            {
+                "made": self.made,
+                "protocol": dict(self.protocol),
+                "numbers": [asdict(number) for number in self.numbers],
+                "notes": list(self.notes),
+            }
+        )
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> "Judgement":
+        def reference(r: Mapping[str, Any] | None) -> Reference | None:
+            return None if r is None else Reference(**r)
+
+        numbers = [
+            Number(**{**n, "floor": reference(n["floor"]), "ceiling": reference(n["ceiling"])}) for n in d["numbers"]
+        ]
+        return cls(tuple(numbers), d["protocol"], tuple(d["notes"]), d["made"])
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN."""
+    if type(value) is dict:
+        return {k: _plain(v) for k, v in value.items()}
+    if type(value) in (list, tuple):
+        return [_plain(v) for v in value]
+    return None if type(value) is float and not isfinite(value) else value

@@ -1,0 +1,53 @@
+"""What a model's option `auto` means for given data, and why: said before a run starts and written into its config."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bestiary.data.spec import Spec
+
+__all__ = ["INFER", "infer"]
+
+
+def _likelihood(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:
+    if spec.kind == "image":
+        if spec.levels == 2:
+            return "bernoulli", "pixels are 0 or 1"
+        if spec.shape[0] == 1:
+            return "bernoulli", "one channel: greys are probabilities of ink"
+        return "logistic", f"colours of {spec.levels} levels"
+    if any(column.categories for column in spec.columns):
+        return "mixed", "numbers and categories"
+    return "gaussian", "real numbers"
+
+
+def _network(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:
+    if spec.kind != "image":
+        return "mlp", f"a {spec.kind} has no neighbouring pixels"
+    if spec.shape[0] == 1 and min(spec.shape[1:]) <= 32:
+        return "mlp", "small grey images: the lectures' network"
+    return "conv", "colour or large images"
+
+
+def _binarise(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:
+    if options["likelihood"] == "bernoulli" and spec.levels > 2:
+        return "dynamic", f"bernoulli wants 0 or 1, and these images have {spec.levels} levels"
+    return "none", "x is used as it is"
+
+
+# in the order in which they are inferred: a later one may look at an earlier one
+INFER: dict[str, Callable[[Spec, Mapping[str, Any]], tuple[str, str]]] = {
+    "likelihood": _likelihood,
+    "network": _network,
+    "binarise": _binarise,
+}
+
+
+def infer(model: Callable[..., Any], spec: Spec, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """All options of a model with `auto` replaced, and the reason for each replacement."""
+    defaults = {p.name: p.default for p in inspect.signature(model).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    options, reasons = {**defaults, **given}, {}
+    for key, rule in INFER.items():
+        if options.get(key) == "auto":
+            options[key], reasons[key] = rule(spec, options)
+    return options, reasons

@@ -1,0 +1,158 @@
+"""Parts by name: the plain dictionaries behind `network=`, `likelihood=`, and the checks of parts a user brings.
+
+A part given from Python is any `nn.Module`: its output is tried once on zeros, so that a wrong shape is told before any
+training starts.
+
+    encoder     (B, *shape) → (B, features), any number of features
+    decoder     (B, latent) → (B, per · C, H, W) or (B, per · F), `per` numbers for each number of x
+    generator   (B, latent) → (B, *shape), images in [−1, 1]
+    critic      (B, *shape) → (B,) or (B, 1) logits
+"""
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bestiary.data.spec import Spec
+from bestiary.errors import BestiaryError, unknown
+from bestiary.networks import dcgan
+from bestiary.networks.conv import ConvDecoder, conv_encoder
+from bestiary.networks.mlp import Flat, Shaped, mlp
+
+__all__ = ["GAN_NETWORKS", "VAE_NETWORKS", "TableOutput", "choose", "features_of", "must_give"]
+
+
+class Pair(NamedTuple):
+    """Two networks that face each other."""
+
+    inward: Callable[..., nn.Module]
+    outward: Callable[..., nn.Module]
+
+
+def _stack(shape: tuple[int, ...], per: int) -> tuple[int, ...]:
+    return (per * shape[0], *shape[1:])
+
+
+def _mlp_encoder(spec: Spec, latent: int, hidden: Sequence[int], width: int) -> nn.Module:
+    return Flat(*mlp([spec.dimensions, *hidden], "tanh", last=True).children())
+
+
+def _mlp_decoder(spec: Spec, latent: int, hidden: Sequence[int], width: int, per: int) -> nn.Module:
+    shape = _stack(spec.shape, per)
+    return Shaped(mlp([latent, *hidden[::-1], prod(shape)], "tanh"), shape)
+
+
+def _conv_encoder(spec: Spec, latent: int, hidden: Sequence[int], width: int) -> nn.Module:
+    return conv_encoder(spec.shape, width)[0]
+
+
+def _conv_decoder(spec: Spec, latent: int, hidden: Sequence[int], width: int, per: int) -> nn.Module:
+    return ConvDecoder(latent, spec.shape, per * spec.shape[0], width)
+
+
+VAE_NETWORKS: dict[str, Pair] = {
+    "mlp": Pair(_mlp_encoder, _mlp_decoder),
+    "conv": Pair(_conv_encoder, _conv_decoder),
+}
+
+
+class TableOutput(nn.Module):
+    """A generator's output on a table: numbers as they are, each category's columns through a softmax."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.widths = [column.width for column in spec.columns]
+        self.category = [bool(column.categories) for column in spec.columns]
+
+    def forward(self, h: Tensor) -> Tensor:
+        pieces = h.split(self.widths, 1)
+        return torch.cat([p.softmax(1) if c else p for p, c in zip(pieces, self.category, strict=True)], 1)
+
+
+def _mlp_generator(spec: Spec, latent: int, hidden: Sequence[int], width: int) -> nn.Module:
+    layers = list(mlp([latent, *hidden, spec.dimensions], "relu").children())
+    if spec.kind == "image":
+        layers.append(nn.Tanh())
+    elif any(column.categories for column in spec.columns):
+        layers.append(TableOutput(spec))
+    return Shaped(nn.Sequential(*layers), spec.shape)
+
+
+def _mlp_critic(spec: Spec, latent: int, hidden: Sequence[int], width: int) -> nn.Module:
+    return Flat(*mlp([spec.dimensions, *hidden, 1], "leaky").children())
+
+
+def _dcgan_generator(spec: Spec, latent: int, hidden: Sequence[int], width: int) -> nn.Module:
+    return dcgan.Generator(latent, _image(spec), width)
+
+
+def _dcgan_critic(spec: Spec, latent: int, hidden: Sequence[int], width: int) -> nn.Module:
+    return dcgan.critic(_image(spec), width)
+
+
+# inward: the critic; outward: the generator
+GAN_NETWORKS: dict[str, Pair] = {
+    "mlp": Pair(_mlp_critic, _mlp_generator),
+    "dcgan": Pair(_dcgan_critic, _dcgan_generator),
+}
+
+
+def _image(spec: Spec) -> tuple[int, ...]:
+    if spec.kind != "image":
+        raise BestiaryError(f"convolutional networks need images, and this is a {spec.kind}: use network=mlp")
+    return spec.shape
+
+
+def choose(table: dict[str, Pair], name: str, spec: Spec) -> Pair:
+    """The pair of networks of that name, for this kind of data."""
+    if name not in table:
+        raise unknown("network", name, table)
+    if name != "mlp":
+        _image(spec)
+    return table[name]
+
+
+def _try(part: nn.Module, x: Tensor, what: str) -> Tensor:
+    was = part.training
+    part.eval()  # no running moments are touched
+    try:
+        with torch.no_grad():
+            return part(x)
+    except (RuntimeError, TypeError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise BestiaryError(f"{what} does not take a tensor of shape {tuple(x.shape)}: {first}") from error
+    finally:
+        part.train(was)
+
+
+def features_of(encoder: nn.Module, spec: Spec) -> int:
+    """How many features an encoder gives."""
+    _is_module(encoder, "encoder")
+    out = _try(encoder, torch.zeros(2, *spec.shape), "encoder=")
+    if out.ndim != 2 or len(out) != 2:
+        raise BestiaryError(
+            f"encoder= must map (B, {_text(spec.shape)}) to (B, features); for B=2 it gave {tuple(out.shape)}"
+        )
+    return out.shape[1]
+
+
+def must_give(part: nn.Module, name: str, given: Sequence[int], wanted: Sequence[int]) -> None:
+    """Try a part that a user brought: (2, *given) must become (2, *wanted)."""
+    _is_module(part, name)
+    out = _try(part, torch.zeros(2, *given), f"{name}=")
+    if tuple(out.shape) != (2, *wanted) and not (name == "critic" and tuple(out.shape) == (2,)):
+        raise BestiaryError(
+            f"{name}= must map (B, {_text(given)}) to (B, {_text(wanted)}); for B=2 it gave {tuple(out.shape)}"
+        )
+
+
+def _is_module(part: object, name: str) -> None:
+    if not isinstance(part, nn.Module):
+        raise BestiaryError(f"{name}= takes a torch.nn.Module and so can be given from Python only; got {part!r}")
+
+
+def _text(shape: Sequence[int]) -> str:
+    return ", ".join(map(str, shape))

@@ -1,0 +1,117 @@
+"""Convolutions that are one matrix product where that is faster on a CPU, and PyTorch's own everywhere else.
+
+    y = Σ_{c,i,j} w[o, c, i, j] x[c, s·h + i − p, s·w + j − p]     =  gather(x) · W        gather: patches as rows
+    its transpose                                                  =  scatter(x · W)       scatter: patches summed back
+
+gather and scatter are linear and each the other's transpose, so each is the other's derivative, to any order. The
+values are those of `nn.Conv2d` and `nn.ConvTranspose2d` (whose parameters these are) within rounding.
+
+On small grids with many channels the library's strided kernels reach a tenth of the processor's peak and the product
+nearly all of it (measured by `make bench`, see benchmarks/RESULTS.md); on large grids the patches do not fit the cache
+and the library wins. `PRODUCT` says where the line is drawn.
+
+Legend: B batch, C channels, H W large side, h w small side, k kernel, s stride, p padding.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Conv", "ConvTranspose", "gather", "scatter"]
+
+# The product is taken where the small grid has at most so many positions, …
+PRODUCT_POSITIONS = 16
+# … or where one side has at most so many channels and the small grid at most so many positions.
+THIN_CHANNELS, THIN_POSITIONS = 4, 196
+
+
+class _Gather(torch.autograd.Function):
+    """(B, H, W, C) → (B·h·w, k·k·C)."""
+
+    @staticmethod
+    def forward(x: Tensor, k: int, s: int, p: int) -> Tensor:
+        x = F.pad(x, (0, 0, p, p, p, p)).contiguous()
+        b, height, width, c = x.shape
+        h, w = (height - k) // s + 1, (width - k) // s + 1
+        image, row, column, _ = x.stride()
+        # a patch's row of k pixels with all their channels lies in one piece
+        return x.as_strided((b, h, w, k, k * c), (image, s * row, s * column, row, 1)).reshape(b * h * w, k * k * c)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, ctx.k, ctx.s, ctx.p = inputs
+        ctx.shape = x.shape
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        return _Scatter.apply(g, ctx.shape, ctx.k, ctx.s, ctx.p), None, None, None
+
+
+class _Scatter(torch.autograd.Function):
+    """(B·h·w, k·k·C) → (B, H, W, C)."""
+
+    @staticmethod
+    def forward(patches: Tensor, shape: torch.Size, k: int, s: int, p: int) -> Tensor:
+        b, height, width, c = shape
+        h, w = (height + 2 * p - k) // s + 1, (width + 2 * p - k) // s + 1
+        g = patches.view(b, h, w, k, k, c)
+        out = patches.new_zeros(b, height + 2 * p, width + 2 * p, c)
+        for i in range(k):
+            for j in range(k):
+                out[:, i : i + s * (h - 1) + 1 : s, j : j + s * (w - 1) + 1 : s] += g[:, :, :, i, j]
+        return out[:, p : p + height, p : p + width].contiguous()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _, _, ctx.k, ctx.s, ctx.p = inputs
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        return _Gather.apply(g, ctx.k, ctx.s, ctx.p), None, None, None, None
+
+
+def gather(x: Tensor, k: int, s: int, p: int) -> Tensor:
+    """Patches of x (B, H, W, C) as rows: (B·h·w, k·k·C)."""
+    return _Gather.apply(x, k, s, p)  # type: ignore[no-any-return]
+
+
+def scatter(patches: Tensor, shape: tuple[int, ...], k: int, s: int, p: int) -> Tensor:
+    """Rows summed back to where their patches lie in (B, H, W, C)."""
+    return _Scatter.apply(patches, torch.Size(shape), k, s, p)  # type: ignore[no-any-return]
+
+
+def _as_product(x: Tensor, positions: int, channels: int) -> bool:
+    thin = channels <= THIN_CHANNELS and positions <= THIN_POSITIONS
+    return x.device.type == "cpu" and (positions <= PRODUCT_POSITIONS or thin)
+
+
+class Conv(nn.Conv2d):
+    """`nn.Conv2d` with a square kernel and zero padding."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        k, s, p = self.kernel_size[0], self.stride[0], int(self.padding[0])
+        h, w = ((n + 2 * p - k) // s + 1 for n in input.shape[2:])
+        if not _as_product(input, h * w, min(self.in_channels, self.out_channels)):
+            return super().forward(input)
+        rows = gather(input.permute(0, 2, 3, 1), k, s, p)  # (B·h·w, k·k·C)
+        weight = self.weight.permute(0, 2, 3, 1).reshape(self.out_channels, -1)  # a view of channels-last memory
+        return F.linear(rows, weight, self.bias).view(-1, h, w, self.out_channels).permute(0, 3, 1, 2)
+
+
+class ConvTranspose(nn.ConvTranspose2d):
+    """`nn.ConvTranspose2d` with a square kernel."""
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        k, s, p = self.kernel_size[0], self.stride[0], int(self.padding[0])
+        h, w = input.shape[2:]
+        if output_size is not None or not _as_product(input, h * w, min(self.in_channels, self.out_channels)):
+            return super().forward(input, output_size)
+        size = [(n - 1) * s - 2 * p + k + o for n, o in zip((h, w), self.output_padding, strict=True)]
+        weight = self.weight.permute(0, 2, 3, 1).reshape(self.in_channels, -1)
+        rows = input.permute(0, 2, 3, 1).reshape(-1, self.in_channels) @ weight  # (B·h·w, k·k·C)
+        rows = rows if rows.dtype.itemsize >= 4 else rows.float()  # patches are summed in fp32
+        out = scatter(rows, (len(input), *size, self.out_channels), k, s, p)
+        out = out if self.bias is None else out + self.bias
+        return out.permute(0, 3, 1, 2)

@@ -1,0 +1,1 @@
+"""Objectives: pure functions of tensors, per example; the model averages once, at its edge."""

@@ -1,0 +1,264 @@
+"""A run folder as the report sees it: what can be read, and a note on everything that cannot.
+
+Every file is optional. A file that is torn, of the wrong shape or not there becomes a note, never an error:
+the page must come out of a run that was killed in the middle of a line. Nothing here loads a model or
+torch.
+
+    config.toml            [data] [spec] [model] [training] [inferred], command, version
+    journal.jsonl          one object a line: round, epoch, `<player>.<term>`, `validation.bound`
+    env.json               machine, versions, seconds, why the fit ended
+    judgement.json         numbers with their protocols
+    evidence.safetensors   what is drawn: samples, data, reconstructions, codes, neighbours
+
+Legend: T lines of the journal; other letters stand in the contract of the run folder.
+"""
+
+import json
+import shlex
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import nan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bestiary.data.spec import Spec
+from bestiary.errors import BestiaryError
+
+__all__ = ["Folder", "Series", "command", "read", "real", "sentences", "table", "tables"]
+
+FILES = ("config.toml", "journal.jsonl", "env.json", "judgement.json", "evidence.safetensors")
+
+Series = tuple[np.ndarray, np.ndarray]  # rounds (T,), values (T,)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What a run folder says."""
+
+    path: Path
+    config: dict[str, Any]
+    journal: dict[str, Series]  # "vae.kl" → its rounds and values
+    env: dict[str, Any]
+    judgement: dict[str, Any]
+    evidence: dict[str, np.ndarray]
+    spec: Spec | None
+    notes: tuple[str, ...]  # what could not be read, in sentences
+
+    @property
+    def model(self) -> str:
+        return str(table(self.config, "model").get("name", "model"))
+
+    @property
+    def data(self) -> str:
+        return str(table(self.config, "data").get("source", "data"))
+
+    @property
+    def known(self) -> bool:
+        """Whether config.toml says which model was fitted to which data."""
+        return "name" in table(self.config, "model") and "source" in table(self.config, "data")
+
+    @property
+    def command(self) -> str:
+        return str(self.config.get("command", ""))
+
+    @property
+    def version(self) -> str:
+        return str(self.config.get("version", ""))
+
+
+def table(d: object, key: str) -> dict[str, Any]:
+    """`d[key]` if that is a table, else an empty one.
+
+    >>> table({"model": {"name": "vae"}}, "model"), table({"model": 3}, "model")
+    ({'name': 'vae'}, {})
+    """
+    value = d.get(key) if isinstance(d, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def tables(d: object, key: str) -> list[dict[str, Any]]:
+    """`d[key]` if that is a list: its members that are tables."""
+    value = d.get(key) if isinstance(d, dict) else None
+    return [member for member in value if isinstance(member, dict)] if isinstance(value, list) else []
+
+
+def sentences(d: dict[str, Any], key: str) -> list[str]:
+    """`d[key]` if that is a list: its members that are text."""
+    value = d.get(key)
+    return [member for member in value if isinstance(member, str)] if isinstance(value, list) else []
+
+
+def real(value: object) -> float | None:
+    """A finite number as a float; anything else is None.
+
+    >>> real(3), real("3"), real(float("nan")), real(True)
+    (3.0, None, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < 1e300 else None  # false for nan as well
+
+
+def command(verb: str, *paths: Path) -> str:
+    """What to type: paths below the current folder are written from there.
+
+    >>> command("judge", Path("runs/digits-vae"))
+    'bestiary judge runs/digits-vae'
+    """
+    here = Path.cwd()
+    short = [p.relative_to(here) if p.is_relative_to(here) else p for p in paths]
+    return " ".join(["bestiary", verb, *(shlex.quote(str(p)) for p in short)])
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError("it is not a JSON object")
+    return value
+
+
+def _journal(text: str) -> dict[str, Series]:
+    """Series by name; lines that are torn are left out, a round written twice counts once, the last time."""
+    points: dict[str, dict[float, float]] = {}
+    for line in text.splitlines():
+        try:
+            row = _object(line)
+        except (ValueError, RecursionError):
+            continue
+        round = real(row.get("round"))
+        for key, value in row.items():
+            if round is not None and "." in key and isinstance(value, int | float | None):
+                points.setdefault(key, {})[round] = nan if (number := real(value)) is None else number
+    return {key: (np.array(sorted(p)), np.array([p[r] for r in sorted(p)])) for key, p in points.items()}
+
+
+def _evidence(path: Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, KeyError, TypeError) as error:  # torn, or of a type that numpy lacks
+        raise ValueError(str(error)) from error
+
+
+def _text(parse: Callable[[str], Any]) -> Callable[[Path], Any]:
+    return lambda path: parse(path.read_text("utf-8", errors="replace"))
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    "config.toml": _text(tomllib.loads),
+    "journal.jsonl": _text(_journal),
+    "env.json": _text(_object),
+    "judgement.json": _text(_object),
+    "evidence.safetensors": _evidence,
+}
+
+
+def _checked_spec(d: dict[str, Any]) -> Spec:
+    """A spec whose every entry has the type it should have; ValueError, KeyError or TypeError otherwise."""
+    if d["kind"] not in ("image", "vector", "table") or min(d["shape"]) < 1:
+        raise ValueError(f"kind = {d['kind']}, shape = {d['shape']}")
+    clean = {
+        "kind": d["kind"],
+        "shape": [int(n) for n in d["shape"]],
+        "levels": int(d["levels"]),
+        "classes": [str(name) for name in d.get("classes", [])],
+        "columns": [
+            {
+                "name": str(c["name"]),
+                "mean": float(c["mean"]),
+                "scale": float(c["scale"]),
+                "categories": [str(value) for value in c["categories"]],
+            }
+            for c in d.get("columns", [])
+        ],
+    }
+    return Spec.from_dict(clean)
+
+
+def _spec(config: dict[str, Any], evidence: dict[str, np.ndarray], notes: list[str]) -> Spec | None:
+    """The spec of config.toml; without it, what the shape of the evidence suggests."""
+    try:
+        if found := table(config, "spec"):
+            return _checked_spec(found)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        notes.append(f"config.toml: [spec] cannot be used ({error}).")
+    seen = [evidence[key] for key in ("data", "samples") if key in evidence and evidence[key].size]
+    if seen and seen[0].ndim == 4 and seen[0].dtype == np.uint8:
+        _, h, w, c = seen[0].shape
+        return Spec("image", (c, h, w), levels=max(2, 1 + max(int(x.max()) for x in seen if x.dtype == np.uint8)))
+    return Spec("vector", (seen[0].shape[1],)) if seen and seen[0].ndim == 2 else None
+
+
+def _shapes(spec: Spec | None) -> dict[str, tuple[int | None, ...]]:
+    """What each array must look like; None stands for any length."""
+    x: tuple[int | None, ...] = (None,) if spec is None else spec.shape
+    if spec is not None and spec.kind == "image":
+        x = (*spec.shape[1:], spec.shape[0])
+    one = ("samples", "data", "reconstructed_from", "reconstructions", "manifold", "neighbour_of")
+    return {
+        **dict.fromkeys(one, (None, *x)),
+        "neighbours": (None, None, *x),
+        "neighbour_distances": (None, None),
+        "codes": (None, None),
+        "code_labels": (None,),
+        "codes_2d": (None, 2),
+        "truth_density": (None, None),
+        "model_samples": (None, 2),
+        "extent": (4,),
+    }
+
+
+def _fitting(spec: Spec | None, evidence: dict[str, np.ndarray], notes: list[str]) -> dict[str, np.ndarray]:
+    """The arrays that have the shape and type they should have."""
+    kept: dict[str, np.ndarray] = {}
+    for key, shape in _shapes(spec).items():
+        array = evidence.get(key)
+        if array is None or not array.size:
+            continue
+        fits = len(shape) == array.ndim and all(want in (None, n) for want, n in zip(shape, array.shape, strict=True))
+        kinds = "u" if spec is not None and spec.kind == "image" and len(shape) > 3 else "uif"
+        if fits and array.dtype.kind in kinds:
+            kept[key] = array
+        else:
+            wanted = " × ".join("any" if n is None else str(n) for n in shape)
+            got = f"{' × '.join(map(str, array.shape))} of {array.dtype}"
+            notes.append(f"evidence.safetensors: `{key}` should be {wanted}; it is {got}, and was left out.")
+    return kept
+
+
+def read(path: Path) -> Folder:
+    """Read a run folder. Only a folder with none of a run's files is an error."""
+    path = Path(path)
+    if not path.is_dir():
+        raise BestiaryError(f"there is no run folder {path}. Make one with `bestiary fit`, or see what is in runs/.")
+    if not any((path / name).is_file() for name in FILES):
+        raise BestiaryError(f"{path} is not a run folder: it has none of {', '.join(FILES)}.")
+    notes: list[str] = []
+    found: dict[str, dict[str, Any]] = {}
+    for name, reader in READERS.items():
+        found[name] = {}
+        try:
+            found[name] = reader(path / name)
+        except FileNotFoundError:
+            continue  # the page says so where the content would be
+        except (OSError, ValueError, RecursionError) as error:
+            notes.append(f"{name} cannot be read ({str(error).strip().splitlines()[0] if str(error) else 'torn'}).")
+    if not (path / "config.toml").exists():
+        notes.append("config.toml is missing: which model was fitted to which data is not known.")
+    evidence = found["evidence.safetensors"]
+    spec = _spec(found["config.toml"], evidence, notes)
+    return Folder(
+        path=path,
+        config=found["config.toml"],
+        journal=found["journal.jsonl"],
+        env=found["env.json"],
+        judgement=found["judgement.json"],
+        evidence=_fitting(spec, evidence, notes),
+        spec=spec,
+        notes=tuple(notes),
+    )

@@ -1,0 +1,132 @@
+"""The page of one run: read the folder, fill the template, write `report.html` in one move.
+
+The page is one file. Its policy (a Content-Security-Policy with the hash of its one script) forbids every
+request and every other script, so that a page can be passed on and opened without trust in the names that
+data sets carry.
+"""
+
+import os
+import tempfile
+from base64 import b64encode
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from bestiary.data.spec import Spec
+from bestiary.errors import BestiaryError
+from bestiary.report import sections
+from bestiary.report.beside import beside
+from bestiary.report.folder import Folder, command, read, real, sentences, table
+from bestiary.report.words import count, duration, numbers, plain, verdict
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["facts", "render", "write_page", "write_report"]
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@cache
+def _house() -> "Environment":
+    """The templates; everything that is not Markup is escaped, and a name that is not given is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    loader = FileSystemLoader(TEMPLATES)
+    house = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    script, style = ((TEMPLATES / name).read_text("utf-8") for name in ("page.js", "style.css"))
+    digest = b64encode(sha256(script.encode()).digest()).decode("ascii")
+    house.globals.update(script=Markup(script), style=Markup(style), script_hash=digest)
+    return house
+
+
+def render(template: str, **content: Any) -> str:
+    """Fill a template."""
+    return _house().get_template(template).render(**content)
+
+
+def write_page(text: str, out: Path) -> Path:
+    """Write all of the page or nothing: a file beside it takes its place when it is complete."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, out)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise BestiaryError(
+            f"cannot write {out}: {error.strerror or error}. Free space or choose another folder."
+        ) from error
+    return out
+
+
+def _shape(spec: Spec) -> str:
+    if spec.kind == "image":
+        c, h, w = spec.shape
+        colour = {1: "grey", 3: "colour"}.get(c, f"{c} channels")
+        return f"{w} × {h} pixels, {colour}, {spec.levels} levels"
+    return count(len(spec.columns), "column") if spec.kind == "table" else count(spec.shape[0], "number")
+
+
+def facts(folder: Folder) -> list[tuple[str, str]]:
+    """The specimen's label: a few words each, and only what is known."""
+    training, env = table(folder.config, "training"), folder.env
+    seconds, round = real(env.get("seconds")), real(env.get("round"))
+    planned = real(env.get("rounds"))
+    rounds = "" if round is None else f"{int(round):,}"
+    if round is not None and planned is not None and planned > round:
+        rounds += f" of {int(planned):,}"
+    known = {
+        "Each example": "" if folder.spec is None else _shape(folder.spec),
+        "Classes": "" if folder.spec is None or not folder.spec.classes else str(len(folder.spec.classes)),
+        "Rounds": rounds,
+        "Batch": plain(training["batch"]) if "batch" in training else "",
+        "Fitted in": "" if seconds is None else duration(seconds),
+        "On": str(env.get("device", "")),
+        "Seed": plain(training["seed"]) if "seed" in training else "",
+        "Judged": str(folder.judgement.get("made", ""))[:10],
+    }
+    return [(key, value) for key, value in known.items() if value]
+
+
+def _ending(folder: Folder) -> str:
+    """How the fit ended, if not by playing every round."""
+    why = str(folder.env.get("why", ""))
+    if folder.env.get("finished") is False:
+        go_on = f"`{command('fit --resume', folder.path)}` goes on."
+        return f"This fit is not finished ({why or 'no reason given'}): {go_on}"
+    return "" if not why or why == "all rounds played" else f"The fit ended early: {why}."
+
+
+def write_report(run: Path) -> Path:
+    """Make `report.html` in a run folder from the files that are in it, and return its path."""
+    folder = read(Path(run))
+    text = render(
+        "report.html",
+        folder=folder,
+        facts=facts(folder),
+        verdict=verdict(folder, numbers(folder)),
+        ending=_ending(folder),
+        judge=command("judge", folder.path),
+        fit=command("fit --resume", folder.path),
+        beside=beside(folder),
+        judged=sections.judged(folder),
+        remarks=sentences(folder.judgement, "notes"),
+        curves=sections.curves(folder),
+        growth=sections.growth(folder),
+        reconstructions=sections.reconstructions(folder),
+        latent=sections.latent(folder),
+        neighbours=sections.neighbours(folder),
+        settings=sections.settings(folder),
+    )
+    return write_page(text, folder.path / "report.html")

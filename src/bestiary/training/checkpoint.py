@@ -1,0 +1,133 @@
+"""Checkpoints that are whole or absent: safetensors + JSON, fsynced, renamed into place, never pickled.
+
+    checkpoints/00000500/state.safetensors     every tensor of the run: weights, moments, averages, the meter
+    checkpoints/00000500/state.json            the round and other plain facts, and the hash of the tensors' file
+
+A checkpoint is written to a hidden folder beside the others, its files and that folder are flushed to the disk, and
+only then is the folder renamed. A reader checks the hash, and passes over a torn checkpoint to the one before it.
+"""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from bestiary.errors import BestiaryError
+
+__all__ = ["checkpoints", "load_checkpoint", "load_latest", "save_checkpoint", "write_atomic"]
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Replace `path` by `content`, durably: at every moment it holds the old or the new, whole."""
+    data = content.encode() if isinstance(content, str) else content
+    hidden = path.with_name(f".{path.name}.part")
+    try:
+        _write_synced(hidden, data)
+        os.replace(hidden, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        _remove(hidden)
+        raise disk_error(path, error) from error
+
+
+def save_checkpoint(
+    folder: Path, round: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], keep: int
+) -> Path:
+    """Write checkpoint `round` under `folder`, then remove all but the newest `keep`."""
+    target, hidden = folder / f"{round:08d}", folder / f".{round:08d}.part"
+    data = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
+    facts = {**facts, "round": round, "sha256": sha256(data).hexdigest()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove(hidden)
+        hidden.mkdir()
+        _write_synced(hidden / "state.safetensors", data)
+        _write_synced(hidden / "state.json", json.dumps(facts, indent=1).encode())
+        _sync_folder(hidden)
+        _remove(target)  # a checkpoint of the same round, from before a resume: it says the same
+        os.rename(hidden, target)
+        _sync_folder(folder)
+    except OSError as error:
+        _remove(hidden)
+        raise disk_error(target, error, kept=checkpoints(folder)) from error
+    for old in checkpoints(folder)[:-keep]:
+        _remove(old)
+    return target
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """All finished checkpoints, oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.name.isdigit() and path.is_dir())
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and facts of one checkpoint; raises if it is torn."""
+    try:
+        facts = json.loads((path / "state.json").read_text())
+        data = (path / "state.safetensors").read_bytes()
+        if sha256(data).hexdigest() != facts["sha256"]:
+            raise BestiaryError(f"checkpoint {path} is torn: its tensors do not have the hash that was written down")
+        return load_file(path / "state.safetensors"), facts
+    except (OSError, KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
+        raise BestiaryError(f"checkpoint {path} is torn or unreadable ({error})") from error
+
+
+def load_latest(folder: Path, warn: Callable[[str], None]) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """The newest checkpoint that is whole; None if there is none. Says which ones it passed over."""
+    for path in reversed(checkpoints(folder)):
+        try:
+            return load_checkpoint(path)
+        except BestiaryError as error:
+            warn(f"{error}: going back to the one before it")
+    return None
+
+
+def disk_error(path: Path, error: OSError, kept: list[Path] | None = None) -> BestiaryError:
+    """A full disk or a read-only folder, in words."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    read_only = error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+    what = "the disk is full" if full else "the folder cannot be written to" if read_only else str(error)
+    fix = (
+        "Free some space" if full else "Give yourself the right to write there, or choose another folder by --runs DIR"
+    )
+    last = f" The last good checkpoint is {kept[-1]}." if kept else ""
+    return BestiaryError(f"could not write {path}: {what}.{last} {fix}, then go on with --resume.")
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder if it is there. A folder is hidden first, so that no half of it looks whole."""
+    try:
+        if path.is_dir():
+            doomed = path.with_name(f".{path.name}.old")
+            shutil.rmtree(doomed, ignore_errors=True)
+            os.rename(path, doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError:
+        pass  # what could not be removed is in nobody's way: it is hidden or whole

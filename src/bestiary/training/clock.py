@@ -1,0 +1,144 @@
+"""The clock that every turn sees, the schedules that read it, and the seed that is a function of it.
+
+A turn is named by (seed, round, player, turn). Its noise comes from a generator seeded by a hash of that name, so that
+a resumed run draws what it would have drawn and there is no generator state to save.
+
+A schedule is a function of the clock, s(t) with t = clock.round, counted in rounds (steps):
+
+    linear(a, b, n)       a + (b − a) · min(t/n, 1)
+    cosine(a, b, n)       a + (b − a) · (1 − cos(π min(t/n, 1))) / 2
+    cyclic(a, b, n, up)   linear(a, b, up·n) restarted every n rounds                (Fu et al. 2019, arXiv 1903.10145)
+
+`clock.round` is a 0-d tensor on the device rather than a Python number: a captured CUDA graph reads its present value
+at each replay, where a number would be frozen into the graph.
+"""
+
+import re
+from dataclasses import dataclass
+from hashlib import blake2b
+from math import pi
+
+import torch
+from torch import Tensor
+
+from bestiary.errors import BestiaryError, unknown
+
+__all__ = ["SCHEDULES", "Clock", "Cosine", "Cyclic", "Linear", "Schedule", "at", "mix", "parse_schedule"]
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Where in the run a turn stands."""
+
+    round: Tensor  # 0-d float, on the device
+    rounds: int  # how many rounds the run will have
+    turn: int = 0  # which turn of this player in this round
+
+
+def mix(*name: int | str) -> int:
+    """A 63-bit seed from (seed, round, player, turn) or any other name.
+
+    >>> mix(0, 1, "vae", 0) == mix(0, 1, "vae", 0), mix(0, 1, "vae", 0) == mix(0, 1, "vae", 1)
+    (True, False)
+    """
+    return int.from_bytes(blake2b(repr(name).encode(), digest_size=8).digest(), "little") >> 1
+
+
+def _check(steps: int) -> None:
+    if steps < 1:
+        raise BestiaryError(f"a schedule needs at least one step to run over; got {steps}")
+
+
+@dataclass(frozen=True)
+class Linear:
+    """From `start` to `stop` in `steps` rounds, constant after."""
+
+    start: float
+    stop: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        _check(self.steps)
+
+    def __call__(self, clock: Clock) -> Tensor:
+        return self.start + (self.stop - self.start) * (clock.round / self.steps).clamp(max=1)
+
+    def __str__(self) -> str:
+        return f"linear({self.start:g},{self.stop:g},{self.steps})"
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """From `start` to `stop` along half a cosine in `steps` rounds, constant after."""
+
+    start: float
+    stop: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        _check(self.steps)
+
+    def __call__(self, clock: Clock) -> Tensor:
+        way = (clock.round / self.steps).clamp(max=1)
+        return self.start + (self.stop - self.start) * (1 - torch.cos(pi * way)) / 2
+
+    def __str__(self) -> str:
+        return f"cosine({self.start:g},{self.stop:g},{self.steps})"
+
+
+@dataclass(frozen=True)
+class Cyclic:
+    """`linear` over the first `up` of every `steps` rounds, then constant until the next cycle begins."""
+
+    start: float
+    stop: float
+    steps: int
+    up: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check(self.steps)
+        if not 0 < self.up <= 1:
+            raise BestiaryError(f"the rising share of a cyclic schedule lies in (0, 1]; got {self.up}")
+
+    def __call__(self, clock: Clock) -> Tensor:
+        way = ((clock.round % self.steps) / (self.up * self.steps)).clamp(max=1)
+        return self.start + (self.stop - self.start) * way
+
+    def __str__(self) -> str:
+        return f"cyclic({self.start:g},{self.stop:g},{self.steps},{self.up:g})"
+
+
+Schedule = Linear | Cosine | Cyclic
+SCHEDULES: dict[str, type[Schedule]] = {"linear": Linear, "cosine": Cosine, "cyclic": Cyclic}
+
+
+def at(value: float | Schedule, clock: Clock) -> float | Tensor:
+    """The value of a constant or a schedule now."""
+    return value(clock) if callable(value) else value
+
+
+def parse_schedule(text: str | float | Schedule) -> float | Schedule:
+    """`"0.5"` or `"linear(0,1,2000)"`; what is read already is given back.
+
+    >>> parse_schedule("linear(0, 1, 2000)")
+    Linear(start=0.0, stop=1.0, steps=2000)
+    """
+    if not isinstance(text, str):
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    form = re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", text)
+    if form is None:
+        raise BestiaryError(f"`{text}` is neither a number nor a schedule such as linear(0,1,2000)")
+    name, words = form[1], form[2].split(",")
+    if name not in SCHEDULES:
+        raise unknown("schedule", name, SCHEDULES)
+    try:
+        start, stop, steps, *rest = map(float, words)
+        return SCHEDULES[name](start, stop, int(steps), *rest)
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, BestiaryError):
+            raise
+        raise BestiaryError(f"`{text}`: a schedule reads {name}(start,stop,steps), e.g. {name}(0,1,2000)") from None

@@ -1,0 +1,86 @@
+"""Where, in which precision and with which noise a turn computes.
+
+`auto` takes CUDA, then MPS, then the CPU. Precision `auto` takes bf16 for the networks where the processor multiplies
+it natively (CUDA from compute capability 8.0; CPUs with AMX or AVX512-BF16), else fp32. Likelihoods, their sums and
+the weights are fp32 in both. What bf16 costs was measured: see docs/precision.md.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+
+from bestiary.errors import BestiaryError
+
+__all__ = ["choose_device", "choose_precision", "has_native_bf16", "keep_memory", "seed_noise", "seeded"]
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device that `--device` names, checked to be there."""
+    have = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind in have if have[kind]))
+    kind, _, number = name.partition(":")
+    if kind not in have or (number and not number.isdigit()):
+        raise BestiaryError(f"device `{name}` is not one of auto, cpu, cuda, cuda:N, mps")
+    if not have[kind]:
+        raise BestiaryError(f"device `{name}` is not available here (`bestiary doctor` says why): use --device auto")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise BestiaryError(f"device `{name}`: this machine has {torch.cuda.device_count()} CUDA device(s)")
+    return torch.device(name)
+
+
+def has_native_bf16(device: torch.device) -> bool:
+    """Whether the processor multiplies bf16 itself; emulated bf16 is slower than fp32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        features = torch.cpu.get_capabilities()
+        return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
+    return False
+
+
+def choose_precision(name: str, device: torch.device) -> Literal["fp32", "bf16"]:
+    """The precision that `precision=` names."""
+    if name == "auto":
+        return "bf16" if has_native_bf16(device) else "fp32"
+    return "bf16" if name == "bf16" else "fp32"
+
+
+def seed_noise(seed: int, device: torch.device) -> None:
+    """Seed the default generators of the CPU and of `device`, and no other.
+
+    (`torch.manual_seed` would do, but where CUDA is absent it queues a call for every kind of device: 0.2 ms a time.)
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
+    """Within: noise that is a function of `seed`. After: the caller's generators as they were."""
+    device = torch.device(device)
+    devices = [device.index or 0] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        seed_noise(seed, device)
+        yield
+
+
+def keep_memory() -> None:
+    """Ask the C library to keep freed memory for the next turn instead of giving it back to the system.
+
+    Large activations are otherwise mapped, zeroed and unmapped at every turn. A no-op where there is no glibc.
+    """
+    import ctypes
+
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
+    mallopt(mmap_threshold, 1 << 30)
+    mallopt(trim_threshold, 1 << 30)

@@ -1,0 +1,109 @@
+"""Several processes: the same loop under `torchrun`, with PyTorch's own data parallelism.
+
+Every process holds the model and plays every turn on its slice of the global batch. DDP averages the gradients of a
+turn over the processes; since each loss is a mean over equal slices, the average is the gradient of the mean over the
+whole batch, so one process and W processes compute the same run within rounding. FSDP2 shards the weights besides.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from bestiary.errors import BestiaryError
+
+__all__ = ["Team", "full", "join", "launch", "under_torchrun"]
+
+
+@dataclass(frozen=True)
+class Team:
+    """This process among its equals."""
+
+    rank: int = 0
+    world: int = 1
+    kind: str = "ddp"  # "ddp" or "fsdp"
+
+    def wrap(self) -> Callable[[nn.Module], nn.Module] | None:
+        """What a turn's loss is wrapped in so that its gradients are averaged."""
+        if self.world == 1 or self.kind == "fsdp":
+            return None
+        # Buffers are equal on all processes already (our BatchNorm shares its moments); broadcasting them would write
+        # into them between two passes through a critic, which autograd forbids (pytorch #22095).
+        return lambda module: nn.parallel.DistributedDataParallel(module, broadcast_buffers=False)
+
+    def shard(self, model: nn.Module) -> None:
+        """FSDP2: shard every network of the model over the processes, in place."""
+        if self.world == 1 or self.kind != "fsdp":
+            return
+        from torch.distributed.fsdp import fully_shard
+
+        for network in model.children():
+            if any(True for _ in network.parameters()):
+                fully_shard(network)
+
+    def mean(self, values: dict[str, float]) -> dict[str, float]:
+        """The mean of named numbers over all processes."""
+        if self.world == 1 or not values:
+            return values
+        numbers = torch.tensor(list(values.values()), dtype=torch.float64)
+        dist.all_reduce(numbers)
+        return dict(zip(values, (numbers / self.world).tolist(), strict=True))
+
+    def wait(self) -> None:
+        """Until every process has come here."""
+        if self.world > 1:
+            dist.barrier()
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is up anywhere."""
+        if self.world == 1:
+            return flag
+        number = torch.tensor(float(flag))
+        dist.all_reduce(number)
+        return bool(number > 0)
+
+
+def full(tensor: Tensor) -> Tensor:
+    """A tensor as one process would hold it."""
+    from torch.distributed.tensor import DTensor
+
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def under_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ and "RANK" in os.environ
+
+
+def join(device: torch.device, kind: str = "ddp") -> tuple[Team, torch.device]:
+    """Join the processes that torchrun started; alone, a team of one."""
+    if kind not in ("ddp", "fsdp"):
+        raise BestiaryError(f"--parallel {kind} is not one of ddp, fsdp")
+    if not under_torchrun():
+        return Team(), device
+    if not dist.is_initialized():
+        if device.type == "cuda":
+            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(device)
+        # CPU collectives go over gloo also on CUDA: the few numbers of a journal's line live there.
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    return Team(dist.get_rank(), dist.get_world_size(), kind), device
+
+
+def launch(arguments: list[str], nproc: int, restarts: int = 3) -> None:
+    """Become `torchrun` with `nproc` processes of `python -m bestiary ARGUMENTS`. Does not return."""
+    # Without this a worker's crash hangs the restart (pytorch #135712).
+    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // nproc)))
+    run = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={nproc}",
+        f"--max-restarts={restarts}",
+    ]
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *run, "-m", "bestiary", *arguments])

@@ -1,0 +1,187 @@
+"""The one loop: in each round every player takes its turns.
+
+    for player in players:
+        for turn in range(player.turns_at(round)):
+            seed the noise by (seed, round, player, turn)
+            play the turn on the batch of (round, turn)
+
+A trainer owns what changes while a run goes on — weights, optimisers, averages, the meter — and can give all of it as
+named tensors and take it back. Since noise and batches are functions of the round, that is the whole state of a run:
+one restored at round r goes on bit by bit as if it had never stopped (on the CPU, with the same number of threads).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from math import isfinite
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
+
+from bestiary.data.batches import Batch, Batches
+from bestiary.densities.noise import shared
+from bestiary.errors import BestiaryError
+from bestiary.training.average import Average
+from bestiary.training.clock import Clock, mix
+from bestiary.training.device import seed_noise
+from bestiary.training.meter import Meter, NonFinite
+from bestiary.training.parallel import Team, full
+from bestiary.training.player import Player
+from bestiary.training.recipe import Recipe
+from bestiary.training.turn import Captured, Turn
+
+__all__ = ["Trainer"]
+
+
+class Trainer:
+    """Players at play: `play(round)` plays one round."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        players: list[Player],
+        batches: Batches,
+        recipe: Recipe,
+        precision: str = "fp32",
+        team: Team = Team(),
+        graphs: bool = True,
+        warn: Callable[[str], None] = print,
+    ) -> None:
+        if recipe.steps is None:
+            raise BestiaryError("a trainer needs to know how many rounds to play: set steps")
+        self.model, self.players, self.batches, self.recipe, self.team = model, players, batches, recipe, team
+        self.device, self.rounds, self.round = batches.device, recipe.steps, 0
+        turns = [Turn(player, self.device, precision, recipe.clip, team.wrap()) for player in players]
+        captured = graphs and self.device.type == "cuda" and team.world == 1
+        self.turns: list[Turn | Captured] = [Captured(t, warn) if captured else t for t in turns]
+        self.eager = turns
+        self.average = Average(model, recipe.average) if recipe.average else None
+        self.meter = Meter()
+        self.best: dict[str, Tensor] = {}  # weights at the best validation bound, where patience asks for them
+        self.facts: dict[str, Any] = {}  # plain facts of the driver: the best bound, validations without a better one
+        self._time = torch.zeros((), device=self.device)
+
+    def play(self, round: int) -> None:
+        """All turns of one round. Waits for nothing on the device."""
+        self._time.fill_(round)
+        last = (round + 1) % self.recipe.log == 0
+        dealt: dict[int, Batch] = {}
+        with shared(self.team.rank, self.team.world):
+            for player, turn in zip(self.players, self.turns, strict=True):
+                turns = player.turns_at(round)
+                for i in range(turns):
+                    if i not in dealt:
+                        dealt[i] = self.batches.at(round, i)
+                    seed_noise(mix(self.recipe.seed, round, player.name, i), self.device)
+                    values = turn(dealt[i], Clock(self._time, self.rounds, i), last and i == turns - 1)
+                    self.meter.add(player.name, round, values)
+        if self.average is not None:
+            self.average.update(round)
+        self.round = round + 1
+
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """The names of each player's numbers."""
+        return {player.name: turn.names for player, turn in zip(self.players, self.turns, strict=True)}
+
+    def line(self) -> dict[str, float]:
+        """The journal's line: means since the last one, over all processes. Raises NonFinite."""
+        numbers = self.team.mean(self.meter.flush(self.names))
+        for player in self.players:  # a gradient can spoil weights without showing in a term before the next round
+            norm = float(full(get_total_norm([p.detach() for p in player.parameters])))
+            if not isfinite(norm):
+                raise NonFinite(player.name, "gradient", self.round - 1, norm)
+        epoch = self.round * self.batches.batch / len(self.batches)
+        return {"round": self.round, "epoch": round(epoch, 4), **numbers}
+
+    @contextmanager
+    def judged(self) -> Iterator[nn.Module]:
+        """The model as it is to be judged: in evaluation mode, with averaged weights, where there are any."""
+        self.model.eval()
+        try:
+            with torch.no_grad(), self.average.applied() if self.average else nullcontext():
+                yield self.model
+        finally:
+            self.model.train()
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights to keep: the best if there are any, else the averaged, else the present ones."""
+        if self.best:
+            return self.best
+        with self.judged():
+            return {k: full(v).detach().clone() for k, v in self.model.state_dict().items()}
+
+    def remember(self) -> None:
+        """Keep the present weights as the best."""
+        self.best = {}
+        self.best = self.weights()
+
+    def state(self) -> dict[str, Tensor]:
+        """Every tensor that a resumed run needs."""
+        self.meter.check(self.names)  # never write down what is not finite
+        state = {f"model/{k}": full(v) for k, v in self.model.state_dict().items()}
+        for turn in self.eager:
+            for i, p in enumerate(turn.parameters):
+                for name, value in turn.optimiser.state.get(p, {}).items():
+                    if isinstance(value, Tensor):
+                        state[f"optimiser/{turn.player.name}/{i}/{name}"] = full(value)
+        for prefix, part in (("meter", self.meter.state()), ("best", self.best)):
+            state |= {f"{prefix}/{k}": v for k, v in part.items()}
+        if self.average is not None:
+            state |= {f"average/{k}": full(v) for k, v in self.average.state().items()}
+        return state
+
+    def restore(self, state: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Go back to a checkpoint."""
+        load_weights(self.model, _part(state, "model"))
+        for turn in self.eager:
+            saved = _part(state, f"optimiser/{turn.player.name}")
+            for key, value in saved.items():
+                i, name = key.split("/", 1)
+                p = turn.parameters[int(i)]
+                turn.optimiser.state[p][name] = _like(value, p)
+        if self.average is not None:
+            self.average.restore(_part(state, "average"))
+        self.meter.restore(
+            {k: v.to(self.device) if k.endswith("values") else v for k, v in _part(state, "meter").items()}
+        )
+        for turn in self.eager:
+            turn.names = list(facts["names"].get(turn.player.name, []))
+        self.best = {k: v.to(self.device) for k, v in _part(state, "best").items()}
+        self.round, self.facts = int(facts["round"]), dict(facts["driver"])
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Copy saved weights into a model, sharded or not; names and shapes must be the model's own."""
+    own = model.state_dict()
+    missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    wrong = [k for k in own if k in weights and own[k].shape != weights[k].shape]
+    if missing or extra or wrong:
+        raise BestiaryError(
+            "the saved weights are not this model's: "
+            + "; ".join(
+                f"{what} {', '.join(names[:4])}"
+                for what, names in (("missing", missing), ("unknown", extra), ("of another shape", wrong))
+                if names
+            )
+            + ". Give the same parts (encoder=, decoder=, …) that the run was fitted with."
+        )
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(_like(weights[name], tensor))
+
+
+def _like(value: Tensor, p: Tensor) -> Tensor:
+    """A saved tensor in the memory layout, and on the shards, of `p` (fused optimisers walk memory, not indices)."""
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    if value.shape != p.shape:
+        return value  # a step counter
+    if isinstance(p, DTensor):
+        return distribute_tensor(value.to(p.device), p.device_mesh, p.placements)
+    return torch.empty_like(p, dtype=value.dtype).copy_(value)
+
+
+def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix + "/"): v for k, v in state.items() if k.startswith(prefix + "/")}

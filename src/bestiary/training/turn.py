@@ -1,0 +1,157 @@
+"""One turn of one player: eager, and its captured twin on CUDA.
+
+    terms ← loss(batch, clock);   ∇_θ terms["total"], θ the player's own;   [clip];   step;   after(clock)
+
+The result is a vector of numbers that stays on the device: every term, and the norm of the small gradients (biases,
+scales), through which a gradient that is not finite shows itself at a cost that large weights would not allow. The
+norm of the whole gradient is measured when asked for, or when it is clipped.
+
+On CUDA the whole turn is captured once as a graph after `WARM` eager turns and then replayed. The captured turn reads
+its batch, its clock and the seed of its noise from memory that is refilled before every replay, so that it computes
+what the eager turn would have computed.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor, nn
+
+from bestiary.data.batches import Batch
+from bestiary.errors import BestiaryError
+from bestiary.training.clock import Clock, at
+from bestiary.training.player import Player, Terms
+
+__all__ = ["WARM", "Captured", "Turn"]
+
+WARM = 3  # eager turns before a capture: lazily made state (optimiser moments, workspaces) must exist
+
+
+class Turn:
+    """A player's turn, eager. Owns the player's optimiser."""
+
+    def __init__(
+        self,
+        player: Player,
+        device: torch.device,
+        precision: str = "fp32",
+        clip: float = 0.0,
+        wrap: Callable[[nn.Module], nn.Module] | None = None,
+    ) -> None:
+        self.player, self.device, self.clip = player, device, clip
+        self.parameters = [p for p in player.parameters if p.requires_grad]
+        if not self.parameters:
+            raise BestiaryError(f"player `{player.name}` has no parameters to train")
+        self.small = [p for p in self.parameters if p.ndim <= 1] or self.parameters
+        self.optimiser = player.optimiser.build(self.parameters, device)
+        self.loss: Callable[[Batch, Clock], Terms] = player.loss
+        if wrap is not None:
+            self.loss = wrap(_Held(self.parameters, player.loss))
+        self.bf16 = precision == "bf16"
+        self.names: list[str] = []
+
+    def _autocast(self) -> AbstractContextManager:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=True)
+
+    def __call__(self, batch: Batch, clock: Clock, measure: bool = False) -> Tensor:
+        """Play; return the numbers that `self.names` names, on the device."""
+        for p in self.parameters:
+            p.grad = None
+        if self.bf16:
+            with self._autocast():
+                terms = self.loss(batch, clock)
+        else:
+            terms = self.loss(batch, clock)
+        torch.autograd.backward([terms["total"]], inputs=self.parameters)
+        watched = _norm(self.small)
+        norm = _norm(self.parameters) if measure or self.clip else None
+        if self.clip and norm is not None:
+            scale = (self.clip / (norm + 1e-6)).clamp(max=1)
+            torch._foreach_mul_([p.grad for p in self.parameters if p.grad is not None], scale)
+        self._rate(clock)
+        self.optimiser.step()
+        self.player.after(clock)
+        if not self.names:
+            self.names = [*terms, "gradient"]
+        return torch.stack([*(t.detach().float() for t in terms.values()), watched if norm is None else norm])
+
+    def _rate(self, clock: Clock) -> None:
+        if not callable(self.player.optimiser.lr):
+            return
+        lr = at(self.player.optimiser.lr, clock)
+        for group in self.optimiser.param_groups:
+            if self.device.type == "cuda":
+                group["lr"].copy_(lr)
+            else:
+                group["lr"] = float(lr)  # on the CPU there is no device to wait for
+
+
+class _Held(nn.Module):
+    """A loss as a module that owns the player's parameters, for PyTorch's DistributedDataParallel to wrap."""
+
+    def __init__(self, parameters: list[nn.Parameter], loss: Callable[[Batch, Clock], Terms]) -> None:
+        super().__init__()
+        self.held = nn.ParameterList(parameters)
+        self.loss = loss
+
+    def forward(self, batch: Batch, clock: Clock) -> Terms:
+        return self.loss(batch, clock)
+
+
+def _norm(parameters: list[nn.Parameter]) -> Tensor:
+    grads = [p.grad for p in parameters if p.grad is not None]
+    if not grads:
+        return torch.zeros((), device=parameters[0].device)
+    norm = torch.nn.utils.get_total_norm(grads)
+    return norm.full_tensor() if isinstance(norm, torch.distributed.tensor.DTensor) else norm
+
+
+class Captured:
+    """The same turn as a CUDA graph. Replays what `Turn` would do; falls back to it if it cannot be captured."""
+
+    def __init__(self, turn: Turn, warn: Callable[[str], None]) -> None:
+        self.turn, self.warn, self.played = turn, warn, 0
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.refused = False
+
+    @property
+    def names(self) -> list[str]:
+        return self.turn.names
+
+    def __call__(self, batch: Batch, clock: Clock, measure: bool = False) -> Tensor:
+        self.played += 1
+        if self.refused:
+            return self.turn(batch, clock, measure)
+        if self.played <= WARM:
+            return self._warm(batch, clock)
+        if self.graph is None and not self._capture(batch, clock):
+            return self.turn(batch, clock, measure)
+        for mine, given in zip(self.batch, batch, strict=True):
+            if mine is not None and given is not None:
+                mine.copy_(given)
+        self.round.copy_(clock.round)
+        assert self.graph is not None  # for the type checker: _capture made it
+        self.graph.replay()
+        return self.values.clone()
+
+    def _warm(self, batch: Batch, clock: Clock) -> Tensor:
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            values = self.turn(batch, clock, True)
+        torch.cuda.current_stream().wait_stream(side)
+        return values
+
+    def _capture(self, batch: Batch, clock: Clock) -> bool:
+        self.batch = Batch(batch.x.clone(), None if batch.y is None else batch.y.clone())
+        self.round = clock.round.clone()
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                self.values = self.turn(self.batch, Clock(self.round, clock.rounds, clock.turn), True)
+        except RuntimeError as error:
+            self.refused = True
+            self.warn(f"player {self.turn.player.name}: not captured, plays eagerly ({str(error).splitlines()[0]})")
+            return False
+        self.graph = graph
+        return True

@@ -1,0 +1,288 @@
+"""What the verbs that make and read runs do: read the words, call the library, show what it gives.
+
+Each verb takes its words and flags as the command line read them. With `as_json` it prints one JSON value and
+nothing else; without, what a person wants to see and then what to type next.
+"""
+
+import json
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bestiary.console import dim, next_steps, say, say_json, table, warn
+from bestiary.errors import BestiaryError
+from bestiary.lists import sentence
+from bestiary.runs.grammar import route, signature_options, words
+from bestiary.runs.values import text
+
+__all__ = ["demo", "fit", "judge", "report", "sample", "version"]
+
+
+def version() -> None:
+    from bestiary import __version__
+
+    say(f"bestiary {__version__}")
+
+
+# ------------------------------------------------------------------------- fit
+
+
+def _bare(line: Sequence[str], most: int) -> tuple[list[str], list[str]]:
+    """The words before the first key=value, at most so many, and the rest. A path may hold a `=`."""
+    taken = 0
+    while taken < min(most, len(line)) and not line[taken].startswith("-"):
+        if "=" in line[taken] and not Path(line[taken]).exists():
+            break
+        taken += 1
+    return list(line[:taken]), list(line[taken:])
+
+
+def fit(
+    line: Sequence[str],
+    flags: Sequence[str],
+    dry_run: bool,
+    as_json: bool,
+    how: Mapping[str, Any],
+    typed: Sequence[str],
+) -> None:
+    """`bestiary fit DATA MODEL key=value …`, or `--resume RUN` with neither. `typed`: the line, for torchrun."""
+    bare, rest = _bare(line, 0 if how["resume"] else 2)
+    options = _keys(words(rest, flags), how)
+    if len(bare) < 2 and not how["resume"]:
+        raise BestiaryError(_half(bare, rest))
+    source, model = bare or (None, None)
+    if dry_run:
+        return _dry_run(source, model, options, as_json)
+    from bestiary.runs.fit import fit as play
+    from bestiary.training.parallel import launch, under_torchrun
+
+    quiet = how["quiet"] or as_json
+    if not under_torchrun():  # a slip is found here, once, rather than by each process
+        _prepare(source, model, options, how, quiet)
+        if how["nproc"] > 1:
+            launch(_without("--nproc", typed), how["nproc"])
+    run = play(source, model, **{**how, "quiet": quiet}, **options)
+    if os.environ.get("RANK", "0") != "0":
+        return None
+    if as_json:
+        return say_json({"run": str(run.path), "env": _read_json(run.path / "env.json")})
+    path = _name(run.path)
+    return next_steps(f"bestiary judge {path}", f"bestiary sample {path} n=64", f"bestiary report {path}")
+
+
+def _without(flag: str, typed: Sequence[str]) -> list[str]:
+    """The line without a flag and its value: torchrun would take `--nproc` for one of its own."""
+    before = ("", *typed)
+    return [word for last, word in zip(before, typed, strict=False) if last != flag and word.partition("=")[0] != flag]
+
+
+def _keys(options: Mapping[str, str], how: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, none of which is a flag without its dashes."""
+    for key, value in options.items():
+        if key in how:
+            flag = "runs" if key == "root" else key.replace("_", "-")
+            raise BestiaryError(f"`{key}` says how to run, not what: write --{flag} {shlex.quote(value)}")
+        if key in ("data", "model"):
+            raise BestiaryError(f"DATA and MODEL are the first two words: leave out `{key}=` and write {value}")
+    return dict(options)
+
+
+def _prepare(
+    source: str | None, model: str | None, options: Mapping[str, str], how: Mapping[str, Any], quiet: bool
+) -> None:
+    """Check what can be checked before anything is started, and say what was inferred."""
+    from bestiary.data.load import describe
+    from bestiary.runs.folder import find
+    from bestiary.runs.plan import plan
+    from bestiary.training.device import choose_device
+
+    choose_device(how["device"])
+    if source is None or model is None:
+        find(how["resume"], how["root"])
+        return
+    made = plan(source, model, options)
+    if not quiet:
+        say(sentence(describe(made.dataset)))
+        table((f"  {key}={said.partition(': ')[0]}", said.partition(": ")[2]) for key, said in made.inferred.items())
+        say(made.command, "")
+
+
+def _half(bare: Sequence[str], rest: Sequence[str]) -> str:
+    """DATA or MODEL is missing."""
+    lists = "`bestiary data` and `bestiary models` list what there is"
+    if not bare:
+        return f"fit needs DATA and MODEL before any key=value, e.g. bestiary fit digits vae; {lists}"
+    return f"fit needs a MODEL after {bare[0]}, e.g. bestiary fit {shlex.join([bare[0], 'vae', *rest])}; {lists}"
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _dry_run(source: str | None, model: str | None, options: Mapping[str, object], as_json: bool) -> None:
+    """What a fit would do; nothing is started."""
+    if source is None or model is None:
+        raise BestiaryError("--dry-run plans a new run; a run that is resumed has its plan in its config.toml")
+    from bestiary.data.load import describe
+    from bestiary.models.zoo import build
+    from bestiary.runs.plan import plan
+
+    made = plan(source, model, options)
+    players = build(made.model, made.dataset.spec, **made.model_options).players()
+    sizes = {player.name: sum(weights.numel() for weights in player.parameters) for player in players}
+    if as_json:
+        return say_json(made.config() | {"parameters": sizes})
+    say(sentence(describe(made.dataset)), "")
+    rows = [("parameters", ", ".join(f"{name} {size:,}" for name, size in sizes.items()), "")]
+    for options in (made.data_options, made.model_options, made.recipe.to_dict()):
+        rows += [(key, text(v), _reason(made.inferred, key)) for key, v in options.items()]
+    table(rows, ("", made.model, "why, where it was inferred"))
+    return say("", made.command, "", dim("nothing was started: leave out --dry-run"))
+
+
+def _reason(inferred: Mapping[str, str], key: str) -> str:
+    """`key → "value: reason"`, without the value."""
+    return inferred.get(key, "").partition(": ")[2]
+
+
+# ------------------------------------------------------------------------- runs
+
+
+def _run(name: str, root: str, device: str = "cpu") -> Any:
+    from bestiary.runs.folder import find
+    from bestiary.runs.run import Run
+    from bestiary.training.device import choose_device
+
+    return Run(find(name, root), device=str(choose_device(device)))
+
+
+def _name(path: Path) -> str:
+    """A path as one types it from here."""
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
+def sample(
+    name: str, line: Sequence[str], flags: Sequence[str], out: str | None, as_json: bool, root: str, device: str
+) -> None:
+    """`bestiary sample RUN n=64 seed=0 --out FILE`."""
+    options = route(words(line, flags), {"sample": {"n": (int, 64), "seed": (int, 0)}})["sample"]
+    from bestiary.runs.output import write_samples
+
+    run, n, seed = _run(name, root, device), options.get("n", 64), options.get("seed", 0)
+    file = Path(out) if out else run.path / "samples" / f"n{n}-seed{seed}.png"
+    written = write_samples(file, run.sample(n, seed=seed), run.spec)
+    if as_json:
+        return say_json({"run": str(run.path), "n": n, "seed": seed, "out": str(written)})
+    say(f"{n} samples of {_name(run.path)} (seed={seed}) are in {_name(written)}")
+    return next_steps(f"bestiary judge {_name(run.path)}")
+
+
+def judge(
+    line: Sequence[str],
+    flags: Sequence[str],
+    real: str | None,
+    fake: str | None,
+    as_json: bool,
+    root: str,
+    device: str,
+) -> None:
+    """`bestiary judge RUN key=value …` or `bestiary judge --real A --fake B key=value …`."""
+    if (real is None) != (fake is None):
+        raise BestiaryError("--real and --fake go together: --real DATA --fake SAMPLES")
+    bare, rest = _bare(line, 0 if real else 1)
+    if real and fake:
+        made, steps = _judge_samples(real, fake, words(rest, flags)), []
+    else:
+        from bestiary.runs.judge import judge_run
+
+        run, known = _run(bare[0] if bare else "latest", root, device), signature_options(judge_run)
+        known.pop("quiet")
+        made = run.judge(**route(words(rest, flags), {"judge": known})["judge"], quiet=as_json)
+        steps = [f"bestiary report {_name(run.path)} --open"]
+    found = made.to_dict()
+    if as_json:
+        return say_json(found)
+    _show_judgement(found)
+    return next_steps(*steps) if steps else None
+
+
+def _judge_samples(real: str, fake: str, options: Mapping[str, str]) -> Any:
+    """Options of loading go to both sides, the others to the judge."""
+    from bestiary.data.load import loader
+    from bestiary.runs.judge import judge_samples
+
+    loading = signature_options(loader(real)) | signature_options(loader(fake))
+    routed = route(options, {"data": loading, "judge": judge_samples})
+    return judge_samples(real, fake, **(routed["data"] | routed["judge"]))
+
+
+def _show_judgement(found: Mapping[str, Any]) -> None:
+    """Numbers with interval, unit and floor; what all share once, what is each one's own below it."""
+    from bestiary.report.words import plain
+
+    numbers, shared = found["numbers"], found.get("protocol", {})
+    rows = [(n["title"], _value(n), n.get("unit") or "", _floor(n.get("floor"))) for n in numbers]
+    table(rows, ("", "value", "unit", "floor"), right=[1])
+    groups: dict[str, list[str]] = {" · ".join(f"{k}={plain(v)}" for k, v in shared.items()): ["all"]}
+    for n in numbers:
+        own = {k: v for k, v in (n.get("protocol") or {}).items() if k not in shared or shared[k] != v}
+        groups.setdefault(" · ".join(f"{k}={plain(v)}" for k, v in own.items()), []).append(n["title"])
+    say("", *(dim(f"{', '.join(dict.fromkeys(titles))}: {how}") for how, titles in groups.items() if how))
+    say(*(f"note: {note}" for note in found.get("notes", ())))
+
+
+def _value(number: Mapping[str, Any]) -> str:
+    """88.12 ± 0.21, or the interval in full where it is lopsided."""
+    from bestiary.report.words import figure
+
+    value, low, high = (number.get(key) for key in ("value", "low", "high"))
+    if value is None:
+        return "undefined"
+    if low is None or high is None:
+        return figure(value)
+    half, middle = (high - low) / 2, (high + low) / 2
+    if abs(middle - value) <= 0.05 * half:
+        return f"{figure(value, low, high)} ± {figure(half, low, high)}"
+    return f"{figure(value, low, high)} [{figure(low, low, high)}, {figure(high, low, high)}]"
+
+
+def _floor(mark: Mapping[str, Any] | None) -> str:
+    return f"{_value(mark)} ({mark['says']})" if mark and mark.get("says") else _value(mark) if mark else ""
+
+
+def report(names: Sequence[str], show: bool, as_json: bool, root: str) -> None:
+    """`bestiary report [RUN …]`: one page, or one that compares several runs."""
+    from bestiary.report import write_comparison
+
+    runs = [_run(name, root) for name in names]
+    pages = [run.report() for run in runs]
+    if len(pages) > 1:
+        pages.append(write_comparison([run.path for run in runs], Path(root) / "comparison.html"))
+    page = pages[-1]
+    say_json({"pages": [str(p) for p in pages]}) if as_json else say(*map(str, pages))
+    if show:
+        import webbrowser
+
+        if not webbrowser.open(page.resolve().as_uri()):
+            warn(f"no browser was found: open {page.resolve()} yourself")
+
+
+def demo(as_json: bool, quiet: bool, root: str) -> None:
+    """`bestiary demo`."""
+    from bestiary.runs.demo import demo as play
+
+    runs = play(root=root, quiet=quiet or as_json)
+    if as_json:
+        return say_json([{"run": str(run.path), "judgement": _read_json(run.path / "judgement.json")} for run in runs])
+    for run in runs:
+        say("", f"{run.path}: {run.config['command']}", "")
+        _show_judgement(_read_json(run.path / "judgement.json") or {"numbers": []})
+    first = _name(runs[0].path)
+    say("", f"The page about both: {Path(root) / 'demo.html'}")
+    return next_steps(f"bestiary report {first} --open", f"bestiary sample {first} n=64", "bestiary fit photos/ dcgan")
