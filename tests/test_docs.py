@@ -40,9 +40,7 @@ def sections() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("section", sections())
-def test_python_in_the_documentation_runs(
-    section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_python_in_the_documentation_runs(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     monkeypatch.chdir(tmp_path)
     code = re.sub(r"\bsteps=\d+", "steps=20", sections()[section])

@@ -71,8 +71,7 @@ def edges(package: Path) -> dict[str, set[str]]:
     """Module → what it imports of the package."""
     names = module_names(package)
     return {
-        name: {m for m in imports_of(file, names) if m.startswith(".") or m.split(".")[0] == package.name}
-        - {name}
+        name: {m for m in imports_of(file, names) if m.startswith(".") or m.split(".")[0] == package.name} - {name}
         for name, file in names.items()
     }
 

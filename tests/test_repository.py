@@ -18,9 +18,7 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 LONGEST = 400  # lines of a module
 
 # An absolute path below a folder in which people keep their own things: true on one machine only.
-MACHINE_PATH = re.compile(
-    r"(?<![\w.~/:$}-])/(work|opt|root|home|mnt|srv|farm|Users)(?=/\w|[\s\"'`),;]|$)", re.M
-)
+MACHINE_PATH = re.compile(r"(?<![\w.~/:$}-])/(work|opt|root|home|mnt|srv|farm|Users)(?=/\w|[\s\"'`),;]|$)", re.M)
 UNPICKLERS = {"pickle", "cPickle", "cloudpickle", "dill", "shelve", "marshal", "torchvision"}
 UNPICKLING = {"torch.save", "torch.load", "joblib.load", "joblib.dump", "pandas.read_pickle"}
 
@@ -59,12 +57,7 @@ def loading(call: ast.Call) -> Iterator[str]:
 
 
 def forbidden(name: str) -> bool:
-    return (
-        name == "hasattr"
-        or name.startswith("np.load ")
-        or name in UNPICKLING
-        or name.split(".")[0] in UNPICKLERS
-    )
+    return name == "hasattr" or name.startswith("np.load ") or name in UNPICKLING or name.split(".")[0] in UNPICKLERS
 
 
 def test_no_file_names_a_path_of_one_machine() -> None:

@@ -97,7 +97,7 @@ def _load_npy(path: Path) -> np.ndarray:
 
 def _not_plain(what: Path | str, error: ValueError) -> BestiaryError:
     """numpy says `allow_pickle` both of Python objects and of bytes that are no array at all."""
-    if "allow_pickle" not in str(error):
+    if "allow_pickle" not in str(error) and "Python objects" not in str(error):
         return BestiaryError(f"cannot read {what}: {error}. The file is damaged or incomplete")
     return BestiaryError(
         f"{what} is not a plain array of numbers: it is damaged, or it holds Python objects, which are not "
@@ -106,7 +106,7 @@ def _not_plain(what: Path | str, error: ValueError) -> BestiaryError:
 
 
 def _load_npz(path: Path, key: str, label: str) -> tuple[np.ndarray, np.ndarray | None, str]:
-    with reading(path), np.load(path, allow_pickle=False) as file:
+    with reading(path), open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
         names = list(file.files)
         x_key = _chosen(path, "key", key, names, _DATA_KEYS)
         y_key = "" if label == "none" else _label_key(path, label, names, x_key)

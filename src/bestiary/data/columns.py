@@ -60,11 +60,12 @@ def finite_rows(raw: np.ndarray, names: Sequence[str], missing: str) -> tuple[np
 
 def standardised(raw: np.ndarray, names: Sequence[str], train: np.ndarray) -> tuple[np.ndarray, tuple[Column, ...]]:
     """(N, F) float64 → x (N, F) float32 of mean 0 and deviation 1 over the training rows, and its columns."""
-    mean, scale = raw[train].mean(axis=0), raw[train].std(axis=0)
-    constant = scale <= 1e-12 * np.maximum(np.abs(mean), 1e-300)  # rounding alone leaves a deviation of 1e-16 |mean|
-    scale = np.where(constant, 1.0, scale)
-    x = ((raw - mean) / scale).astype(np.float32)
-    if not np.isfinite(x).all():
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers that are too large are found below
+        mean, scale = raw[train].mean(axis=0), raw[train].std(axis=0)
+        constant = scale <= 1e-12 * np.maximum(np.abs(mean), 1e-300)  # rounding leaves a deviation of 1e-16 |mean|
+        scale = np.where(constant, 1.0, scale)
+        x = ((raw - mean) / scale).astype(np.float32)
+    if not (np.isfinite(scale).all() and np.isfinite(x).all()):
         raise BestiaryError("some numbers are too large to be standardised: rescale or clip the data first")
     columns = (Column(name, float(m), float(s)) for name, m, s in zip(names, mean, scale, strict=True))
     return x, tuple(columns)

@@ -74,7 +74,7 @@ def _opened(raw: bytes) -> "Image":
         raise Unusable("empty file")
     try:
         image = Image.open(BytesIO(raw), formats=_formats())
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Unusable(f"{error}; the limit here is {MAX_PIXELS:,} pixels") from error
     except UnidentifiedImageError as error:
         raise Unusable("not an image that can be read") from error

@@ -77,22 +77,22 @@ def amat(path: Path, width: int = 784) -> np.ndarray:
 
 def npz(path: Path, *keys: str) -> list[np.ndarray]:
     """Some arrays of an .npz file."""
-    with reading(path), np.load(path, allow_pickle=False) as file:
+    with reading(path), open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
         missing = [key for key in keys if key not in file.files]
         if missing:
             raise ValueError(f"it has no {', '.join(missing)}; it has {', '.join(file.files)}")
         return [file[key] for key in keys]
 
 
-def cifar_records(archive: Path) -> tuple[np.ndarray, np.ndarray]:
-    """cifar-10-binary.tar.gz → images (60000, 32, 32, 3), test last, and labels (60000,)."""
+def cifar_records(archive: Path, each: int = 10_000) -> tuple[np.ndarray, np.ndarray]:
+    """cifar-10-binary.tar.gz → images (60000, 32, 32, 3), test last, and labels (60000,); `each` file holds 10,000."""
     names = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
     with reading(archive), tarfile.open(archive, "r:gz") as tar:
         files = {Path(member.name).name: tar.extractfile(member) for member in tar if member.isfile()}
         opened = [files.get(name) for name in names]
-        raw = b"".join(file.read(10_000 * 3073) for file in opened if file)
-        if len(raw) != 60_000 * 3073:
-            raise ValueError("it does not hold the six files of 10,000 records")
+        raw = b"".join(file.read(each * 3073) for file in opened if file)
+        if len(raw) != 6 * each * 3073:
+            raise ValueError(f"it does not hold the six files of {each:,} records")
     records = np.frombuffer(raw, np.uint8).reshape(-1, 3073)
     images = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), records[:, 0].astype(np.int64)

@@ -42,7 +42,7 @@ class Listing:
 def _wanted(name: str) -> bool:
     """Image files by their ending; a name without one may be an image too. Hidden files are not."""
     path = PurePosixPath(name)
-    hidden = any(part.startswith(".") for part in path.parts) or "__MACOSX" in path.parts
+    hidden = any(part.startswith(".") and part != ".." for part in path.parts) or "__MACOSX" in path.parts
     return not hidden and (path.suffix.lower() in suffixes() or not path.suffix)
 
 

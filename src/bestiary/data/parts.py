@@ -20,9 +20,7 @@ def shuffled(rows: np.ndarray) -> np.ndarray:
     return rows[np.random.Generator(np.random.PCG64(_SHUFFLE_SEED)).permutation(len(rows))]
 
 
-def parts_of(
-    n: int, validation: float = 0.1, test: float = 0.1, split_seed: int = 0
-) -> dict[str, np.ndarray]:
+def parts_of(n: int, validation: float = 0.1, test: float = 0.1, split_seed: int = 0) -> dict[str, np.ndarray]:
     """A deterministic split of n rows by shares.
 
     >>> parts = parts_of(100, validation=0.2)
@@ -33,12 +31,12 @@ def parts_of(
         if not 0 < share < 1:
             raise BestiaryError(f"{name}={share} must be a share between 0 and 1, for example {name}=0.1")
     if validation + test > 0.9:
-        raise BestiaryError(
-            f"validation={validation} and test={test} leave less than a tenth of the data to fit on"
-        )
+        raise BestiaryError(f"validation={validation} and test={test} leave less than a tenth of the data to fit on")
     if split_seed < 0:
         raise BestiaryError(f"split_seed={split_seed} must not be negative")
     rows = split(n, split_seed, validation, test)
+    if not len(rows["train"]):
+        raise BestiaryError(f"{n} examples with validation={validation} and test={test} leave none to fit on")
     return {name: part if name == "train" else shuffled(part) for name, part in rows.items()}
 
 

@@ -110,7 +110,7 @@ def _columns(path: Path, rows: list[tuple[int, list[str]]], header: bool | None)
             raise BestiaryError(f"{path}, line {line}: {len(cells)} cells where the first line has {width}")
     first = rows[0][1]
     if header is None:
-        header = all(_number(cell) is None for cell in first) and len(set(first)) == width
+        header = all(_number(cell) is None for cell in first)
     names = [cell or f"x{i + 1}" for i, cell in enumerate(first)] if header else [f"x{i + 1}" for i in range(width)]
     if len(set(names)) != width:
         twice = next(name for name in names if names.count(name) > 1)

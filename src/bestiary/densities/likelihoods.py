@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bestiary.data.spec import Spec
-from bestiary.densities.noise import uniform
+from bestiary.densities.noise import normal, uniform
 from bestiary.errors import BestiaryError
 
 __all__ = ["LIKELIHOODS", "Bernoulli", "DiscretisedLogistic", "Gaussian", "Likelihood", "Mixed", "Observed"]
@@ -97,7 +97,7 @@ class _Gaussian:
         return -0.5 * each.flatten(1).sum(1)
 
     def sample(self) -> Tensor:
-        return self.mean + (0.5 * self.log_var).exp() * torch.randn_like(self.mean)
+        return self.mean + (0.5 * self.log_var).exp() * normal(self.mean.shape, self.mean.device)
 
 
 class Gaussian(Likelihood):
@@ -112,21 +112,28 @@ class Gaussian(Likelihood):
 
 
 class _DiscretisedLogistic:
-    def __init__(self, mean: Tensor, log_scale: Tensor, levels: int) -> None:
-        self.mean, self.log_scale, self.levels = mean, log_scale, levels
+    def __init__(self, mu: Tensor, log_scale: Tensor, levels: int) -> None:
+        self.mu, self.log_scale, self.levels = mu, log_scale, levels
+
+    @property
+    def mean(self) -> Tensor:
+        """E clip(X, 0, 1) = ∫₀¹ σ((μ − t)/s) dt of the logistic X: E x to within half a level."""
+        s = self.log_scale.exp()
+        tails = F.softplus(-self.mu.abs() / s) - F.softplus(-(self.mu - 1).abs() / s)
+        return (self.mu.clamp(0, 1) + s * tails).clamp(0, 1)
 
     def log_prob(self, x: Tensor) -> Tensor:
         width = 1 / (self.levels - 1)
         precision = (-self.log_scale).exp()
-        a, delta = (x + width / 2 - self.mean) * precision, width * precision
+        a, delta = (x + width / 2 - self.mu) * precision, width * precision
         below, above = F.logsigmoid(a), F.logsigmoid(delta - a)  # log F(a), log F(−b)
         inside = below + above + (-torch.expm1(-delta)).clamp_min(1e-38).log()
         each = torch.where(x < width / 2, below, torch.where(x > 1 - width / 2, above, inside))
         return each.flatten(1).sum(1)
 
     def sample(self) -> Tensor:
-        u = uniform(self.mean.shape, self.mean.device).clamp(1e-6, 1 - 1e-6)
-        x = self.mean + self.log_scale.exp() * (u.log() - (-u).log1p())
+        u = uniform(self.mu.shape, self.mu.device).clamp(1e-6, 1 - 1e-6)
+        x = self.mu + self.log_scale.exp() * (u.log() - (-u).log1p())
         return (x.clamp(0, 1) * (self.levels - 1)).round() / (self.levels - 1)
 
 

@@ -99,7 +99,8 @@ def _in_bits(nats: Number, name: str, unit: float) -> Number:
     def scaled(value: float | None) -> float | None:
         return None if value is None else value / unit
 
-    floor = nats.floor and Reference(nats.floor.value / unit, scaled(nats.floor.low), scaled(nats.floor.high))
+    f = nats.floor
+    floor = f and replace(f, value=f.value / unit, low=scaled(f.low), high=scaled(f.high))
     return replace(
         nats,
         name=f"bpd_{name}",

@@ -36,6 +36,8 @@ def nearest(a: Tensor, b: Tensor, k: int = 1, block: int = 2048) -> tuple[Tensor
         raise BestiaryError(f"examples have {a.shape[1]} and {b.shape[1]} numbers: they must be of the same shape")
     if not len(a) or not len(b):
         raise BestiaryError("nearest neighbours need at least one example on each side")
+    if k < 1:
+        raise BestiaryError(f"nearest neighbours are at least one; got k={k}")
     k = min(k, len(b))
     found_d, found_i = [], []
     for rows in a.split(block):

@@ -79,4 +79,4 @@ def _plain(value: Any) -> Any:
         return {k: _plain(v) for k, v in value.items()}
     if type(value) in (list, tuple):
         return [_plain(v) for v in value]
-    return None if type(value) is float and not isfinite(value) else value
+    return None if isinstance(value, float) and not isfinite(value) else value  # NumPy's float64 is a float

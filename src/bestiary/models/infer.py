@@ -24,6 +24,8 @@ def _likelihood(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:
 def _network(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:
     if spec.kind != "image":
         return "mlp", f"a {spec.kind} has no neighbouring pixels"
+    if min(spec.shape[1:]) < 8:
+        return "mlp", "images too small to be halved"
     if spec.shape[0] == 1 and min(spec.shape[1:]) <= 32:
         return "mlp", "small grey images: the lectures' network"
     return "conv", "colour or large images"

@@ -120,12 +120,17 @@ def _try(part: nn.Module, x: Tensor, what: str) -> Tensor:
     part.eval()  # no running moments are touched
     try:
         with torch.no_grad():
-            return part(x)
-    except (RuntimeError, TypeError, ValueError) as error:
-        first = str(error).splitlines()[0]
-        raise BestiaryError(f"{what} does not take a tensor of shape {tuple(x.shape)}: {first}") from error
+            out = part(x.to(next(part.parameters(), x).device))
+    except Exception as error:  # it is the user's code: anything can come
+        first = (str(error).splitlines() or [""])[0]
+        raise BestiaryError(
+            f"{what} does not take a tensor of shape {tuple(x.shape)}: {type(error).__name__} {first}".rstrip()
+        ) from error
     finally:
         part.train(was)
+    if not isinstance(out, Tensor):
+        raise BestiaryError(f"{what} must give one tensor; it gave a {type(out).__name__}")
+    return out
 
 
 def features_of(encoder: nn.Module, spec: Spec) -> int:

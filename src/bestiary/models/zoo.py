@@ -7,6 +7,7 @@ its help.
 
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from typing import Literal, TypeVar
 
 from torch import nn
@@ -49,20 +50,20 @@ def vae(
     decoder: nn.Module | None = None,  # from Python: (B, latent) → (B, per·C, H, W) or (B, per·F)
 ) -> Model:
     """Variational autoencoder: a lower bound on log p(x), an encoder and a decoder."""
-    _positive(latent=latent, samples=samples, width=width)
+    _positive(latent=latent, samples=samples, width=width, hidden=min(hidden, default=1))
     family = _pick("likelihood", likelihood, LIKELIHOODS)(spec)
     nets = choose(VAE_NETWORKS, network, spec)
     shape = (family.per * spec.shape[0], *spec.shape[1:])
     if decoder is not None:
         must_give(decoder, "decoder", [latent], shape)
-    encode = encoder or nets.inward(spec, latent, hidden, width)
+    encode = nets.inward(spec, latent, hidden, width) if encoder is None else encoder
     return VAE(
         spec,
         latent,
         encoder=encode,
         posterior=_pick("posterior", posterior, POSTERIORS)(features_of(encode, spec), latent),
         prior=_pick("prior", prior, PRIORS)(latent),
-        decoder=decoder or nets.outward(spec, latent, hidden, width, family.per),
+        decoder=nets.outward(spec, latent, hidden, width, family.per) if decoder is None else decoder,
         likelihood=family,
         objective=partial(_pick("objective", objective, OBJECTIVES), beta=parse_schedule(beta)),
         samples=samples,
@@ -86,7 +87,9 @@ def gan(
     critic: nn.Module | None = None,  # from Python: (B, *shape) → (B,) logits
 ) -> Model:
     """Generative adversarial network: samples without a likelihood."""
-    _positive(latent=latent, critic_turns=critic_turns, width=width)
+    _positive(latent=latent, critic_turns=critic_turns, width=width, hidden=min(hidden, default=1))
+    if not 0 <= beta1 < 1:
+        raise BestiaryError(f"beta1={beta1} must lie in [0, 1): 0.5 averages about the last 2 gradients")
     adam = Adam(parse_schedule(lr), (beta1, 0.999))
     nets = choose(GAN_NETWORKS, network, spec)
     if generator is not None:
@@ -96,8 +99,8 @@ def gan(
     return GAN(
         spec,
         latent,
-        generator=generator or nets.outward(spec, latent, hidden, width),
-        critic=critic or nets.inward(spec, latent, hidden, width),
+        generator=nets.outward(spec, latent, hidden, width) if generator is None else generator,
+        critic=nets.inward(spec, latent, hidden, width) if critic is None else critic,
         game=_pick("game", game, GAMES),
         critic_turns=critic_turns,
         critic_optimiser=adam,
@@ -128,7 +131,11 @@ def build(name: str, spec: Spec, **options: object) -> Model:
     """The model of that name for data of that spec; options left at `auto` are inferred."""
     if name not in MODELS:
         raise unknown("model", name, MODELS)
-    return MODELS[name](spec, **infer(MODELS[name], spec, options)[0])
+    whole, _ = infer(MODELS[name], spec, options)
+    known = signature(MODELS[name]).parameters.keys() - {"spec"}
+    for option in whole.keys() - known:
+        raise unknown(f"option of {name}", option, known)
+    return MODELS[name](spec, **whole)
 
 
 def _pick(what: str, name: str, table: dict[str, T]) -> T:

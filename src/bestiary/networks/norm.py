@@ -2,15 +2,19 @@
 
     y = γ (x − m) / √(v + ε) + β,    m, v the mean and variance of x over the batch and the positions
 
-(Ioffe and Szegedy 2015, arXiv 1502.03167.) With one process this is PyTorch's own module. With several, the moments
-are averaged over the processes by a collective that autograd can differentiate, so that W processes compute what one
-would; PyTorch's SyncBatchNorm does so on CUDA alone.
+(Ioffe and Szegedy 2015, arXiv 1502.03167.) With one process this is PyTorch's own module. With several, every process
+learns the moments m_w, v_w of all W equal parts by one collective that autograd can differentiate, and
 
-Legend: B batch, C channels, … positions.
+    m = mean_w m_w,    v = mean_w [v_w + (m_w − m)²]
+
+so that W processes compute what one would; PyTorch's SyncBatchNorm does so on CUDA alone.
+
+Legend: B batch, C channels, … positions, W processes.
 """
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = ["BatchNorm"]
@@ -32,15 +36,16 @@ class BatchNorm(nn.BatchNorm2d):
     def _shared(self, x: Tensor) -> Tensor:
         from torch.distributed.nn.functional import all_reduce
 
-        axes, world = [0, *range(2, x.ndim)], dist.get_world_size()
+        axes, world, rank = [0, *range(2, x.ndim)], dist.get_world_size(), dist.get_rank()
         x32 = x.float()
-        moments = torch.stack([x32.mean(axes), x32.square().mean(axes)])  # (2, C), equal rows on every process
-        mean, square = all_reduce(moments) / world
-        var = square - mean.square()  # (C,)
+        mine = torch.stack(torch.var_mean(x32, axes, correction=0))  # (2, C)
+        v, m = all_reduce(F.pad(mine[None], (0, 0, 0, 0, rank, world - 1 - rank))).unbind(1)  # (W, C) each
+        mean = m.mean(0)  # (C,)
+        var = (v + (m - mean).square()).mean(0)  # E x² − m² would lose its digits where |m| ≫ √v
         self._remember(mean.detach(), var.detach(), x.numel() // x.shape[1] * world)
         shape = [1, -1] + [1] * (x.ndim - 2)
         scale = self.weight * torch.rsqrt(var + self.eps)
-        return (x32 * scale.view(shape) + (self.bias - mean * scale).view(shape)).to(x.dtype)
+        return ((x32 - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
 
     def _remember(self, mean: Tensor, var: Tensor, count: int) -> None:
         """Running moments as PyTorch keeps them: with the unbiased variance."""

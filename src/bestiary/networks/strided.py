@@ -45,7 +45,7 @@ class _Gather(torch.autograd.Function):
         ctx.shape = x.shape
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         return _Scatter.apply(g, ctx.shape, ctx.k, ctx.s, ctx.p), None, None, None
 
 
@@ -68,18 +68,18 @@ class _Scatter(torch.autograd.Function):
         _, _, ctx.k, ctx.s, ctx.p = inputs
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         return _Gather.apply(g, ctx.k, ctx.s, ctx.p), None, None, None, None
 
 
 def gather(x: Tensor, k: int, s: int, p: int) -> Tensor:
     """Patches of x (B, H, W, C) as rows: (B·h·w, k·k·C)."""
-    return _Gather.apply(x, k, s, p)  # type: ignore[no-any-return]
+    return _Gather.apply(x, k, s, p)
 
 
 def scatter(patches: Tensor, shape: tuple[int, ...], k: int, s: int, p: int) -> Tensor:
     """Rows summed back to where their patches lie in (B, H, W, C)."""
-    return _Scatter.apply(patches, torch.Size(shape), k, s, p)  # type: ignore[no-any-return]
+    return _Scatter.apply(patches, torch.Size(shape), k, s, p)
 
 
 def _as_product(x: Tensor, positions: int, channels: int) -> bool:

@@ -145,7 +145,7 @@ def cloud(
     written: Sequence[tuple[str, float, float]] = (),  # words placed on the map
 ) -> Markup:
     """Points on a plane with equal scales."""
-    frame = Frame(*box, width=440, height=440, left=54, right=8, top=8, bottom=54)
+    frame = Frame(*box, width=440, height=440, left=54, right=8, top=8, bottom=48)
     parts = []
     if under is not None:
         src, (x0, x1, y0, y1) = under  # the box holds the extent

@@ -221,7 +221,8 @@ def _fitting(spec: Spec | None, evidence: dict[str, np.ndarray], notes: list[str
         if array is None or not array.size:
             continue
         fits = len(shape) == array.ndim and all(want in (None, n) for want, n in zip(shape, array.shape, strict=True))
-        kinds = "u" if spec is not None and spec.kind == "image" and len(shape) > 3 else "uif"
+        images = spec is not None and spec.kind == "image" and len(shape) > 3
+        kinds = "u" if images else "iu" if key == "code_labels" else "iuf"
         if fits and array.dtype.kind in kinds:
             kept[key] = array
         else:

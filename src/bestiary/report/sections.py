@@ -119,7 +119,7 @@ def _coloured(folder: Folder, points: np.ndarray, labels: np.ndarray | None) -> 
     if labels is None or len(labels) < len(points):
         return [(points, "accent", None)], [], []
     layers, legend, written = [], [], []
-    labels = np.nan_to_num(labels[: len(points)]).astype(int)
+    labels = labels[: len(points)]
     classes = folder.spec.classes if folder.spec is not None else ()
     for i, label in enumerate(np.unique(labels).tolist()):
         name = classes[label] if 0 <= label < len(classes) else str(label)

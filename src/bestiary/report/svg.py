@@ -149,7 +149,8 @@ def dots(frame: Frame, points: np.ndarray, class_: str, style: str | None = None
     """Points (M, 2) as one path of round caps: 12 bytes a point. Those outside the frame are left out."""
     inside = points[_inside(points, frame.x, frame.y)]
     d = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(frame.px(inside[:, 0]), frame.py(inside[:, 1]), strict=True))
-    return tag("path", d=d, class_=f"dots {class_}".strip(), style=style)
+    many = " many" if len(inside) > 400 else ""
+    return tag("path", d=d, class_=f"dots {class_}{many}".strip(), style=style)
 
 
 def _inside(points: np.ndarray, x: tuple[float, float], y: tuple[float, float]) -> np.ndarray:

@@ -27,9 +27,13 @@ class Team:
     world: int = 1
     kind: str = "ddp"  # "ddp" or "fsdp"
 
+    @property
+    def sharded(self) -> bool:
+        return self.world > 1 and self.kind == "fsdp"
+
     def wrap(self) -> Callable[[nn.Module], nn.Module] | None:
         """What a turn's loss is wrapped in so that its gradients are averaged."""
-        if self.world == 1 or self.kind == "fsdp":
+        if self.world == 1 or self.sharded:
             return None
         # Buffers are equal on all processes already (our BatchNorm shares its moments); broadcasting them would write
         # into them between two passes through a critic, which autograd forbids (pytorch #22095).
@@ -37,7 +41,7 @@ class Team:
 
     def shard(self, model: nn.Module) -> None:
         """FSDP2: shard every network of the model over the processes, in place."""
-        if self.world == 1 or self.kind != "fsdp":
+        if not self.sharded:
             return
         from torch.distributed.fsdp import fully_shard
 

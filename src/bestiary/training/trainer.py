@@ -52,7 +52,7 @@ class Trainer:
             raise BestiaryError("a trainer needs to know how many rounds to play: set steps")
         self.model, self.players, self.batches, self.recipe, self.team = model, players, batches, recipe, team
         self.device, self.rounds, self.round = batches.device, recipe.steps, 0
-        turns = [Turn(player, self.device, precision, recipe.clip, team.wrap()) for player in players]
+        turns = [Turn(player, self.device, precision, recipe.clip, team.wrap(), team.sharded) for player in players]
         captured = graphs and self.device.type == "cuda" and team.world == 1
         self.turns: list[Turn | Captured] = [Captured(t, warn) if captured else t for t in turns]
         self.eager = turns
@@ -118,7 +118,7 @@ class Trainer:
         self.best = self.weights()
 
     def state(self) -> dict[str, Tensor]:
-        """Every tensor that a resumed run needs."""
+        """Every tensor that a resumed run needs, as it stands: to be written down before the next round."""
         self.meter.check(self.names)  # never write down what is not finite
         state = {f"model/{k}": full(v) for k, v in self.model.state_dict().items()}
         for turn in self.eager:

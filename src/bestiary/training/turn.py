@@ -37,6 +37,7 @@ class Turn:
         precision: str = "fp32",
         clip: float = 0.0,
         wrap: Callable[[nn.Module], nn.Module] | None = None,
+        sharded: bool = False,
     ) -> None:
         self.player, self.device, self.clip = player, device, clip
         self.parameters = [p for p in player.parameters if p.requires_grad]
@@ -47,6 +48,8 @@ class Turn:
         self.loss: Callable[[Batch, Clock], Terms] = player.loss
         if wrap is not None:
             self.loss = wrap(_Held(self.parameters, player.loss))
+        # FSDP2 computes with whole weights that stand in for the shards: their gradients cannot be asked for by name.
+        self.inputs = None if sharded else self.parameters
         self.bf16 = precision == "bf16"
         self.names: list[str] = []
 
@@ -62,7 +65,7 @@ class Turn:
                 terms = self.loss(batch, clock)
         else:
             terms = self.loss(batch, clock)
-        torch.autograd.backward([terms["total"]], inputs=self.parameters)
+        torch.autograd.backward([terms["total"]], inputs=self.inputs)
         watched = _norm(self.small)
         norm = _norm(self.parameters) if measure or self.clip else None
         if self.clip and norm is not None:

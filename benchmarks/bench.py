@@ -1,0 +1,232 @@
+"""Speed against peers: `make bench` runs every pair interleaved and writes RESULTS.md.
+
+Each side of a pair is a process in its own environment (see workers/protocol.py), and only one of them works at a time:
+
+    ours, theirs | theirs, ours | ours, theirs | …          each | one pair: N steps of either, N the same
+
+so that both see the machine in the same state. What is reported is the median over pairs of
+
+    ratio = seconds of theirs / seconds of ours             above 1: ours is faster
+
+with its quartiles and extremes. The control, our loop against itself, shows how much of a ratio is noise.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from pairs import PAIRS, Pair
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+RESULTS = HERE / "RESULTS.md"
+
+
+class Worker:
+    """One side: started, warm, and idle until told to run."""
+
+    def __init__(self, side: tuple[str, str, str], threads: int) -> None:
+        environment, file, case = side
+        python = ROOT / environment / "bin" / "python"
+        if not python.exists():
+            raise SystemExit(f"{environment} is missing: run `make bench`, which sets it up")
+        self.name = f"{file} {case}"
+        self.errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            [str(python), str(HERE / "workers" / file), case, str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)},
+        )
+        self.facts: dict[str, str] = {}
+
+    def __enter__(self) -> "Worker":
+        self.facts = json.loads(self._answer("ready"))
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        assert self.process.stdin is not None  # it was opened as a pipe
+        self.process.stdin.close()
+        if kind is not None:
+            self.process.terminate()
+        self.process.wait()
+        self.errors.close()
+
+    def _answer(self, word: str) -> str:
+        assert self.process.stdout is not None  # it was opened as a pipe
+        line = self.process.stdout.readline()
+        first, _, rest = line.strip().partition(" ")
+        if first != word:
+            self.errors.seek(0)
+            raise RuntimeError(f"{self.name} stopped: {self.errors.read()[-2000:] or line or 'it said nothing'}")
+        return rest
+
+    def run(self, steps: int) -> float:
+        """Seconds for so many steps."""
+        assert self.process.stdin is not None  # it was opened as a pipe
+        self.process.stdin.write(f"run {steps}\n")
+        self.process.stdin.flush()
+        return float(self._answer("seconds"))
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one pair at one number of threads."""
+
+    pair: Pair
+    threads: int
+    steps: int  # N
+    ours: list[float]  # seconds for N steps, one for each repeat
+    theirs: list[float]
+
+    @property
+    def ratios(self) -> list[float]:
+        return [b / a for a, b in zip(self.ours, self.theirs, strict=True)]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.ratios)
+
+    def rate(self, seconds: Sequence[float]) -> float:
+        """Images a second."""
+        return self.steps * self.pair.images / statistics.median(seconds)
+
+    @property
+    def verdict(self) -> str:
+        if not self.pair.target:
+            return ""
+        return f"≥ {self.pair.target:.2f}: " + ("met" if self.median >= self.pair.target else "**missed**")
+
+    def cells(self) -> list[str]:
+        low, _, high = statistics.quantiles(self.ratios, n=4, method="inclusive")
+        return [
+            self.pair.name,
+            self.pair.rival,
+            str(self.threads),
+            f"{self.rate(self.ours):,.0f}",
+            f"{self.rate(self.theirs):,.0f}",
+            f"{self.median:.2f}",
+            f"{low:.2f}–{high:.2f}",
+            f"{min(self.ratios):.2f}–{max(self.ratios):.2f}",
+            self.verdict,
+        ]
+
+
+HEAD = ["what", "against", "threads", "ours, images/s", "theirs", "ratio", "quartiles", "extremes", "target"]
+
+
+def measure(pair: Pair, threads: int, repeats: int, seconds: float) -> tuple[Result, dict[str, str]]:
+    """Play one pair at one number of threads; also the versions that both sides report."""
+    with Worker(pair.ours, threads) as ours, Worker(pair.theirs, threads) as theirs:
+        trial = min(ours.run(2), theirs.run(2)) / 2  # seconds a step, of the faster
+        steps = max(1, round(seconds / trial))
+        taken: dict[str, list[float]] = {"ours": [], "theirs": []}
+        for i in range(repeats):
+            order = [("ours", ours), ("theirs", theirs)]
+            for name, worker in order if i % 2 == 0 else order[::-1]:
+                taken[name].append(worker.run(steps))
+        return Result(pair, threads, steps, taken["ours"], taken["theirs"]), theirs.facts | ours.facts
+
+
+def processor() -> str:
+    """The processor's name and how many of its cores are ours."""
+    info = Path("/proc/cpuinfo")
+    names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")] \
+        if info.exists() else []  # fmt: skip
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def table(results: Sequence[Result]) -> str:
+    rows = [HEAD, ["---", "---", *["---:"] * 6, "---"], *(r.cells() for r in results)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def page(results: Sequence[Result], facts: dict[str, str], how: argparse.Namespace) -> str:
+    """RESULTS.md."""
+    sys.path.insert(0, str(HERE / "workers"))
+    from images import source
+
+    versions = ", ".join(f"{name} {number}" for name, number in sorted(facts.items()))
+    return f"""# Speed against peers
+
+Written by `make bench`; do not edit.
+
+{table(results)}
+
+**Ratio**: seconds of theirs / seconds of ours for the same number of steps, the median over {how.repeats} pairs; above 1
+ours is faster. The first rows are the control: our loop against itself.
+
+**Machine**: {processor()}; {platform.system()} {platform.machine()}. **Versions**: Python {platform.python_version()},
+{versions}.
+
+**Protocol**: each side is a process in its own environment; one works while the other waits, in the order ours, theirs,
+theirs, ours, …; each turn lasts so many steps that the faster side takes about {how.seconds:g} s; both sides are warm.
+fp32 on the CPU. 28×28 images: {source()}.
+- *Ours* is `Trainer.play` with a line of the journal every 50 rounds, as in `bestiary fit` between two checkpoints.
+- *bare loop*: the same networks (also our convolution layers) trained by a loop written by hand: images in memory as
+  uint8, indexed; channels-last, fused Adam, no logging (`workers/bare.py`). It shows what the loop costs. *Fakes shared*:
+  the bare GAN loop gives the generator the fakes of the critic's turn, where ours and Goodfellow's Algorithm 1 draw anew.
+- *pythae*: `BaseTrainer.train_step`, without evaluation, disk and progress bars; its default MLP (z = 40) and its
+  convolutional networks for MNIST (z = 16), binary images, Adam, batch 100. Ours trains the same networks, given as
+  `encoder=` and `decoder=` and made of our layers (`networks/strided.py`).
+- *tutorial*: the loop of PyTorch's DCGAN tutorial with a DataLoader of two workers and per-item transforms through PIL
+  (`workers/tutorial.py`); at 64×64 each item is a JPEG of 178×218, decoded each time, where our cache decoded it once.
+  Its networks are our `dcgan`'s, width 64, batch 128.
+"""
+
+
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Speed against peers, in interleaved pairs.")
+    parser.add_argument("--threads", default="1,2", help="numbers of threads, e.g. 1,2 (default %(default)s)")
+    parser.add_argument("--repeats", type=int, default=9, help="pairs of turns for each row (default %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=1.0, help="length of a turn of the faster side (default %(default)s)"
+    )
+    parser.add_argument("--only", default="", help="rows whose name or rival contains this; RESULTS.md is left alone")
+    parser.add_argument("--out", type=Path, default=None, help="where to write the results (default RESULTS.md)")
+    how = parser.parse_args(words)
+    if how.repeats < 2:
+        parser.error(f"--repeats {how.repeats}: quartiles need at least 2")
+    try:
+        how.counts = [int(word) for word in how.threads.split(",")]
+    except ValueError:
+        parser.error(f"--threads {how.threads}: numbers with commas between them, e.g. 1,2")
+    how.pairs = [p for p in PAIRS if how.only.lower() in f"{p.name} · {p.rival}".lower()]
+    if not how.pairs:
+        names = "; ".join(f"{p.name} · {p.rival}" for p in PAIRS)
+        parser.error(f"--only {how.only}: no row is called so. There are: {names}")
+    return how
+
+
+def main() -> int:
+    how = arguments()
+    results: list[Result] = []
+    facts: dict[str, Any] = {}
+    print(" · ".join(HEAD), flush=True)
+    for threads in how.counts:
+        for pair in how.pairs:
+            result, versions = measure(pair, threads, how.repeats, how.seconds)
+            results.append(result)
+            facts |= versions
+            print(" · ".join(result.cells()), flush=True)
+    out = how.out or (None if how.only else RESULTS)
+    if out is not None:
+        out.write_text(page(results, facts, how))
+        print(f"written: {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""Our side: the project's own loop, as `bestiary fit` plays it, with the journal's lines but without checkpoints.
+
+pythae's two networks are given as a user's own parts, `encoder=` and `decoder=`, out of our layers; the others are the
+zoo's own.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from images import greys, ink, photographs
+from protocol import Prepare, serve
+from settings import GAN_BATCH, GAN_LR, IMAGES, LATENT_CONV, LATENT_GAN, LATENT_MLP, VAE_BATCH, VAE_LR, WIDTH
+from torch import nn
+
+from bestiary.data.batches import Batches
+from bestiary.data.dataset import Dataset
+from bestiary.data.spec import Spec
+from bestiary.models.model import Model
+from bestiary.models.zoo import build
+from bestiary.networks.mlp import Flat, Shaped
+from bestiary.networks.norm import BatchNorm
+from bestiary.networks.strided import Conv, ConvTranspose
+from bestiary.training.device import choose_precision, keep_memory, seeded
+from bestiary.training.journal import Journal
+from bestiary.training.recipe import Recipe
+from bestiary.training.trainer import Trainer
+
+__all__ = ["MODELS", "dataset"]
+
+DEVICE = torch.device("cpu")
+
+
+def dataset(stored: np.ndarray, levels: int = 256) -> Dataset:
+    """(N, H, W) or (N, H, W, C) as a data set that is all training part."""
+    stored = stored if stored.ndim == 4 else stored[..., None]
+    spec = Spec("image", (stored.shape[3], *stored.shape[1:3]), levels)
+    rows = np.arange(len(stored))
+    return Dataset("benchmark", spec, stored, {"train": rows, "validation": rows[:1], "test": rows[:1]})
+
+
+def play(model: Callable[[Spec], Model], data: Dataset, batch: int) -> Prepare:
+    """`bestiary fit` between two checkpoints."""
+    keep_memory()
+    with seeded(0):
+        beast = model(data.spec)
+    beast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    beast.train()
+    recipe = Recipe(steps=10**9, batch=batch)
+    precision = choose_precision("auto", DEVICE)
+    trainer = Trainer(beast, beast.players(), Batches(data, batch), recipe, precision)
+    journal = Journal(Path(tempfile.mkdtemp()) / "journal.jsonl")
+
+    def rounds(n: int) -> None:
+        for _ in range(n):
+            trainer.play(trainer.round)
+            if trainer.round % recipe.log == 0:
+                journal.append(trainer.line())
+        trainer.meter.check(trainer.names)
+
+    return lambda n: lambda: rounds(n)
+
+
+def pythae_mlp(spec: Spec) -> Model:
+    """784 → 512 → ReLU → 40 and back, pythae's default networks."""
+    return build(
+        "vae",
+        spec,
+        latent=LATENT_MLP,
+        lr=VAE_LR,
+        encoder=Flat(nn.Linear(784, 512), nn.ReLU()),
+        decoder=Shaped(nn.Sequential(nn.Linear(LATENT_MLP, 512), nn.ReLU(), nn.Linear(512, 784)), spec.shape),
+    )
+
+
+def pythae_conv(spec: Spec) -> Model:
+    """pythae's `Encoder_Conv_VAE_MNIST` and `Decoder_Conv_AE_MNIST`."""
+
+    def after(channels: int) -> Iterator[nn.Module]:
+        yield from (BatchNorm(channels), nn.ReLU(inplace=True))
+
+    down = [spec.shape[0], 128, 256, 512, 1024]
+    encoder = [part for a, b in pairwise(down) for part in (Conv(a, b, 4, 2, 1), *after(b))]
+    decoder = [
+        Shaped(nn.Sequential(nn.Linear(LATENT_CONV, 1024 * 16)), (1024, 4, 4)),
+        *(ConvTranspose(1024, 512, 3, 2, 1), *after(512)),
+        *(ConvTranspose(512, 256, 3, 2, 1, output_padding=1), *after(256)),
+        ConvTranspose(256, 1, 3, 2, 1, output_padding=1),
+    ]
+    parts = {"encoder": nn.Sequential(*encoder, nn.Flatten()), "decoder": nn.Sequential(*decoder)}
+    return build("vae", spec, latent=LATENT_CONV, lr=VAE_LR, **parts)
+
+
+def vae_mlp(spec: Spec) -> Model:
+    return build("vae", spec, latent=LATENT_MLP, network="mlp", hidden=(512,), lr=VAE_LR)
+
+
+def vae_conv(spec: Spec) -> Model:
+    return build("vae", spec, latent=LATENT_CONV, network="conv", lr=VAE_LR)
+
+
+def dcgan(spec: Spec) -> Model:
+    return build("dcgan", spec, latent=LATENT_GAN, width=WIDTH, lr=GAN_LR)
+
+
+# name → (model, data, batch)
+MODELS: dict[str, tuple[Callable[[Spec], Model], Callable[[], Dataset], int]] = {
+    "vae-mlp": (vae_mlp, lambda: dataset(greys(IMAGES)), VAE_BATCH),
+    "vae-conv": (vae_conv, lambda: dataset(greys(IMAGES)), VAE_BATCH),
+    "pythae-mlp": (pythae_mlp, lambda: dataset(ink(IMAGES), 2), VAE_BATCH),
+    "pythae-conv": (pythae_conv, lambda: dataset(ink(IMAGES), 2), VAE_BATCH),
+    "dcgan-28": (dcgan, lambda: dataset(greys(IMAGES)), GAN_BATCH),
+    "dcgan-64": (dcgan, lambda: dataset(photographs(512)), GAN_BATCH),
+}
+
+
+def _case(name: str) -> Callable[[], Prepare]:
+    model, data, batch = MODELS[name]
+    return lambda: play(model, data(), batch)
+
+
+if __name__ == "__main__":
+    serve({name: _case(name) for name in MODELS}, ("torch", "bestiary"))

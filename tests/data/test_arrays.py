@@ -1,0 +1,225 @@
+"""Arrays are recognised, quantised only where that loses nothing unsaid, and standardised exactly."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from bestiary.data.load import load
+from bestiary.errors import BestiaryError
+
+G = np.random.default_rng(0)
+BYTES = G.integers(0, 256, (12, 6, 5, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("array", "shape"),
+    [
+        (BYTES[..., 0], (1, 6, 5)),
+        (BYTES[..., :1], (1, 6, 5)),
+        (BYTES, (3, 6, 5)),
+        (BYTES.transpose(0, 3, 1, 2), (3, 6, 5)),
+        (BYTES[..., :1].transpose(0, 3, 1, 2), (1, 6, 5)),
+    ],
+)
+def test_layouts_of_images(array: np.ndarray, shape: tuple[int, ...]) -> None:
+    data = load(array)
+    assert data.spec.shape == shape
+    assert data.spec.levels == 256
+    assert np.array_equal(data.stored, BYTES[..., : shape[0]])
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-1, 1), (0, 255)])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_floats_on_256_levels_are_exact(low: int, high: int, kind: type) -> None:
+    floats = (BYTES / 255 * (high - low) + low).astype(kind)
+    data = load(floats)
+    assert np.array_equal(data.stored, BYTES)
+    assert "exactly 256 levels" in data.source["note"]
+
+
+def test_floats_between_levels_are_rounded_and_it_is_said() -> None:
+    floats = G.random((12, 6, 5))
+    data = load(floats)
+    assert np.abs(data.stored[..., 0] / 255 - floats).max() <= 0.5 / 255 + 1e-9
+    assert "ROUNDED" in data.source["note"]
+
+
+@pytest.mark.parametrize(
+    "array", [BYTES > 99, (BYTES > 99).astype(np.uint8), (BYTES > 99) * 1.0, (BYTES > 99) * 2.0 - 1]
+)
+def test_binary_images(array: np.ndarray) -> None:
+    data = load(array)
+    assert data.spec.levels == 2
+    assert np.array_equal(data.stored, BYTES > 99)
+
+
+def test_seventeen_levels() -> None:
+    digits = G.integers(0, 17, (9, 8, 8))
+    digits[0, 0, 0] = 1
+    data = load(digits / 16)
+    assert data.spec.levels == 17
+    assert np.array_equal(data.stored[..., 0], digits)
+
+
+def test_sixteen_bits_are_rounded() -> None:
+    data = load(BYTES[..., 0].astype(np.uint16) * 257)
+    assert np.array_equal(data.stored[..., 0], BYTES[..., 0])
+
+
+def test_torch_tensors() -> None:
+    assert np.array_equal(load(torch.from_numpy(BYTES)).stored, BYTES)
+    assert load(torch.randn(20, 3)).spec.kind == "vector"
+    with pytest.raises(BestiaryError, match="detach"):
+        load(torch.randn(20, 3, requires_grad=True))
+
+
+def test_vectors_are_standardised_by_the_training_rows() -> None:
+    raw = G.normal(size=(50, 3)) * [1, 100, 0] + [5, -7, 0.3]
+    data = load(raw)
+    x = data.part("train").astype(np.float64)
+    np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(x.std(axis=0), [1, 1, 0], atol=1e-6)
+    assert data.spec.columns[2].scale == 1  # a constant column
+    back = data.stored * [c.scale for c in data.spec.columns] + [c.mean for c in data.spec.columns]
+    np.testing.assert_allclose(back, raw, rtol=1e-5, atol=1e-5)
+
+
+def test_density_of_raw_units_is_shifted_by_the_log_scale() -> None:
+    """log N(raw; μ, σ²) = log N(x; 0, 1) − Σ log scale."""
+    raw = G.normal(3, 2, size=(40, 2))
+    spec, x = load(raw).spec, load(raw).stored.astype(np.float64)
+    mean, scale = np.array([(c.mean, c.scale) for c in spec.columns]).T
+    log_raw = (-0.5 * ((raw - mean) / scale) ** 2 - np.log(scale * np.sqrt(2 * np.pi))).sum(axis=1)
+    log_x = (-0.5 * x**2 - np.log(np.sqrt(2 * np.pi))).sum(axis=1)
+    np.testing.assert_allclose(log_x - spec.log_scale, log_raw, atol=1e-5)
+
+
+def test_missing_numbers_are_named_dropped_or_filled() -> None:
+    raw = G.normal(size=(30, 3))
+    raw[4, 1] = np.nan
+    raw[7, 1] = np.inf
+    with pytest.raises(BestiaryError, match=r"x2 \(2 rows, first row 4\)"):
+        load(raw)
+    labels = np.arange(30)
+    dropped = load(raw, missing="drop", labels=labels)
+    assert len(dropped.stored) == 28
+    assert dropped.spec.classes[int(dropped.labels[4])] == "5"  # labels stay with their rows
+    filled = load(raw, missing="mean")
+    column = filled.spec.columns[1]
+    mean = np.delete(raw[:, 1], [4, 7]).mean()
+    assert filled.stored[4, 1] * column.scale + column.mean == pytest.approx(mean, abs=1e-6)
+    with pytest.raises(BestiaryError, match="missing="):
+        load(raw, missing="zero")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.array(["a", "b"]),
+        np.array([{}, {}], dtype=object),
+        [[1, 2], [3]],
+        np.zeros((0, 4)),
+        np.float64(3),
+        G.normal(size=(5, 4, 4)) * 100,
+        np.full((5, 4, 4), np.nan),
+        np.zeros((5, 4, 4, 7), np.uint8),
+        np.zeros((5, 4, 4, 4, 1), np.uint8),
+        G.normal(size=(5, 2)) + 1j,
+        np.zeros((2, 3)),
+        np.full((9, 2), 1e300) * np.arange(9)[:, None],
+        None,
+        object(),
+    ],
+)
+def test_what_is_no_data_is_refused_with_a_reason(bad: object) -> None:
+    with pytest.raises(BestiaryError):
+        load(bad)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    arrays(
+        st.sampled_from([np.uint8, np.int16, np.uint16, np.float32, np.bool_]),
+        st.lists(st.integers(1, 6), min_size=1, max_size=4).map(tuple),
+    )
+)
+def test_any_array_gives_a_data_set_or_our_error(array: np.ndarray) -> None:
+    try:
+        data = load(array)
+    except BestiaryError:
+        return
+    assert len(data.stored) == len(array)
+    assert data.stored.dtype == (np.uint8 if data.spec.kind == "image" else np.float32)
+
+
+def test_rows_become_images_by_shape() -> None:
+    flat = BYTES[..., 0].reshape(12, 30)
+    assert np.array_equal(load(flat, shape="6x5").stored[..., 0], BYTES[..., 0])
+    for wrong in ("7x5", "6", "axb", "0x30"):
+        with pytest.raises(BestiaryError, match="shape="):
+            load(flat, shape=wrong)
+
+
+def test_labels_are_numbers_or_words() -> None:
+    data = load(BYTES, labels=["b", "a"] * 6)
+    assert data.spec.classes == ("a", "b")
+    assert data.labels[:2].tolist() == [1, 0]
+    assert load(BYTES, labels=np.array([10, 9] * 6)).spec.classes == ("9", "10")
+    for wrong in ([1, 2], np.linspace(0, 1, 12), np.zeros((12, 4)), [None] * 12):
+        with pytest.raises(BestiaryError, match="labels"):
+            load(BYTES, labels=wrong)
+
+
+def test_npy_files_are_mapped_when_asked(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", BYTES)
+    assert np.array_equal(load(tmp_path / "x.npy").stored, BYTES)
+    mapped = load(tmp_path / "x.npy", stream=True)
+    assert isinstance(mapped.stored, np.memmap)
+    assert np.array_equal(mapped.stored, BYTES)
+    assert mapped.source["fingerprint"] == load(BYTES).source["fingerprint"]
+
+
+def test_npz_says_which_array_it_took(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    np.savez(path, images=BYTES, y=np.arange(12) % 3, extra=np.zeros(3))
+    data = load(path)
+    assert data.source["note"].startswith("took `images` with labels `y`, left extra")
+    assert data.labels.tolist() == (np.arange(12) % 3).tolist()
+    assert load(path, label="none").labels is None
+    with pytest.raises(BestiaryError, match="no array `imags`"):
+        load(path, key="imags")
+    np.savez(path, a=BYTES, b=BYTES)
+    with pytest.raises(BestiaryError, match="key=NAME"):
+        load(path)
+    assert np.array_equal(load(path, key="b").stored, BYTES)
+    np.savez(path, whatever=BYTES)
+    assert np.array_equal(load(path).stored, BYTES)
+
+
+def test_objects_are_never_unpickled(tmp_path: Path) -> None:
+    np.save(tmp_path / "o.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    np.savez(tmp_path / "o.npz", x=np.array([{"a": 1}], dtype=object))
+    for name in ("o.npy", "o.npz"):
+        with pytest.raises(BestiaryError, match="foreign code"):
+            load(tmp_path / name)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cut=st.integers(1, 4000), flip=st.integers(0, 300), suffix=st.sampled_from([".npy", ".npz"]))
+def test_damaged_files_give_our_error_or_data(tmp_path: Path, cut: int, flip: int, suffix: str) -> None:
+    path = tmp_path / f"x{suffix}"
+    np.save(path, BYTES) if suffix == ".npy" else np.savez(path, x=BYTES)
+    raw = bytearray(path.read_bytes())
+    path.write_bytes(raw[: max(0, len(raw) - cut)])
+    with pytest.raises(BestiaryError):
+        load(path)
+    raw[flip] ^= 0x41
+    path.write_bytes(raw)
+    with suppress(BestiaryError):
+        load(path)

@@ -1,0 +1,110 @@
+"""Hub sets through a stand-in for the package `datasets`, which need not be installed."""
+
+import io
+import sys
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from bestiary.data.load import load
+from bestiary.errors import BestiaryError
+
+
+class Image:
+    """The feature of an image column."""
+
+    def __init__(self, decode: bool = True) -> None:
+        self.decode = decode
+
+
+class ClassLabel:
+    """The feature of a label column."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+
+
+class Value:
+    """The feature of any other column."""
+
+
+class Table:
+    """As much of a `datasets.Dataset` as is used."""
+
+    def __init__(self, features: dict[str, Any], columns: dict[str, list[Any]]) -> None:
+        self.features, self.columns = features, columns
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def __getitem__(self, key: str | int) -> Any:
+        return (
+            self.columns[key] if isinstance(key, str) else {name: column[key] for name, column in self.columns.items()}
+        )
+
+    def cast_column(self, name: str, feature: Any) -> "Table":
+        assert not feature.decode
+        return self
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> dict[str, Table]:
+    tables: dict[str, Table] = {}
+    module = ModuleType("datasets")
+    module.Image = Image  # type: ignore[attr-defined]
+    module.load_dataset = lambda name, config, split: tables[f"{name}:{split}"]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "datasets", module)
+    return tables
+
+
+def png(value: int) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    Pillow.new("L", (8, 8), value).save(buffer, "PNG")
+    return {"bytes": buffer.getvalue(), "path": None}
+
+
+def test_an_image_column_becomes_images(hub: dict[str, Table]) -> None:
+    features = {"picture": Image(), "label": ClassLabel(["no", "yes"])}
+    hub["me/set:train"] = Table(features, {"picture": [png(10 * i) for i in range(6)], "label": [0, 1] * 3})
+    data = load("hf:me/set")
+    assert data.name == "me-set"
+    assert data.stored[:, 0, 0, 0].tolist() == [0, 10, 20, 30, 40, 50]
+    assert data.spec.classes == ("no", "yes")
+    assert data.labels.tolist() == [0, 1] * 3
+    assert data.source["path"] == "hf:me/set"
+
+
+def test_other_columns_become_a_table(hub: dict[str, Table]) -> None:
+    columns = {"x": [0.5 * i for i in range(9)], "kind": ["a", "b", "a"] * 3, "y": [0, 1, 2] * 3}
+    hub["t:train"] = Table({"x": Value(), "kind": Value(), "y": ClassLabel(["p", "q", "r"])}, columns)
+    data = load("hf:t")
+    assert data.spec.kind == "table"
+    assert [c.name for c in data.spec.columns] == ["x", "kind"]
+    assert data.spec.classes == ("p", "q", "r")
+    with pytest.raises(BestiaryError, match="no column `z`"):
+        load("hf:t", label="z")
+
+
+def test_what_the_package_raises_is_said(hub: dict[str, Table]) -> None:
+    with pytest.raises(BestiaryError, match="cannot load hf:nowhere"):
+        load("hf:nowhere")
+    with pytest.raises(BestiaryError, match="name the set"):
+        load("hf:")
+
+
+def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(BestiaryError, match=r"bestiary\[hub\]"):
+        load("hf:me/set")
+
+
+def test_images_in_files_are_read(hub: dict[str, Table], tmp_path) -> None:
+    cells = []
+    for i in range(4):
+        Pillow.fromarray(np.full((8, 8), i, np.uint8)).save(tmp_path / f"{i}.png")
+        cells.append({"bytes": None, "path": str(tmp_path / f"{i}.png")})
+    hub["f:train"] = Table({"image": Image()}, {"image": cells})
+    assert load("hf:f").stored[:, 0, 0, 0].tolist() == [0, 1, 2, 3]

@@ -1,0 +1,131 @@
+"""The one door: names, paths and options are told apart, and every mistake is answered."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import bestiary.data
+from bestiary.data.files import atomic, plain_name
+from bestiary.data.load import catalogue, describe, likelihood_that_fits, load, loader
+from bestiary.data.spec import Spec
+from bestiary.data.standard import SETS
+from bestiary.data.toys import TOYS
+from bestiary.errors import BestiaryError
+
+
+@pytest.mark.parametrize(
+    ("word", "guess"), [("digts", "digits"), ("minst", "mnist"), ("rign", "ring"), ("spirla", "spiral")]
+)
+def test_a_typo_is_answered_with_the_nearest_name(word: str, guess: str) -> None:
+    with pytest.raises(BestiaryError, match=f"did you mean `{guess}`"):
+        load(word)
+
+
+@pytest.mark.parametrize("path", ["photos/", "no/such.csv", "missing.npy", "", " ", "a\0b", "x" * 5000, "~nobody/x"])
+def test_a_path_that_is_not_there_is_said(path: str) -> None:
+    with pytest.raises(BestiaryError):
+        load(path)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=30).filter(lambda s: not Path(s.replace("\0", "")).exists() and s not in (*SETS, *TOYS)))
+def test_no_word_escapes_our_error(word: str) -> None:
+    with pytest.raises(BestiaryError):
+        load(word)
+
+
+def test_unknown_kinds_of_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.pkl").write_bytes(b"")
+    with pytest.raises(BestiaryError, match=r"\.npy"):
+        load(tmp_path / "x.pkl")
+
+
+def test_options_are_checked_by_name_and_kind() -> None:
+    with pytest.raises(BestiaryError, match="did you mean `seed`"):
+        load("ring", seeed=1)
+    with pytest.raises(BestiaryError, match="whole number"):
+        load("ring", n="many")
+    with pytest.raises(BestiaryError, match="whole number"):
+        load("ring", n=2.5)
+    with pytest.raises(BestiaryError, match="yes or"):
+        load("mnist", download="perhaps")
+    assert len(load("ring", n="100").stored) == 100
+
+
+@pytest.mark.parametrize("name", [*(name for name in SETS if name == "digits"), *TOYS])
+def test_describe_is_plain_and_complete(name: str) -> None:
+    import json
+
+    data = load(name)
+    told = describe(data)
+    assert json.loads(json.dumps(told)) == told
+    assert sum(told["parts"].values()) == told["examples"] == len(data.stored)
+    assert (told["entropy_nats"] is None) == (name not in TOYS)
+    assert told["source"]["fingerprint"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "likelihood"),
+    [
+        (Spec("image", (1, 8, 8), 2), "bernoulli"),
+        (Spec("image", (3, 8, 8), 2), "bernoulli"),
+        (Spec("image", (1, 8, 8), 256), "bernoulli"),
+        (Spec("image", (3, 8, 8), 256), "logistic"),
+        (Spec("vector", (2,)), "gaussian"),
+        (Spec("table", (2,)), "gaussian"),
+    ],
+)
+def test_the_likelihood_that_fits(spec: Spec, likelihood: str) -> None:
+    assert likelihood_that_fits(spec)[0] == likelihood
+
+
+def test_the_catalogue_names_every_set_and_its_place() -> None:
+    listed = catalogue()
+    assert list(listed) == [*SETS, *TOYS]
+    assert all(entry.keys() == {"what", "shape", "where", "here"} for entry in listed.values())
+    assert listed["digits"]["here"] == "yes"
+    assert listed["mnist"]["here"] == "no"
+
+
+def test_loaders_show_their_options() -> None:
+    import inspect
+
+    for source in ("digits", "gaussian", np.zeros((5, 2)), "hf:a/b"):
+        parameters = inspect.signature(loader(source)).parameters.values()
+        assert all(p.default is not inspect.Parameter.empty for p in parameters)
+
+
+def test_the_public_names_of_the_room() -> None:
+    for name in bestiary.data.__all__:
+        assert getattr(bestiary.data, name).__name__ == name
+    with pytest.raises(AttributeError, match="it has"):
+        _ = bestiary.data.nothing
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"old")
+
+    def write_half() -> None:
+        with atomic(path) as file:
+            file.write(b"new")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(BestiaryError, match="disk is full"):
+        write_half()
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+    with atomic(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+
+
+@given(st.text(max_size=100))
+def test_plain_names_are_safe(text: str) -> None:
+    name = plain_name(text)
+    assert name
+    assert not set(name) & set("/\\ \0:;|&$`'\"<>*?\n")
+    assert not name.startswith((".", "-"))

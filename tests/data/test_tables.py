@@ -1,0 +1,145 @@
+"""Tables: what is read is what was written, and back."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bestiary.data.load import load
+from bestiary.data.tables import to_rows, write_table
+from bestiary.errors import BestiaryError
+
+TEXT = "height,kind,weight\n" + "\n".join(f"{i / 2},{'cat' if i % 3 else 'dog'},{100 - i}" for i in range(12))
+
+
+def write(path: Path, text: str = TEXT) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_numbers_and_categories(tmp_path: Path) -> None:
+    data = load(write(tmp_path / "t.csv"))
+    assert data.spec.kind == "table"
+    assert [c.name for c in data.spec.columns] == ["height", "kind", "weight"]
+    assert data.spec.columns[1].categories == ("cat", "dog")
+    assert data.stored.shape == (12, 4)
+    assert data.stored[0, 1:3].tolist() == [0, 1]
+    x = data.part("train")[:, [0, 3]].astype(np.float64)
+    np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(x.std(axis=0), 1, atol=1e-6)
+
+
+def test_rows_come_back(tmp_path: Path) -> None:
+    data = load(write(tmp_path / "t.csv"))
+    rows = to_rows(data.spec, data.stored)
+    assert rows[0] == {"height": 0, "kind": "dog", "weight": 100}
+    assert [row["height"] for row in rows] == pytest.approx([i / 2 for i in range(12)], abs=1e-6)
+    noisy = data.stored + np.float32(0.3) * (data.stored == 0)  # a model's soft one-hot
+    assert [row["kind"] for row in to_rows(data.spec, noisy)] == [row["kind"] for row in rows]
+    with pytest.raises(BestiaryError, match="components"):
+        to_rows(data.spec, data.stored[:, :2])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_written_table_is_read_as_the_same_data(tmp_path: Path, suffix: str) -> None:
+    data = load(write(tmp_path / "t.csv"))
+    again = load(write_table(tmp_path / f"again{suffix}", data.spec, data.stored))
+    np.testing.assert_allclose(again.stored, data.stored, atol=1e-6)
+    assert [c.name for c in again.spec.columns] == [c.name for c in data.spec.columns]
+    assert again.spec.columns[1] == data.spec.columns[1]
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|", " ", "   "])
+def test_delimiters(tmp_path: Path, mark: str) -> None:
+    data = load(write(tmp_path / "t.txt", TEXT.replace(",", mark)))
+    assert np.array_equal(data.stored, load(write(tmp_path / "t.csv")).stored)
+
+
+def test_quotes_marks_and_accents(tmp_path: Path) -> None:
+    text = '\ufeff"größe, cm",art\n' + "\n".join(f'{i},"a, {i % 2}"' for i in range(8))
+    data = load(write(tmp_path / "t.csv", text))
+    assert [c.name for c in data.spec.columns] == ["größe, cm", "art"]
+    assert data.spec.columns[1].categories == ("a, 0", "a, 1")
+
+
+def test_header_or_none(tmp_path: Path) -> None:
+    numbers = "\n".join(f"{i},{i + 100}" for i in range(9))
+    assert len(load(write(tmp_path / "t.csv", numbers)).stored) == 9
+    assert len(load(write(tmp_path / "t.csv", numbers), header="yes").stored) == 8
+    words = "a,b\nc,d\n" * 5
+    assert len(load(write(tmp_path / "t.csv", words), header="no").stored) == 10
+
+
+def test_the_label_is_not_part_of_x(tmp_path: Path) -> None:
+    data = load(write(tmp_path / "t.csv"), label="kind")
+    assert data.spec.classes == ("cat", "dog")
+    assert data.labels[:4].tolist() == [1, 0, 0, 1]
+    assert data.stored.shape == (12, 2)
+    with pytest.raises(BestiaryError, match="did you mean `kind`"):
+        load(tmp_path / "t.csv", label="kinds")
+
+
+def test_numbers_can_be_categories_and_columns_dropped(tmp_path: Path) -> None:
+    text = "a,b,c\n" + "\n".join(f"{i % 3},{i},{i}" for i in range(9))
+    data = load(write(tmp_path / "t.csv", text), categories="a", drop="c")
+    assert data.spec.columns[0].categories == ("0", "1", "2")
+    assert [c.name for c in data.spec.columns] == ["a", "b"]
+
+
+def test_free_text_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    text = "name,x\n" + "\n".join(f"person {i},{i}" for i in range(60))
+    with pytest.raises(BestiaryError, match="drop=name"):
+        load(write(tmp_path / "t.csv", text))
+    assert load(tmp_path / "t.csv", drop="name").stored.shape == (60, 1)
+
+
+@pytest.mark.parametrize("gap", ["", "NA", "nan", "?", "inf", "null"])
+def test_missing_values_are_counted_dropped_or_filled(tmp_path: Path, gap: str) -> None:
+    path = write(tmp_path / "t.csv", TEXT.replace("1.0,", f"{gap},"))
+    with pytest.raises(BestiaryError, match=r"height \(1 rows, first row 2\)"):
+        load(path)
+    assert len(load(path, missing="drop").stored) == 11
+    filled = to_rows(load(path, missing="mean").spec, load(path, missing="mean").stored)
+    assert filled[2]["height"] == pytest.approx(np.mean([i / 2 for i in range(12) if i != 2]), abs=1e-5)
+
+
+def test_missing_words(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", TEXT.replace("dog,100", ",100"))
+    with pytest.raises(BestiaryError, match="kind"):
+        load(path)
+    data = load(path, missing="mean")
+    assert to_rows(data.spec, data.stored)[0]["kind"] == "cat"  # the commonest
+    with pytest.raises(BestiaryError, match="label kind is missing"):
+        load(path, label="kind", missing="mean")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a,b\n", "a,b\n1\n2,3\n", "a,a\n1,2\n3,4\n", "x\n\x00\n", 'a,b\n"1,2\n3,4', "a,b\n1,\n2,\n3,\n4,\n"]
+)
+def test_broken_tables_are_explained(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BestiaryError):
+        load(write(tmp_path / "t.csv", text))
+
+
+def test_other_encodings_are_explained(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes("größe,a\n1,2\n".encode("latin-1"))
+    with pytest.raises(BestiaryError, match="UTF-8"):
+        load(tmp_path / "t.csv")
+
+
+def test_damaged_parquet_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(BestiaryError, match="damaged"):
+        load(tmp_path / "t.parquet")
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(st.sampled_from('0123456789.,;\t\n"ab é-e?\x00\r'), max_size=80))
+def test_any_text_gives_a_data_set_or_our_error(tmp_path: Path, text: str) -> None:
+    try:
+        data = load(write(tmp_path / "t.csv", text), missing="drop")
+    except BestiaryError:
+        return
+    assert np.isfinite(data.stored).all()

@@ -1,0 +1,119 @@
+"""Checkpoints are whole or absent, on a full disk, in a read-only folder, and when a file is torn."""
+
+import errno
+import json
+import os
+
+import pytest
+import torch
+
+from bestiary.errors import BestiaryError
+from bestiary.training import checkpoint
+from bestiary.training.checkpoint import checkpoints, load_checkpoint, load_latest, save_checkpoint, write_atomic
+from bestiary.training.journal import Journal, read_journal
+
+STATE = {"a": torch.arange(6.0).view(2, 3), "layout": torch.rand(2, 3, 4, 4).to(memory_format=torch.channels_last)}
+
+
+def quiet(message: str) -> None:
+    raise AssertionError(message)
+
+
+def test_what_was_saved_is_loaded(tmp_path):
+    path = save_checkpoint(tmp_path, 5, STATE, {"note": "π"}, keep=2)
+    tensors, facts = load_checkpoint(path)
+    assert all(torch.equal(tensors[k], STATE[k]) for k in STATE)
+    assert (facts["round"], facts["note"]) == (5, "π")
+
+
+def test_only_the_newest_are_kept(tmp_path):
+    for round in (1, 2, 3, 10):
+        save_checkpoint(tmp_path, round, STATE, {}, keep=2)
+    assert [int(p.name) for p in checkpoints(tmp_path)] == [3, 10]
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_the_same_round_can_be_written_again(tmp_path):
+    save_checkpoint(tmp_path, 1, STATE, {"try": 1}, keep=2)
+    save_checkpoint(tmp_path, 1, STATE, {"try": 2}, keep=2)
+    assert load_latest(tmp_path, quiet)[1]["try"] == 2
+
+
+@pytest.mark.parametrize("file", ["state.safetensors", "state.json"])
+@pytest.mark.parametrize("harm", ["cut", "flip", "empty", "gone"])
+def test_a_torn_checkpoint_is_passed_over(tmp_path, file, harm):
+    save_checkpoint(tmp_path, 1, STATE, {}, keep=2)
+    torn = save_checkpoint(tmp_path, 2, STATE, {}, keep=2) / file
+    content = torn.read_bytes()
+    harms = {"cut": content[: len(content) // 2], "flip": content[:-20] + b"\xff" * 20, "empty": b""}
+    torn.unlink() if harm == "gone" else torn.write_bytes(harms[harm])
+    said = []
+    tensors, facts = load_latest(tmp_path, said.append)
+    assert facts["round"] == 1
+    assert torch.equal(tensors["a"], STATE["a"])
+    assert "torn" in said[0]
+    assert "00000002" in said[0]
+
+
+def test_none_is_none(tmp_path):
+    assert load_latest(tmp_path / "absent", quiet) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "says"), [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "cannot be written"), (errno.EIO, "Input/output")]
+)
+@pytest.mark.parametrize("call", ["fsync", "rename", "mkdir"])
+def test_a_failing_disk_keeps_the_last_good_one(tmp_path, monkeypatch, number, says, call):
+    save_checkpoint(tmp_path, 1, STATE, {}, keep=2)
+
+    def fail(*args, **named):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.Path if call == "mkdir" else checkpoint.os, call, fail)
+        with pytest.raises(BestiaryError, match=says) as error:
+            save_checkpoint(tmp_path, 2, STATE, {}, keep=2)
+    assert "00000001" in str(error.value)
+    assert [p.name for p in checkpoints(tmp_path)] == ["00000001"]
+    assert load_latest(tmp_path, quiet)[1]["round"] == 1
+
+
+def test_a_real_full_disk(tmp_path):
+    """/dev/full refuses every byte, as a full disk does."""
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full here")
+    (tmp_path / "journal.jsonl").symlink_to("/dev/full")
+    with pytest.raises(BestiaryError, match="the disk is full"):
+        Journal(tmp_path / "journal.jsonl").append({"round": 1})
+
+
+def test_a_write_is_old_or_new(tmp_path, monkeypatch):
+    file = tmp_path / "x.txt"
+    write_atomic(file, "old")
+
+    def fail(*args):
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.os, "fsync", fail)
+        with pytest.raises(BestiaryError, match="full"):
+            write_atomic(file, "new")
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_journal_is_cut_back_and_goes_on(tmp_path):
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append({"round": 1, "x.total": 0.1})
+    size = journal.sync()
+    journal.append({"round": 2})
+    journal.cut(size)
+    journal.append({"round": 2, "x.total": 0.3})
+    assert [line["round"] for line in read_journal(journal.path)] == [1, 2]
+    assert json.loads(journal.path.read_text().splitlines()[1])["x.total"] == 0.3
+
+
+def test_a_torn_last_line_is_passed_over(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"round": 1}\n{"rou')
+    assert read_journal(path) == [{"round": 1}]

@@ -1,0 +1,73 @@
+"""One process equals two: the same losses within rounding, for a VAE and for a GAN with BatchNorm, by DDP and FSDP2."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+RUN = {
+    "vae": "latent=4 hidden=32 average=0.9",
+    "dcgan": "latent=8 width=8",
+}
+
+
+def fit(root: Path, model: str, nproc: int, parallel: str = "ddp", extra: str = "", **environ: str) -> list[dict[str, float]]:
+    words = f"fit digits {model} {RUN[model]} steps=12 batch=32 log=3 validate=6 save=6 {extra}".split()
+    flags = ["--runs", str(root), "--name", "run", "--device", "cpu", "--parallel", parallel, "--quiet"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **environ}
+    nprocs = ["--nproc", str(nproc)] if nproc > 1 else []
+    command = [sys.executable, "-m", "bestiary", *words, *flags, *nprocs]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads(line) for line in (root / "run" / "journal.jsonl").read_text().splitlines()]
+
+
+def close(one: list[dict[str, float]], two: list[dict[str, float]]) -> None:
+    assert [line.keys() for line in one] == [line.keys() for line in two]
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_allclose(list(a.values()), list(b.values()), rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("model", ["vae", "dcgan"])
+def test_two_processes_are_one(tmp_path, model):
+    one, two = fit(tmp_path / "one", model, 1), fit(tmp_path / "two", model, 2)
+    close(one, two)
+    from safetensors.numpy import load_file
+
+    a, b = (load_file(tmp_path / n / "run" / "model.safetensors") for n in ("one", "two"))
+    for key in a:
+        np.testing.assert_allclose(a[key], b[key], rtol=1e-3, atol=1e-3, err_msg=key)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["vae", "dcgan"])
+def test_sharded_weights_are_whole_ones(tmp_path, model):
+    close(fit(tmp_path / "one", model, 1), fit(tmp_path / "two", model, 2, "fsdp"))
+
+
+KILLER = """
+import os, signal, bestiary.training.trainer as t
+play = t.Trainer.play
+def deadly(self, round):
+    play(self, round)
+    if round == 8 and os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+        os.kill(os.getpid(), signal.SIGKILL)
+t.Trainer.play = deadly
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_worker_restarts_from_the_last_checkpoint(tmp_path):
+    """Rank 1 dies at round 9; torchrun starts both again; the journal is that of an untroubled run."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\nif 'TORCHELASTIC_RUN_ID' in os.environ and 'RANK' in os.environ:\n    import deadly\n"
+    )
+    (tmp_path / "deadly.py").write_text(KILLER)
+    calm = fit(tmp_path / "calm", "vae", 2)
+    troubled = fit(tmp_path / "troubled", "vae", 2, PYTHONPATH=str(tmp_path))
+    close(calm, troubled)
+    assert "begins at round 6" in (tmp_path / "troubled" / "run" / "log.txt").read_text()
