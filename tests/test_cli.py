@@ -42,9 +42,7 @@ def type_in(*words: str) -> tuple[int, str, str]:
 # ------------------------------------------------------------------------- help
 
 
-@pytest.mark.parametrize(
-    "line", [["--help"], [], ["fit", "--help"], ["fti"], ["fit", "--steps", "3"]], ids=" ".join
-)
+@pytest.mark.parametrize("line", [["--help"], [], ["fit", "--help"], ["fti"], ["fit", "--steps", "3"]], ids=" ".join)
 def test_help_and_slips_import_nothing_heavy(line):
     loaded = f"sorted(set({HEAVY}) & set(sys.modules))"
     code = f"import sys; from bestiary.cli import main; main({line}); print({loaded})"

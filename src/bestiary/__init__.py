@@ -10,6 +10,8 @@ Names are imported when they are first used, so that `import bestiary` is quick 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bestiary.version import __version__
+
 if TYPE_CHECKING:
     from bestiary import data, doctor, models, report
     from bestiary.errors import BestiaryError
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from bestiary.runs.judge import judge
     from bestiary.runs.plan import plan
     from bestiary.runs.run import Run, load, sample
-
-__version__ = "0.1.0"
 
 __all__ = [
     "BestiaryError",

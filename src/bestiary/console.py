@@ -67,7 +67,7 @@ def table(rows: Iterable[Sequence[str]], header: Sequence[str] = (), right: Iter
     grid = Table(box=None, show_header=bool(header), pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for i in range(max(map(len, [header, *body]), default=0)):
         justify, title = ("right" if i in right else "left"), (header[i] if i < len(header) else "")
-        grid.add_column(Text(title), justify=justify, overflow="fold")  # type: ignore[arg-type]
+        grid.add_column(Text(title), justify=justify, overflow="fold", no_wrap=i in right)  # type: ignore[arg-type]
     for row in body:
         grid.add_row(*map(Text, row))
     console = Console(width=None if sys.stdout.isatty() else WIDE, no_color=not _colours())

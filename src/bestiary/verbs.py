@@ -228,11 +228,12 @@ def _show_judgement(found: Mapping[str, Any]) -> None:
     from bestiary.report.words import plain
 
     numbers, shared = found["numbers"], found.get("protocol", {})
-    rows = [(n["title"], _value(n), n.get("unit") or "", _floor(n.get("floor"))) for n in numbers]
-    table(rows, ("", "value", "unit", "floor"), right=[1])
+    rows = [(n["title"], _value(n), n.get("unit") or "", _value(n["floor"]) if n.get("floor") else "") for n in numbers]
+    table(rows, ("", "value", "unit", "floor"), right=[1, 3])
     groups: dict[str, list[str]] = {" · ".join(f"{k}={plain(v)}" for k, v in shared.items()): ["all"]}
     for n in numbers:
         own = {k: v for k, v in (n.get("protocol") or {}).items() if k not in shared or shared[k] != v}
+        own |= {"floor": n["floor"]["says"]} if (n.get("floor") or {}).get("says") else {}
         groups.setdefault(" · ".join(f"{k}={plain(v)}" for k, v in own.items()), []).append(n["title"])
     say("", *(dim(f"{', '.join(dict.fromkeys(titles))}: {how}") for how, titles in groups.items() if how))
     say(*(f"note: {note}" for note in found.get("notes", ())))
@@ -251,10 +252,6 @@ def _value(number: Mapping[str, Any]) -> str:
     if abs(middle - value) <= 0.05 * half:
         return f"{figure(value, low, high)} ± {figure(half, low, high)}"
     return f"{figure(value, low, high)} [{figure(low, low, high)}, {figure(high, low, high)}]"
-
-
-def _floor(mark: Mapping[str, Any] | None) -> str:
-    return f"{_value(mark)} ({mark['says']})" if mark and mark.get("says") else _value(mark) if mark else ""
 
 
 def report(names: Sequence[str], show: bool, as_json: bool, root: str) -> None:

@@ -53,11 +53,11 @@ def loader(source: Any) -> Loader:
 def _of_path(text: str) -> Loader:
     if not text.strip():
         raise BestiaryError(f"no data is named. Give a folder, a file, or one of: {', '.join((*SETS, *TOYS))}")
-    path = Path(text).expanduser()
     try:
+        path = Path(text).expanduser()
         folder, file = path.is_dir(), path.exists()
-    except (OSError, ValueError):  # a name that no file can have
-        folder = file = False
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have, a home that nobody has
+        raise _nothing(text) from None
     if folder:
         return partial(images.from_folder, path)
     if not file:

@@ -79,6 +79,7 @@ def full(tensor: Tensor) -> Tensor:
 
 
 def under_torchrun() -> bool:
+    """Whether torchrun started this process."""
     return "TORCHELASTIC_RUN_ID" in os.environ and "RANK" in os.environ
 
 

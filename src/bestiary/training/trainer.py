@@ -31,7 +31,7 @@ from bestiary.training.player import Player
 from bestiary.training.recipe import Recipe
 from bestiary.training.turn import Captured, Turn
 
-__all__ = ["Trainer"]
+__all__ = ["Trainer", "load_weights"]
 
 
 class Trainer:

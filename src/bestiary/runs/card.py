@@ -1,0 +1,73 @@
+"""The model card of a run, README.md in its folder: what it is, how it was made, how it was judged, how to use it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bestiary.errors import BestiaryError
+from bestiary.runs.folder import read_config
+from bestiary.training.checkpoint import write_atomic
+
+__all__ = ["write_card"]
+
+
+def write_card(path: Path) -> Path:
+    """Write README.md from config.toml, env.json and judgement.json."""
+    config, env, judgement = read_config(path), _read(path / "env.json"), _read(path / "judgement.json")
+    spec = config["spec"]
+    shape = "×".join(map(str, spec["shape"]))
+    lines = [
+        f"# {path.name}",
+        "",
+        f"`{config['model']['name']}` fitted to `{config['data']['source']}` ({spec['kind']}, {shape}),"
+        f" {env.get('round', 0)} rounds of {env.get('rounds', '?')}: {env.get('why', 'not finished')}.",
+        "",
+        "```",
+        config["command"],
+        "```",
+        "",
+        "## Judgement",
+        "",
+        *_numbers(judgement, path),
+        "",
+        "## Use",
+        "",
+        "```python",
+        "import bestiary as bst",
+        f'run = bst.load("{path.name}")',
+        "x = run.sample(64)",
+        "```",
+        "",
+        *(f"{key}: {value}  " for key, value in config.get("origin", {}).items() if key in ("licence", "cite", "note")),
+        "",
+        f"Made with bestiary {config['version']}, torch {env.get('torch', '?')}, seed {config['training']['seed']}.",
+        "",
+    ]
+    target = path / "README.md"
+    write_atomic(target, "\n".join(lines))
+    return target
+
+
+def _numbers(judgement: dict[str, Any], path: Path) -> list[str]:
+    if not judgement.get("numbers"):
+        return [f"Not judged yet: `bestiary judge {path.name}`."]
+    rows = ["| number | value | 95% interval | floor | protocol |", "|---|---|---|---|---|"]
+    for n in judgement["numbers"]:
+        floor = _show(n["floor"]["value"]) if n["floor"] else "–"
+        said = ", ".join(f"{k}={v}" for k, v in n["protocol"].items())
+        value = f"{_show(n['value'])} {n['unit']}"
+        rows.append(f"| {n['title']} | {value} | {_show(n['low'])} to {_show(n['high'])} | {floor} | {said} |")
+    return rows
+
+
+def _show(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise BestiaryError(f"{path} is torn ({error}): make it again") from error

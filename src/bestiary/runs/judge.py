@@ -1,0 +1,233 @@
+"""Judging: a run, or samples of any program against real data. Every number with its protocol, interval and floor.
+
+    judge(run)               bounds where the model has them; copied, fidelity and coverage of its samples
+    judge(real=A, fake=B)    folders, arrays or names: fidelity and coverage of B against A
+
+A run's judgement goes to judgement.json, and what the report draws — samples beside data, reconstructions, codes,
+neighbours — to evidence.safetensors.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from bestiary.data.batches import model_units, stored_units
+from bestiary.data.dataset import Dataset
+from bestiary.data.load import load as load_data
+from bestiary.errors import BestiaryError
+from bestiary.measures.bound import bound_numbers
+from bestiary.measures.neighbours import copying, nearest, two_sample_distances
+from bestiary.measures.number import Judgement, Number, Reference
+from bestiary.runs.card import write_card
+from bestiary.runs.run import Run
+from bestiary.training.checkpoint import write_atomic
+from bestiary.training.clock import mix
+from bestiary.training.device import seeded
+
+__all__ = ["judge", "judge_run", "judge_samples"]
+
+NEIGHBOURS, SHOWN, MOST_TRAIN = 4, 64, 20_000  # neighbours drawn, examples drawn, training examples searched
+
+Space = Literal["pixels", "latent"]
+
+
+def judge(run: str | Path | Run | None = None, *, real: Any = None, fake: Any = None, **options: Any) -> Judgement:
+    """Judge a run, or `fake` samples against `real` data."""
+    if (real is None) != (fake is None) or (run is None) == (real is None):
+        raise BestiaryError(
+            "judge a run, or samples against data: bestiary judge RUN, bestiary judge --real A --fake B"
+        )
+    if run is None:
+        return judge_samples(real, fake, **options)
+    return judge_run(run if isinstance(run, Run) else Run(run), **options)
+
+
+def judge_run(
+    run: Run,
+    *,
+    n: int = 1000,  # test examples, and samples
+    k: int = 100,  # samples of z for the importance-weighted bound
+    split: Literal["test", "validation", "train"] = "test",  # the part to judge on
+    space: Space = "pixels",  # where distances are taken: pixels, or latent (posterior means)
+    seed: int = 0,  # of samples, noise and the choice of examples
+    quiet: bool = True,
+) -> Judgement:
+    """Judge a run on one part of its data; write judgement.json, the evidence and the model card."""
+    if n < 4:
+        raise BestiaryError(f"n={n}: judging needs at least 4 examples")
+    x, labels = run.part(split, n, seed)
+    protocol: dict[str, object] = {
+        "split": split,
+        "seed": seed,
+        "weights": _fingerprint(run.path / "model.safetensors"),
+    }
+    numbers: list[Number] = []
+    if "bound" in run.model.abilities:
+        numbers += _bounds(run, run.observe(x, seed), k, seed, protocol, quiet)
+    samples = run.sample_x(n, seed)
+    train, _ = run.part("train", MOST_TRAIN, seed)
+    numbers += _distances(run, samples, x, train, space, seed, protocol)
+    judgement = Judgement(tuple(numbers), protocol, tuple(_notes(run, x)), datetime.now().isoformat(timespec="seconds"))
+    write_atomic(run.path / "judgement.json", json.dumps(judgement.to_dict(), indent=1, ensure_ascii=False))
+    evidence = _evidence(run, samples, x, labels, train)
+    write_atomic(run.path / "evidence.safetensors", to_bytes({k: v.contiguous() for k, v in evidence.items()}))
+    write_card(run.path)
+    return judgement
+
+
+def _bounds(run: Run, x: Tensor, k: int, seed: int, protocol: dict[str, object], quiet: bool) -> list[Number]:
+    spec, model, truth = run.spec, run.model, run.dataset.truth
+    discrete = bool(model.likelihood.discrete)  # type: ignore[union-attr]
+    floor = (
+        None if truth is None else Reference(truth.entropy, says="the entropy of π: no model's −E log p(x) is lower")
+    )
+    options = run.config["model"]
+    said = {**protocol, "likelihood": options["likelihood"], "of": "probability" if discrete else "density"}
+    if options["binarise"] != "none":
+        said["binarised"] = {"dynamic": "once, by seed", "threshold": "at 1/2"}[options["binarise"]]
+    with seeded(mix(seed, "bound"), run.device):
+        return bound_numbers(
+            lambda part, samples: model.bound(part.to(run.device), samples),
+            x,
+            k,
+            dimensions=spec.dimensions if discrete else 0,
+            shift=spec.log_scale,
+            floor=floor,
+            protocol=said,
+            progress=_show("bound", quiet),
+        )
+
+
+def _distances(
+    run: Run, samples: Tensor, x: Tensor, train: Tensor, space: Space, seed: int, protocol: dict[str, object]
+) -> list[Number]:
+    """Numbers from nearest neighbours, in pixels or among posterior means."""
+    if space not in ("pixels", "latent"):
+        raise BestiaryError(f"space={space} is not one of pixels, latent")
+    into: Callable[[Tensor], Tensor] = (
+        (lambda a: run.encode(run.observe(a, seed))) if space == "latent" else lambda a: a
+    )
+    s, h, t = into(samples), into(x), into(train)
+    return [
+        copying(s, t, h, space, protocol),
+        *two_sample_distances(s, h, t[: len(h)], space, seed, protocol),
+    ]
+
+
+def judge_samples(real: Any, fake: Any, *, n: int = 10_000, seed: int = 0, **options: Any) -> Judgement:
+    """Fidelity and coverage of `fake` against `real`: folders, files, arrays or names. `options` load both (size=, …)."""
+    a, b = load_data(real, **options), load_data(fake, **options)
+    x_real, x_fake = _all(a, n, seed), _all(b, n, seed)
+    if a.spec.kind != b.spec.kind or x_real.shape[1:] != x_fake.shape[1:]:
+        raise BestiaryError(
+            f"real is {a.spec.kind} of shape {tuple(x_real.shape[1:])}, fake is {b.spec.kind} of shape"
+            f" {tuple(x_fake.shape[1:])}: they must agree. For images give size=H,W and colour="
+        )
+    if len(x_real) < 8 or len(x_fake) < 4:
+        raise BestiaryError(f"judging needs at least 8 real and 4 fake examples; got {len(x_real)} and {len(x_fake)}")
+    protocol = {"real": _said(real), "fake": _said(fake), "n_real": len(x_real), "n_fake": len(x_fake), "seed": seed}
+    notes = [f"Only {len(x_fake)} samples: intervals are wide."] if len(x_fake) < 200 else []
+    numbers = two_sample_distances(x_fake, x_real[::2], x_real[1::2], "pixels", seed, protocol)
+    return Judgement(tuple(numbers), protocol, tuple(notes), datetime.now().isoformat(timespec="seconds"))
+
+
+def _all(dataset: Dataset, n: int, seed: int) -> Tensor:
+    """Up to n examples of a set, over all of its parts, in the units of the file and shuffled by seed."""
+    rows = np.random.Generator(np.random.PCG64(seed)).permutation(len(dataset.stored))[:n]
+    x = model_units(torch.as_tensor(np.ascontiguousarray(dataset.stored[rows])), dataset.spec)
+    if dataset.spec.kind == "image":
+        return x
+    columns = dataset.spec.columns
+    scale = [s for c in columns for s in ([1.0] * c.width if c.categories else [c.scale])] or [1.0]
+    mean = [m for c in columns for m in ([0.0] * c.width if c.categories else [c.mean])] or [0.0]
+    return x * torch.tensor(scale) + torch.tensor(mean)
+
+
+def _said(source: Any) -> str:
+    return str(source) if isinstance(source, str | Path) else f"array of shape {tuple(np.shape(source))}"
+
+
+def _evidence(run: Run, samples: Tensor, x: Tensor, labels: Tensor | None, train: Tensor) -> dict[str, Tensor]:
+    """What the report draws, as the data is stored."""
+    spec, shown = run.spec, samples[:SHOWN]
+    distance, index = nearest(shown[:12], train, NEIGHBOURS)
+    found = {
+        "samples": stored_units(samples if spec.kind != "image" else shown, spec),
+        "data": stored_units(x[:SHOWN] if spec.kind == "image" else x, spec),
+        "neighbour_of": stored_units(shown[:12], spec),
+        "neighbours": torch.stack([stored_units(train[i], spec) for i in index]),
+        "neighbour_distances": distance,
+    }
+    if {"encode", "decode"} <= run.model.abilities:
+        found |= _latent(run, x, labels)
+    if run.dataset.truth is not None and spec.shape == (2,):
+        found |= _truth(run)
+    return found
+
+
+def _latent(run: Run, x: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+    """Reconstructions, posterior means and their first two principal components, the manifold of a 2-D latent."""
+    codes = run.encode(run.observe(x))
+    found = {
+        "codes": codes,
+        "reconstructed_from": stored_units(x[:16], run.spec),
+        "reconstructions": stored_units(run.decode(codes[:16]), run.spec),
+    }
+    if labels is not None:
+        found["code_labels"] = labels
+    if codes.shape[1] <= 2:
+        found["codes_2d"] = torch.cat([codes, torch.zeros(len(codes), 2 - codes.shape[1])], 1)
+    else:
+        centred = codes - codes.mean(0)
+        found["codes_2d"] = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T
+    if codes.shape[1] == 2 and run.spec.kind == "image":
+        side = torch.distributions.Normal(0, 1).icdf(torch.linspace(0.03, 0.97, 15))
+        z = torch.stack(torch.meshgrid(side, -side, indexing="xy"), -1).view(-1, 2)
+        found["manifold"] = stored_units(run.decode(z), run.spec)
+    return found
+
+
+def _truth(run: Run) -> dict[str, Tensor]:
+    """The true density of a toy on a grid, log scale left to the reader of the picture."""
+    truth = run.dataset.truth
+    assert truth is not None  # noqa: S101 — the caller has looked
+    data = run.dataset.stored
+    low, high = data.min(0), data.max(0)
+    pad = 0.08 * (high - low)
+    extent = np.array([low[0] - pad[0], high[0] + pad[0], low[1] - pad[1], high[1] + pad[1]], np.float32)
+    gx, gy = np.meshgrid(np.linspace(extent[0], extent[1], 160), np.linspace(extent[2], extent[3], 160))
+    points = np.stack([gx.ravel(), gy.ravel()], 1).astype(np.float32)
+    density = np.exp(truth.log_prob(points)).reshape(160, 160).astype(np.float32)
+    return {"truth_density": torch.from_numpy(density), "extent": torch.from_numpy(extent)}
+
+
+def _notes(run: Run, x: Tensor) -> list[str]:
+    notes = []
+    if run.spec.log_scale:
+        notes.append("Bounds are in the units of the file: −log p(raw) = −log p(x) + Σ log scale.")
+    if len(x) < 100:
+        notes.append(f"Judged on only {len(x)} examples: intervals are wide.")
+    return notes
+
+
+def _fingerprint(path: Path) -> str:
+    from hashlib import sha256
+
+    return sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def _show(what: str, quiet: bool) -> Callable[[int, int], None]:
+    def show(done: int, of: int) -> None:
+        import sys
+
+        if not quiet and sys.stderr.isatty():
+            print(f"\r{what}: {done}/{of} ", end="\n" if done == of else "", file=sys.stderr, flush=True)
+
+    return show

@@ -1,0 +1,93 @@
+"""Samples as files that any program reads.
+
+    .png       a picture: a grid of images, a scatter, histograms
+    .npy .npz  images as 8-bit greys or colours (N, H, W, C), whatever levels the data had; numbers (N, F) in
+               the units of the user's file (an .npz holds them under `x`)
+    .csv       a row for each sample, columns as in the user's file
+    folder/    a PNG for each image
+
+Every file is whole or absent. Legend: N samples, H W C image shape, F columns.
+"""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from bestiary.data.columns import to_columns
+from bestiary.data.files import atomic
+from bestiary.data.picture import eight_bit, save_png, write_picture
+from bestiary.data.spec import Spec
+from bestiary.errors import BestiaryError
+
+__all__ = ["KINDS", "write_samples"]
+
+
+def _picture(path: Path, stored: np.ndarray, spec: Spec) -> None:
+    write_picture(path, stored, spec)
+
+
+def _numbers(stored: np.ndarray, spec: Spec, path: Path) -> np.ndarray:
+    """Samples as one array in the user's units."""
+    if spec.kind == "image":
+        return eight_bit(stored, spec.levels)
+    if any(column.categories for column in spec.columns):
+        raise BestiaryError(f"{path} cannot hold words, and this table has categories: write {path.stem}.csv")
+    return np.stack(list(to_columns(spec, stored).values()), axis=1).astype(np.float32)
+
+
+def _npy(path: Path, stored: np.ndarray, spec: Spec) -> None:
+    array = _numbers(stored, spec, path)
+    with atomic(path) as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def _npz(path: Path, stored: np.ndarray, spec: Spec) -> None:
+    array = _numbers(stored, spec, path)
+    with atomic(path) as file:
+        np.savez_compressed(file, x=array)
+
+
+def _csv(path: Path, stored: np.ndarray, spec: Spec) -> None:
+    if spec.kind == "image":
+        raise BestiaryError(f"{path}: images do not fit a table: write {path.stem}.npz, .png, or a folder/")
+    columns = to_columns(spec, stored)
+    page = io.StringIO(newline="")
+    writer = csv.writer(page, lineterminator="\n")
+    writer.writerow(columns)
+    # .tolist(): a float32 as the shortest text of a Python float
+    writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+    with atomic(path) as file:
+        file.write(page.getvalue().encode("utf-8"))
+
+
+def _folder(path: Path, stored: np.ndarray, spec: Spec) -> None:
+    if spec.kind != "image":
+        raise BestiaryError(f"{path}: a folder takes images: write {path.name or 'samples'}.csv or .npz")
+    width = len(str(len(stored) - 1))
+    for i, image in enumerate(eight_bit(stored, spec.levels)):
+        save_png(path / f"{i:0{width}d}.png", image)
+
+
+KINDS: dict[str, Callable[[Path, np.ndarray, Spec], None]] = {
+    ".png": _picture,
+    ".npy": _npy,
+    ".npz": _npz,
+    ".csv": _csv,
+    "": _folder,
+}
+
+
+def write_samples(path: str | Path, stored: np.ndarray, spec: Spec) -> Path:
+    """Samples, as `Dataset.stored` would hold them, in the kind of file that the name of `path` asks for."""
+    path = Path(path)
+    suffix = "" if path.is_dir() else path.suffix.lower()
+    if suffix not in KINDS:
+        kinds = ", ".join(filter(None, KINDS))
+        raise BestiaryError(f"samples cannot be written as {path.name}: the kinds are {kinds}, or a folder/")
+    if not len(stored):
+        raise BestiaryError("there are no samples to write: ask for n=1 or more")
+    KINDS[suffix](path, stored, spec)
+    return path

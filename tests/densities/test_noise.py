@@ -1,0 +1,70 @@
+"""The noise of W processes, laid side by side, is the noise of one."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+
+from bestiary.densities import noise
+from bestiary.densities.likelihoods import _Gaussian
+from bestiary.densities.noise import normal, shared, uniform
+from bestiary.densities.normal import DiagonalNormal
+
+DRAWS = {"normal": normal, "uniform": uniform}
+
+
+def drawn(draw, rank: int = 0, world: int = 1) -> list[Tensor]:
+    """Two draws in a row, so that the generators must agree after the first as well."""
+    torch.manual_seed(5)
+    with shared(rank, world):
+        return [draw(), draw()]
+
+
+@pytest.mark.parametrize("name", DRAWS)
+@pytest.mark.parametrize("world", [2, 3, 4])
+@pytest.mark.parametrize(("shape", "dim"), [((12,), 0), ((12, 5), 0), ((3, 12, 5), 1), ((2, 3, 12), 2)])
+def test_slices_tile_what_one_process_draws(name: str, world: int, shape: tuple[int, ...], dim: int) -> None:
+    whole = drawn(partial(DRAWS[name], shape, dim=dim))
+    part = tuple(n // world if i == dim else n for i, n in enumerate(shape))
+    parts = [drawn(partial(DRAWS[name], part, dim=dim), rank, world) for rank in range(world)]
+    for i in range(2):
+        assert all(p[i].shape == part for p in parts)
+        assert torch.equal(torch.cat([p[i] for p in parts], dim), whole[i])
+    assert not torch.equal(*whole)
+
+
+def test_draws_of_a_posterior_tile_along_the_batch_and_not_along_the_samples() -> None:
+    mean, log_var = torch.randn(8, 3), torch.randn(8, 3)
+    whole = drawn(lambda: DiagonalNormal(mean, log_var).rsample((5,)))[1]
+    parts = []
+    for rank, (m, v) in enumerate(zip(mean.chunk(2), log_var.chunk(2), strict=True)):
+        q = DiagonalNormal(m, v)
+        parts.append(drawn(lambda q=q: q.rsample((5,)), rank, 2)[1])
+    torch.testing.assert_close(torch.cat(parts, 1), whole)
+
+
+def test_draws_of_a_likelihood_tile() -> None:
+    mean = torch.randn(8, 3)
+    whole = drawn(_Gaussian(mean, torch.zeros(())).sample)[1]
+    parts = [drawn(_Gaussian(m, torch.zeros(())).sample, rank, 2)[1] for rank, m in enumerate(mean.chunk(2))]
+    torch.testing.assert_close(torch.cat(parts), whole)
+
+
+def test_sharing_ends_with_its_block_even_by_an_error() -> None:
+    with shared(1, 4):
+        with pytest.raises(RuntimeError, match="inside"), shared(0, 2):
+            raise RuntimeError("inside")
+        assert noise._share == (1, 4)
+    assert noise._share == (0, 1)
+
+
+def test_moments() -> None:
+    torch.manual_seed(6)
+    n = 100_000
+    e, u = normal((n,)), uniform((n,))
+    assert abs(float(e.mean())) < 4.5 / n**0.5
+    assert abs(float(e.var()) - 1) < 4.5 * (2 / n) ** 0.5
+    assert abs(float(u.mean()) - 0.5) < 4.5 * (1 / 12 / n) ** 0.5
+    assert 0 <= float(u.min())
+    assert float(u.max()) < 1
