@@ -8,6 +8,7 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import fields
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -199,11 +200,23 @@ def test_the_full_equivalent_command_leaves_nothing_to_inference():
 # ------------------------------------------------------------------------- processes
 
 
-def test_a_reader_that_leaves_is_no_error():
-    command = [sys.executable, "-m", "bestiary", "--help"]
+@pytest.mark.parametrize("flag", ["--help", "--version"])
+def test_a_reader_that_leaves_is_no_error(flag):
+    command = [sys.executable, "-m", "bestiary", flag]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_output_that_does_not_fit_is_said():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "bestiary", "--version"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 2
+    assert "disk is full" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_module_is_the_command():

@@ -22,7 +22,7 @@ __all__ = ["demo", "fit", "judge", "report", "sample", "version"]
 
 def version() -> None:
     """`bestiary --version`."""
-    from bestiary import __version__
+    from bestiary.version import __version__
 
     say(f"bestiary {__version__}")
 

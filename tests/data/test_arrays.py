@@ -1,5 +1,7 @@
 """Arrays are recognised, quantised only where that loses nothing unsaid, and standardised exactly."""
 
+import os
+import pickle
 from contextlib import suppress
 from pathlib import Path
 
@@ -202,7 +204,19 @@ def test_npz_says_which_array_it_took(tmp_path: Path) -> None:
     assert np.array_equal(load(path).stored, BYTES)
 
 
-def test_objects_are_never_unpickled(tmp_path: Path) -> None:
+class Trap:
+    """What a hostile pickle does: loading it runs a function."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("sprung",)
+
+
+def test_objects_are_never_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bare.npy").write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(BestiaryError, match="foreign code"):
+        load(tmp_path / "bare.npy")
+    assert not (tmp_path / "sprung").exists()
     np.save(tmp_path / "o.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     np.savez(tmp_path / "o.npz", x=np.array([{"a": 1}], dtype=object))
     for name in ("o.npy", "o.npz"):

@@ -148,7 +148,7 @@ def test_columns_are_shown_in_the_units_of_the_file(tmp_path, pages):
 
 def test_the_verdict_is_made_of_the_numbers(pages):
     folder = read(pages["digits-vae"].parent)
-    assert verdict(folder, numbers(folder)) == (
+    assert verdict(numbers(folder)) == (
         "Over 180 examples of the test part, −log p(x), importance-weighted bound, is 77.83 nats (76.89 to 78.77), "
         "above its floor of 72.4; distance to the nearest training example is 1.390 pixel units (1.340 to 1.440), "
         "level with its floor of 1.440."
@@ -160,7 +160,7 @@ def test_an_unfinished_fit_says_how_to_go_on(tmp_path):
     env = json.loads((run / "env.json").read_text()) | {"finished": False, "why": "interrupted", "round": 700}
     (run / "env.json").write_text(json.dumps(env))
     text = write_report(run).read_text("utf-8")
-    assert "not finished (interrupted)" in text
+    assert "This fit is not finished (interrupted)." in text
     assert "bestiary fit --resume" in text
     assert "700 of 2,000" in text
 

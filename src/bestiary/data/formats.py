@@ -31,6 +31,7 @@ __all__ = [
     "idx",
     "mapped",
     "npz",
+    "open_zip",
     "omniglot",
     "omniglot_drawings",
     "reading",
@@ -50,6 +51,12 @@ def reading(path: Path) -> Iterator[None]:
         raise io_error(f"read {path}", error) from error
     except Exception as error:  # bytes that are not what they claim to be can make a reader raise anything
         raise BestiaryError(f"cannot read {path}: {error}. The file is damaged or incomplete") from error
+
+
+def open_zip(path: Path) -> zipfile.ZipFile:
+    """A zip archive, open for reading."""
+    with reading(path):
+        return zipfile.ZipFile(path)
 
 
 def idx(path: Path) -> np.ndarray:

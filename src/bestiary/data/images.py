@@ -15,7 +15,6 @@ Legend: N images, H height, W width, C channels.
 import hashlib
 import os
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -28,7 +27,8 @@ import numpy as np
 from bestiary.data import cache
 from bestiary.data.dataset import Dataset
 from bestiary.data.decode import Facts, Unusable, decode, facts, suffixes
-from bestiary.data.files import in_memory, io_error, plain_name
+from bestiary.data.files import in_memory, plain_name
+from bestiary.data.formats import open_zip, reading
 from bestiary.data.labels import encoded
 from bestiary.data.listing import Entry, Listing, list_folder, list_zip
 from bestiary.data.parts import parts_of, shuffled
@@ -40,6 +40,7 @@ __all__ = ["from_folder", "from_listing", "from_zip", "suffixes"]
 _KEEP_UP_TO = 128  # images of one size up to this are not resized
 _USUAL_SIZES = (64, 32, 16, 8)
 _CHUNK = 256  # images decoded, then written, together
+_CHUNK_BYTES = 2**26  # …but not more than this of them
 _COLOURS = ("auto", "grey", "rgb")
 _PART_FOLDERS = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation",
@@ -77,13 +78,9 @@ def from_zip(
 ) -> Dataset:
     """size: HxW or one number; colour: auto, grey or rgb; stream: read from disk as needed."""
     shares = {"validation": validation, "test": test, "split_seed": split_seed}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return from_listing(path.stem, str(path), list_zip(archive), size, colour, stream, shares)
-    except zipfile.BadZipFile as error:
-        raise BestiaryError(f"{path} is not a zip file, or a damaged one: {error}") from error
-    except OSError as error:
-        raise io_error(f"read {path}", error) from error
+    with open_zip(path) as archive, reading(path):
+        listing = list_zip(archive)
+        return from_listing(path.stem, str(path), listing, size, colour, stream, shares)
 
 
 def from_listing(
@@ -182,7 +179,8 @@ def _build(key: str, where: str, listing: Listing, target: tuple[int, int] | Non
 
     def chunks() -> Iterator[np.ndarray]:
         make = partial(_decode, size=size, grey=grey)
-        for rows in cache.chunked(usable, _CHUNK):
+        at_once = max(1, min(_CHUNK, _CHUNK_BYTES // (size[0] * size[1] * (1 if grey else 3))))
+        for rows in cache.chunked(usable, at_once):
             images = list(_parallel(make, [listing.entries[i] for i in rows]))
             skipped.update({i: image for i, image in zip(rows, images, strict=True) if isinstance(image, str)})
             decoded = [image for image in images if not isinstance(image, str)]

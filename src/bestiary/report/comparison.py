@@ -70,13 +70,15 @@ def _contests(folders: Sequence[Folder]) -> list[dict[str, Any]]:
     return contests
 
 
-def _card(folder: Folder, out: Path) -> dict[str, Any]:
+def _card(folder: Folder, out: Path, shared: set[str]) -> dict[str, Any]:
+    """A run in short: its samples, and one number, which the others have as well if there is such a number."""
+    found = numbers(folder)
     report = folder.path / "report.html"
     known = dict(facts(folder))
     return {
         "folder": folder,
         "beside": beside(folder),
-        "verdict": verdict(folder, numbers(folder)[:1]),
+        "verdict": verdict(([n for n in found if n.name in shared] or found)[:1]),
         "facts": [(key, known[key]) for key in SHOWN if key in known],
         "link": quote(Path(os.path.relpath(report, out.parent)).as_posix()) if report.is_file() else "",
         "report": command("report", folder.path),
@@ -90,9 +92,11 @@ def write_comparison(runs: Sequence[Path], out: Path) -> Path:
         raise BestiaryError("a comparison needs at least one run folder, for example `bestiary report runs/a runs/b`.")
     out = Path(out)
     folders = [read(Path(run)) for run in runs]
+    names = [{n.name for n in numbers(folder)} for folder in folders]
+    shared = set.intersection(*names)
     text = render(
         "comparison.html",
-        cards=[_card(folder, out) for folder in folders],
+        cards=[_card(folder, out, shared) for folder in folders],
         contests=_contests(folders),
         models=list(dict.fromkeys(folder.model for folder in folders)),
         data=sorted({folder.data for folder in folders}),

@@ -101,10 +101,9 @@ def facts(folder: Folder) -> list[tuple[str, str]]:
 
 def _ending(folder: Folder) -> str:
     """How the fit ended, if not by playing every round."""
-    why = str(folder.env.get("why", ""))
+    why = str(folder.env.get("why") or "")
     if folder.env.get("finished") is False:
-        go_on = f"`{command('fit --resume', folder.path)}` goes on."
-        return f"This fit is not finished ({why or 'no reason given'}): {go_on}"
+        return f"This fit is not finished{f' ({why})' if why else ''}. To go on:"
     return "" if not why or why == "all rounds played" else f"The fit ended early: {why}."
 
 
@@ -115,8 +114,9 @@ def write_report(run: Path) -> Path:
         "report.html",
         folder=folder,
         facts=facts(folder),
-        verdict=verdict(folder, numbers(folder)),
+        verdict=verdict(numbers(folder)),
         ending=_ending(folder),
+        unfinished=folder.env.get("finished") is False,
         judge=command("judge", folder.path),
         fit=command("fit --resume", folder.path),
         beside=beside(folder),

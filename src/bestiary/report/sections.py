@@ -135,11 +135,13 @@ def _coloured(folder: Folder, points: np.ndarray, labels: np.ndarray | None) -> 
 
 def _share(codes: np.ndarray, codes_2d: np.ndarray) -> str | None:
     """Variance on the plane over the variance of the codes, in per cent."""
-    whole, plane = (
-        float(np.var(codes.astype(float), axis=0).sum()),
-        float(np.var(codes_2d.astype(float), axis=0).sum()),
-    )
-    return f"{100 * plane / whole:.0f}%" if np.isfinite(plane) and whole > 0 and plane <= 1.001 * whole else None
+    if len(codes) != len(codes_2d):
+        return None
+    fine = np.isfinite(codes).all(axis=1) & np.isfinite(codes_2d).all(axis=1)
+    if fine.sum() < 2:
+        return None
+    whole, plane = (float(np.var(x[fine].astype(float), axis=0).sum()) for x in (codes, codes_2d))
+    return f"{100 * plane / whole:.0f}%" if 0 < plane <= 1.001 * whole else None
 
 
 def _manifold(folder: Folder) -> Plate | None:
@@ -219,8 +221,8 @@ def settings(folder: Folder) -> Shown:
             name,
             [(key, value, reasons.get(key, reasons.get(f"{name}.{key}", ""))) for key, value in _rows(rows)],
         )
-        for name in ("data", "model", "training")
-        if (rows := table(folder.config, name))
+        for name in folder.config
+        if name not in ("spec", "inferred") and (rows := table(folder.config, name))
     ]
     skip = ("seconds", "finished", "round", "rounds", "why")
     machine = _rows({key: value for key, value in folder.env.items() if key not in skip})

@@ -44,6 +44,12 @@ class Number:
     protocol: dict[str, Any]
 
     @property
+    def heading(self) -> str:
+        """The title with a capital, unless it begins with a formula or a name such as p-value."""
+        first = self.title.split(" ")[0]
+        return self.title[:1].upper() + self.title[1:] if first.isalpha() and first.islower() else self.title
+
+    @property
     def text(self) -> str:
         return "undefined" if self.mark is None else figure(self.mark.value, *self.mark.ends)
 
@@ -166,21 +172,27 @@ def _clause(number: Number) -> str:
     if title[:1].isupper() and title[1:2].islower():  # a word, not a formula or an abbreviation
         title = title[0].lower() + title[1:]
     comma = "," if "," in title else ""
-    unit = f" {number.unit}" if number.unit else ""
+    unit = f" {number.unit}" if number.unit and number.unit not in title else ""
     interval = f" ({number.interval})" if number.interval else ""
     where = f", {relation(number)}" if relation(number) else ""
     return f"{title}{comma} is {number.text}{unit}{interval}{where}"
 
 
-def verdict(folder: Folder, found: Sequence[Number]) -> str:
-    """One sentence: the first number, and the next that has a floor; empty if none is defined."""
+def verdict(found: Sequence[Number]) -> str:
+    """One sentence: a number, and the next that has a floor; empty if none is defined.
+
+    The number is the first, or the importance-weighted bound where there is one: no other bound is closer to log p(x).
+    """
     defined = [n for n in found if n.mark is not None]
     if not defined:
         return ""
-    chosen = [defined[0], *[n for n in defined[1:] if n.floor is not None][:1]]
-    protocol = table(folder.judgement, "protocol")
-    n, part = real(protocol.get("n")), protocol.get("split")
+    main = next((n for n in defined if n.name == "nll_iwae"), defined[0])
+    rest = [n for n in defined if n.floor is not None and n.unit != main.unit]
+    chosen = [main, *rest[:1]]
     text = "; ".join(map(_clause, chosen))
-    if n is None:
+    sizes = {real(n.protocol.get("n")) for n in chosen}
+    parts = {str(n.protocol.get("split") or "") for n in chosen}
+    n, part = sizes.pop(), parts.pop()
+    if sizes or parts or n is None:
         return text[0].upper() + text[1:] + "."
     return f"Over {count(int(n), 'example')}{f' of the {part} part' if part else ''}, {text}."

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from bestiary.training.parallel import full, local, placed
+
 __all__ = ["Average"]
 
 
@@ -18,27 +20,28 @@ class Average:
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.module, self.decay = module, decay
-        self.own = [p.detach() for p in module.parameters() if p.is_floating_point()]
-        self.mean = [p.clone() for p in self.own]
+        own = [p.detach() for p in module.parameters() if p.is_floating_point()]
+        self.mean = [p.clone() for p in own]
+        self._own, self._mean = [local(p) for p in own], [local(m) for m in self.mean]  # the same memory
 
     @torch.no_grad()
     def update(self, round: int) -> None:
         decay = min(self.decay, (1 + round) / (10 + round))
-        torch._foreach_lerp_(self.mean, self.own, 1 - decay)
+        torch._foreach_lerp_(self._mean, self._own, 1 - decay)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Within: the module computes with θ̄."""
-        kept = [p.clone() for p in self.own]
-        torch._foreach_copy_(self.own, self.mean)
+        kept = [p.clone() for p in self._own]
+        torch._foreach_copy_(self._own, self._mean)
         try:
             yield
         finally:
-            torch._foreach_copy_(self.own, kept)
+            torch._foreach_copy_(self._own, kept)
 
     def state(self) -> dict[str, Tensor]:
-        return {str(i): m for i, m in enumerate(self.mean)}
+        return {str(i): full(m) for i, m in enumerate(self.mean)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         for i, m in enumerate(self.mean):
-            m.copy_(state[str(i)])
+            m.copy_(placed(state[str(i)], m))

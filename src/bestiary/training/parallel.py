@@ -7,6 +7,7 @@ whole batch, so one process and W processes compute the same run within rounding
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from bestiary.errors import BestiaryError
 
-__all__ = ["Team", "full", "join", "launch", "under_torchrun"]
+__all__ = ["Team", "full", "join", "launch", "local", "placed", "under_torchrun"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Team:
             return
         from torch.distributed.fsdp import fully_shard
 
+        # It warns of writing into a view that a network gives back: no loss here does.
+        warnings.filterwarnings("ignore", message="FSDP2-wrapped module", category=UserWarning)
         for network in model.children():
             if any(True for _ in network.parameters()):
                 fully_shard(network)
@@ -76,6 +79,24 @@ def full(tensor: Tensor) -> Tensor:
     from torch.distributed.tensor import DTensor
 
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def local(tensor: Tensor) -> Tensor:
+    """The part of a tensor that lies on this process: all of it, or its shard."""
+    from torch.distributed.tensor import DTensor
+
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def placed(value: Tensor, p: Tensor) -> Tensor:
+    """A saved tensor in the memory layout, and on the shards, of `p` (fused optimisers walk memory, not indices)."""
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    if value.shape != p.shape:
+        return value  # a step counter
+    if isinstance(p, DTensor):
+        return distribute_tensor(value.to(p.device), p.device_mesh, p.placements)
+    return torch.emptyplaced(p, dtype=value.dtype).copy_(value)
 
 
 def under_torchrun() -> bool:

@@ -26,7 +26,7 @@ from bestiary.training.average import Average
 from bestiary.training.clock import Clock, mix
 from bestiary.training.device import seed_noise
 from bestiary.training.meter import Meter, NonFinite
-from bestiary.training.parallel import Team, full
+from bestiary.training.parallel import Team, full, placed
 from bestiary.training.player import Player
 from bestiary.training.recipe import Recipe
 from bestiary.training.turn import Captured, Turn
@@ -129,7 +129,7 @@ class Trainer:
         for prefix, part in (("meter", self.meter.state()), ("best", self.best)):
             state |= {f"{prefix}/{k}": v for k, v in part.items()}
         if self.average is not None:
-            state |= {f"average/{k}": full(v) for k, v in self.average.state().items()}
+            state |= {f"average/{k}": v for k, v in self.average.state().items()}
         return state
 
     def restore(self, state: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -140,7 +140,7 @@ class Trainer:
             for key, value in saved.items():
                 i, name = key.split("/", 1)
                 p = turn.parameters[int(i)]
-                turn.optimiser.state[p][name] = _like(value, p)
+                turn.optimiser.state[p][name] = placed(value, p)
         if self.average is not None:
             self.average.restore(_part(state, "average"))
         self.meter.restore(
@@ -169,18 +169,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         )
     with torch.no_grad():
         for name, tensor in own.items():
-            tensor.copy_(_like(weights[name], tensor))
-
-
-def _like(value: Tensor, p: Tensor) -> Tensor:
-    """A saved tensor in the memory layout, and on the shards, of `p` (fused optimisers walk memory, not indices)."""
-    from torch.distributed.tensor import DTensor, distribute_tensor
-
-    if value.shape != p.shape:
-        return value  # a step counter
-    if isinstance(p, DTensor):
-        return distribute_tensor(value.to(p.device), p.device_mesh, p.placements)
-    return torch.empty_like(p, dtype=value.dtype).copy_(value)
+            tensor.copy_(placed(weights[name], tensor))
 
 
 def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
