@@ -114,7 +114,7 @@ lines = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(judgement=judgements | json_values, env=json_values, journal=lines, config=st.binary(max_size=40))
 def test_no_json_brings_the_page_down(tmp_path: Path, judgement, env, journal, config):
     (tmp_path / "judgement.json").write_text(json.dumps(judgement))
@@ -133,7 +133,7 @@ def runs(tmp_path_factory):
 WHOLE: dict[Path, dict[str, np.ndarray]] = {}
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), kind=st.sampled_from(sorted(KINDS)))
 def test_no_evidence_brings_the_page_down(runs, data, kind):
     """Any array may be gone, short, of another type, constant, or full of what is not finite."""

@@ -78,8 +78,9 @@ def from_zip(
 ) -> Dataset:
     """size: HxW or one number; colour: auto, grey or rgb; stream: read from disk as needed."""
     shares = {"validation": validation, "test": test, "split_seed": split_seed}
-    with open_zip(path) as archive, reading(path):
-        listing = list_zip(archive)
+    with open_zip(path) as archive:
+        with reading(path):
+            listing = list_zip(archive)
         return from_listing(path.stem, str(path), listing, size, colour, stream, shares)
 
 

@@ -5,24 +5,24 @@ command line, `bestiary models NAME` and Python all read them off the same signa
 its help.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from inspect import signature
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from torch import nn
 
 from bestiary.data.spec import Spec
 from bestiary.densities.latent import POSTERIORS, PRIORS
-from bestiary.densities.likelihoods import LIKELIHOODS
+from bestiary.densities.likelihoods import LIKELIHOODS, Likelihood
 from bestiary.errors import BestiaryError, unknown
 from bestiary.models.gan import GAN
 from bestiary.models.infer import infer
 from bestiary.models.model import Model
 from bestiary.models.parts import GAN_NETWORKS, VAE_NETWORKS, choose, features_of, must_give
 from bestiary.models.vae import VAE
-from bestiary.objectives.games import GAMES
-from bestiary.objectives.latent import OBJECTIVES
+from bestiary.objectives.games import GAMES, Game
+from bestiary.objectives.latent import OBJECTIVES, Objective
 from bestiary.training.clock import Schedule, parse_schedule
 from bestiary.training.player import Adam
 
@@ -38,11 +38,11 @@ def vae(
     network: Literal["auto", "mlp", "conv"] = "auto",  # mlp: tanh, as in the lectures; conv follows the image's size
     hidden: tuple[int, ...] = (400,),  # widths of the mlp's hidden layers
     width: int = 32,  # channels of the first convolution
-    likelihood: str = "auto",  # bernoulli, gaussian, logistic, mixed
+    likelihood: str | Likelihood = "auto",  # bernoulli, gaussian, logistic, mixed
     binarise: Literal["auto", "none", "dynamic", "threshold"] = "auto",  # greys under bernoulli
-    posterior: str = "diagonal",  # q(z|x)
-    prior: str = "standard",  # p(z)
-    objective: str = "elbo",  # what is maximised
+    posterior: str | nn.Module = "diagonal",  # q(z|x); from Python a module, features → distribution
+    prior: str | nn.Module = "standard",  # p(z); from Python a module, () → distribution
+    objective: str | Objective = "elbo",  # what is maximised; from Python a function of a Draw
     beta: float | Schedule = 1.0,  # weight of the KL: a number or e.g. linear(0,1,2000)
     samples: int = 1,  # draws of z for each x
     lr: float | Schedule = 1e-3,  # Adam's rate
@@ -51,7 +51,7 @@ def vae(
 ) -> Model:
     """Variational autoencoder: a lower bound on log p(x), an encoder and a decoder."""
     _positive(latent=latent, samples=samples, width=width, hidden=min(hidden, default=1))
-    family = _pick("likelihood", likelihood, LIKELIHOODS)(spec)
+    family = _made("likelihood", likelihood, LIKELIHOODS, spec)
     nets = choose(VAE_NETWORKS, network, spec)
     shape = (family.per * spec.shape[0], *spec.shape[1:])
     if decoder is not None:
@@ -61,11 +61,11 @@ def vae(
         spec,
         latent,
         encoder=encode,
-        posterior=_pick("posterior", posterior, POSTERIORS)(features_of(encode, spec), latent),
-        prior=_pick("prior", prior, PRIORS)(latent),
+        posterior=_made("posterior", posterior, POSTERIORS, features_of(encode, spec), latent),
+        prior=_made("prior", prior, PRIORS, latent),
         decoder=nets.outward(spec, latent, hidden, width, family.per) if decoder is None else decoder,
         likelihood=family,
-        objective=partial(_pick("objective", objective, OBJECTIVES), beta=parse_schedule(beta)),
+        objective=_weighted(objective, parse_schedule(beta)),
         samples=samples,
         binarise=_binariser(binarise, spec, likelihood == "bernoulli"),
         optimiser=Adam(parse_schedule(lr)),
@@ -79,7 +79,7 @@ def gan(
     network: Literal["mlp", "dcgan"] = "mlp",  # generator and critic
     hidden: tuple[int, ...] = (256, 256),  # widths of the mlp's hidden layers
     width: int = 64,  # channels next to the image
-    game: str = "nonsaturating",  # what critic and generator minimise
+    game: str | Game = "nonsaturating",  # what critic and generator minimise
     critic_turns: int = 1,  # turns of the critic for one of the generator
     lr: float | Schedule = 2e-4,  # Adam's rate, of both
     beta1: float = 0.5,  # Adam's momentum, of both
@@ -101,7 +101,7 @@ def gan(
         latent,
         generator=nets.outward(spec, latent, hidden, width) if generator is None else generator,
         critic=nets.inward(spec, latent, hidden, width) if critic is None else critic,
-        game=_pick("game", game, GAMES),
+        game=_pick("game", game, GAMES) if isinstance(game, str) else game,
         critic_turns=critic_turns,
         critic_optimiser=adam,
         generator_optimiser=adam,
@@ -113,7 +113,7 @@ def dcgan(
     *,
     latent: int = 100,  # dimensions of z
     width: int = 64,  # channels next to the image
-    game: str = "nonsaturating",  # what critic and generator minimise
+    game: str | Game = "nonsaturating",  # what critic and generator minimise
     critic_turns: int = 1,  # turns of the critic for one of the generator
     lr: float | Schedule = 2e-4,  # Adam's rate, of both
     generator: nn.Module | None = None,  # from Python: (B, latent) → (B, *shape) in [−1, 1]
@@ -138,10 +138,25 @@ def build(name: str, spec: Spec, **options: object) -> Model:
     return MODELS[name](spec, **whole)
 
 
-def _pick(what: str, name: str, table: dict[str, T]) -> T:
+def _pick(what: str, name: str, table: Mapping[str, T]) -> T:
     if name not in table:
         raise unknown(what, name, table)
     return table[name]
+
+
+def _made(what: str, part: Any, table: Mapping[str, Callable[..., T]], *arguments: object) -> T:
+    """A part by its name, or the module that stands in its place."""
+    if isinstance(part, str):
+        return _pick(what, part, table)(*arguments)
+    if not isinstance(part, nn.Module):
+        raise BestiaryError(f"{what}= takes a name or a torch.nn.Module; got {part!r}")
+    return part  # type: ignore[return-value]
+
+
+def _weighted(objective: str | Objective, beta: float | Schedule) -> Objective:
+    if isinstance(objective, str):
+        return partial(_pick("objective", objective, OBJECTIVES), beta=beta)
+    return objective
 
 
 def _positive(**numbers: int) -> None:

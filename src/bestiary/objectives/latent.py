@@ -13,7 +13,7 @@ from torch import Tensor
 from bestiary.objectives.draw import Draw
 from bestiary.training.clock import Schedule, at
 
-__all__ = ["OBJECTIVES", "elbo"]
+__all__ = ["OBJECTIVES", "Objective", "elbo"]
 
 
 def elbo(draw: Draw, beta: float | Schedule = 1.0) -> dict[str, Tensor]:

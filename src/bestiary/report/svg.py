@@ -74,8 +74,10 @@ def robust_range(values: np.ndarray, share: float = 0.02, room: float = 0.06) ->
     if high - low > 3 * (outer - inner) > 0:
         half = (outer - inner) / 2
         low, high = max(low, inner - half), min(high, outer + half)
-    width = high - low or abs(high) or 1.0
-    return low - room * width, high + room * width
+    if high - low <= 1e-9 * max(abs(low), abs(high)):  # one value, or as good as one: it stands in the middle
+        half = 0.06 * (abs(high) or 1.0)
+        return low - half, high + half
+    return low - room * (high - low), high + room * (high - low)
 
 
 @dataclass(frozen=True)

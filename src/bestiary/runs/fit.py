@@ -23,14 +23,15 @@ from bestiary.models.zoo import build
 from bestiary.runs.card import write_card
 from bestiary.runs.folder import create, find, note, read_config, update_env, write_config
 from bestiary.runs.limits import seconds_of
-from bestiary.runs.plan import Plan, plan
+from bestiary.runs.plan import Plan, is_part, plan
 from bestiary.runs.progress import progress
 from bestiary.runs.run import Run, options_of
 from bestiary.training.checkpoint import write_atomic
 from bestiary.training.clock import mix
 from bestiary.training.device import choose_device, choose_precision, keep_memory, seeded
-from bestiary.training.fit import Ending, RunFailed, resume as go_back
+from bestiary.training.fit import Ending, RunFailed
 from bestiary.training.fit import fit as play
+from bestiary.training.fit import resume as go_back
 from bestiary.training.parallel import Team, join, under_torchrun
 from bestiary.training.recipe import Recipe
 from bestiary.training.trainer import Trainer
@@ -72,7 +73,6 @@ def fit(
     limit = seconds_of(time_limit)
     where, kind = choose_device(device), parallel
     team, where = join(where, kind)
-    parts = {k: v for k, v in options.items() if isinstance(v, torch.nn.Module)}
     if resume is not None:
         path = find(resume, root)
         what = _planned(path, data, model, options)
@@ -90,15 +90,14 @@ def fit(
         quiet or team.rank > 0,
         graphs,
         data if what.data == "array" else None,
-        parts,
     )
 
 
 def _planned(path: Path, data: Any, model: str | None, options: Mapping[str, Any]) -> Plan:
     """The plan of a run that is to go on: its own config; only how long it goes on may change."""
     config = read_config(path)
-    asked = {k: v for k, v in options.items() if not isinstance(v, torch.nn.Module)}
-    parts = {k: v for k, v in options.items() if isinstance(v, torch.nn.Module)}
+    asked = {k: v for k, v in options.items() if not is_part(v)}
+    parts = {k: v for k, v in options.items() if is_part(v)}
     fixed = set(asked) - {"steps", "patience", "log", "validate", "save", "keep"}
     if fixed or model not in (None, config["model"]["name"]):
         what = sorted(fixed) or [str(model)]
@@ -137,7 +136,7 @@ def _folder(what: Plan, root: Path, name: str | None, team: Team) -> Path:
 
 def _run(
     what: Plan, path: Path, device: torch.device, team: Team, limit: float | None,
-    quiet: bool, graphs: bool, data: Any, parts: dict[str, Any],
+    quiet: bool, graphs: bool, data: Any,
 ) -> Run:  # fmt: skip
     """Play, then write down what there is to keep."""
 
@@ -153,11 +152,18 @@ def _run(
     trainer = _trainer(what, device, precision, team, graphs, warn)
     first = team.rank == 0
     go_back(trainer, path, warn)
-    facts = dict(
-        python=platform.python_version(), torch=torch.__version__, platform=platform.platform(),
-        processor=_processor(), threads=torch.get_num_threads(), device=str(device), precision=precision,
-        processes=team.world, rounds=trainer.rounds, parameters=sum(p.numel() for p in trainer.model.parameters()),
-    )  # fmt: skip
+    facts = {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "device": str(device),
+        "precision": precision,
+        "processes": team.world,
+        "rounds": trainer.rounds,
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+    }
     if first:
         _same_threads(path, facts, warn)
         update_env(path, bestiary=__version__, **facts, finished=False)
@@ -189,7 +195,7 @@ def _run(
         raise Interrupted(_how_to_go_on(path, ending, trainer.rounds))
     if not quiet and not ending.finished:
         warn(_how_to_go_on(path, ending, trainer.rounds))
-    return Run(path, data, str(device), **parts)
+    return Run(path, data, str(device), **{k: what.model_options[k] for k in what.parts})
 
 
 def _how_to_go_on(path: Path, ending: Ending, rounds: int) -> str:

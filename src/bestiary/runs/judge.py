@@ -197,7 +197,7 @@ def _latent(run: Run, x: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
 def _truth(run: Run) -> dict[str, Tensor]:
     """The true density of a toy on a grid, log scale left to the reader of the picture."""
     truth = run.dataset.truth
-    assert truth is not None  # noqa: S101 — the caller has looked
+    assert truth is not None  # the caller has looked
     data = run.dataset.stored
     low, high = data.min(0), data.max(0)
     pad = 0.08 * (high - low)

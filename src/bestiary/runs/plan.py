@@ -25,7 +25,7 @@ from bestiary.training.clock import Schedule
 from bestiary.training.recipe import Recipe
 from bestiary.version import __version__
 
-__all__ = ["LEAST_STEPS", "MOST_STEPS", "PASSES", "Plan", "plan"]
+__all__ = ["LEAST_STEPS", "MOST_STEPS", "PASSES", "Plan", "is_part", "plan"]
 
 PASSES, LEAST_STEPS, MOST_STEPS = (
     30,
@@ -50,18 +50,18 @@ class Plan:
     @property
     def command(self) -> str:
         """The full equivalent command."""
-        words = {k: v for k, v in self.said.items() if not _is_part(v)}
+        words = {k: v for k, v in self.said.items() if not is_part(v)}
         return f"bestiary fit {shlex.quote(self.data)} {self.model} {to_words(words)}".rstrip()
 
     @property
     def parts(self) -> list[str]:
         """Options that hold a part given from Python."""
-        return [k for k, v in self.model_options.items() if _is_part(v)]
+        return [k for k, v in self.model_options.items() if is_part(v)]
 
     def config(self) -> dict[str, Any]:
         """What config.toml holds."""
         options = {
-            k: f"given from Python: {type(v).__name__}" if _is_part(v) else v for k, v in self.model_options.items()
+            k: f"given from Python: {type(v).__name__}" if is_part(v) else v for k, v in self.model_options.items()
         }
         options = {
             k: v if isinstance(v, str | int | float | tuple) else str(v) for k, v in options.items() if v is not None
@@ -112,7 +112,7 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None) -> Pla
     )
 
 
-def _is_part(value: Any) -> bool:
+def is_part(value: Any) -> bool:
     """Whether a value is an object from Python rather than something that can be written in a command."""
     return not isinstance(value, str | int | float | tuple | NoneType | Schedule)
 

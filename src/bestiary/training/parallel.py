@@ -96,7 +96,7 @@ def placed(value: Tensor, p: Tensor) -> Tensor:
         return value  # a step counter
     if isinstance(p, DTensor):
         return distribute_tensor(value.to(p.device), p.device_mesh, p.placements)
-    return torch.emptyplaced(p, dtype=value.dtype).copy_(value)
+    return torch.empty_like(p, dtype=value.dtype).copy_(value)
 
 
 def under_torchrun() -> bool:
