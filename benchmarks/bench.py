@@ -41,7 +41,7 @@ class Worker:
         if not python.exists():
             raise SystemExit(f"{environment} is missing: run `make bench`, which sets it up")
         self.name = f"{file} {case}"
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 — closed on exit
         self.process = subprocess.Popen(
             [str(python), str(HERE / "workers" / file), case, str(threads)],
             stdin=subprocess.PIPE,
@@ -165,8 +165,8 @@ Written by `make bench`; do not edit.
 
 {table(results)}
 
-**Ratio**: seconds of theirs / seconds of ours for the same number of steps, the median over {how.repeats} pairs; above 1
-ours is faster. The first rows are the control: our loop against itself.
+**Ratio**: seconds of theirs / seconds of ours for the same number of steps, the median over {how.repeats} pairs; above
+1 ours is faster. The control, our loop against itself, shows how much of a ratio is noise.
 
 **Machine**: {processor()}; {platform.system()} {platform.machine()}. **Versions**: Python {platform.python_version()},
 {versions}.
@@ -176,8 +176,9 @@ theirs, ours, …; each turn lasts so many steps that the faster side takes abou
 fp32 on the CPU. 28×28 images: {source()}.
 - *Ours* is `Trainer.play` with a line of the journal every 50 rounds, as in `bestiary fit` between two checkpoints.
 - *bare loop*: the same networks (also our convolution layers) trained by a loop written by hand: images in memory as
-  uint8, indexed; channels-last, fused Adam, no logging (`workers/bare.py`). It shows what the loop costs. *Fakes shared*:
-  the bare GAN loop gives the generator the fakes of the critic's turn, where ours and Goodfellow's Algorithm 1 draw anew.
+  uint8, indexed; channels-last, fused Adam, no logging (`workers/bare.py`). It shows what the loop costs. *Fakes
+  shared*: the bare GAN loop gives the generator the fakes of the critic's turn, as tutorials do, where ours and
+  Goodfellow's Algorithm 1 draw anew.
 - *pythae*: `BaseTrainer.train_step`, without evaluation, disk and progress bars; its default MLP (z = 40) and its
   convolutional networks for MNIST (z = 16), binary images, Adam, batch 100. Ours trains the same networks, given as
   `encoder=` and `decoder=` and made of our layers (`networks/strided.py`).
@@ -190,7 +191,7 @@ fp32 on the CPU. 28×28 images: {source()}.
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Speed against peers, in interleaved pairs.")
     parser.add_argument("--threads", default="1,2", help="numbers of threads, e.g. 1,2 (default %(default)s)")
-    parser.add_argument("--repeats", type=int, default=9, help="pairs of turns for each row (default %(default)s)")
+    parser.add_argument("--repeats", type=int, default=7, help="pairs of turns for each row (default %(default)s)")
     parser.add_argument(
         "--seconds", type=float, default=1.0, help="length of a turn of the faster side (default %(default)s)"
     )

@@ -29,9 +29,9 @@ from bestiary.training.journal import Journal
 from bestiary.training.recipe import Recipe
 from bestiary.training.trainer import Trainer
 
-__all__ = ["MODELS", "dataset"]
+__all__ = ["MODELS", "dataset", "seated"]
 
-DEVICE = torch.device("cpu")
+CPU = torch.device("cpu")
 
 
 def dataset(stored: np.ndarray, levels: int = 256) -> Dataset:
@@ -42,22 +42,35 @@ def dataset(stored: np.ndarray, levels: int = 256) -> Dataset:
     return Dataset("benchmark", spec, stored, {"train": rows, "validation": rows[:1], "test": rows[:1]})
 
 
-def play(model: Callable[[Spec], Model], data: Dataset, batch: int) -> Prepare:
-    """`bestiary fit` between two checkpoints."""
+def seated(
+    model: Callable[[Spec], Model],
+    data: Dataset,
+    batch: int,
+    device: torch.device = CPU,
+    precision: str = "auto",
+    graphs: bool = True,
+    layout: torch.memory_format = torch.channels_last,
+) -> Trainer:
+    """A trainer as `bestiary fit` makes it."""
     keep_memory()
     with seeded(0):
         beast = model(data.spec)
-    beast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    beast.to(device).to(memory_format=layout)  # type: ignore[call-overload]
     beast.train()
+    batches = Batches(data, batch, device=device)
     recipe = Recipe(steps=10**9, batch=batch)
-    precision = choose_precision("auto", DEVICE)
-    trainer = Trainer(beast, beast.players(), Batches(data, batch), recipe, precision)
+    return Trainer(beast, beast.players(), batches, recipe, choose_precision(precision, device), graphs=graphs)
+
+
+def play(model: Callable[[Spec], Model], data: Dataset, batch: int) -> Prepare:
+    """`bestiary fit` between two checkpoints."""
+    trainer = seated(model, data, batch)
     journal = Journal(Path(tempfile.mkdtemp()) / "journal.jsonl")
 
     def rounds(n: int) -> None:
         for _ in range(n):
             trainer.play(trainer.round)
-            if trainer.round % recipe.log == 0:
+            if trainer.round % trainer.recipe.log == 0:
                 journal.append(trainer.line())
         trainer.meter.check(trainer.names)
 

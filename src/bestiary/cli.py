@@ -130,6 +130,7 @@ def fit(
     device: Device = "auto",
     nproc: Annotated[int, typer.Option(min=1, help="Processes that share the batch.")] = 1,
     parallel: Annotated[str, typer.Option(metavar="ddp|fsdp", help="How several processes share a model.")] = "ddp",
+    eager: Annotated[bool, typer.Option("--eager", help="On CUDA: play turns one by one, without graphs.")] = False,
     time_limit: Annotated[str | None, typer.Option(metavar="5m", help="Save and stop after: 90s, 5m, 2h.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and start nothing.")] = False,
     as_json: Json = False,
@@ -149,6 +150,7 @@ def fit(
         "device": device,
         "nproc": nproc,
         "parallel": parallel,
+        "graphs": not eager,
     }
     verbs.fit(
         line or [], _flags(context), dry_run, as_json, how | {"time_limit": time_limit, "quiet": quiet}, context.obj

@@ -53,7 +53,8 @@ def fit(
     options = _keys(words(rest, flags), how)
     if len(bare) < 2 and not how["resume"]:
         raise BestiaryError(_half(bare, rest))
-    source, model = bare or (None, None)
+    source: Any = bare[0] if bare else None
+    model = bare[1] if bare else None
     if dry_run:
         return _dry_run(source, model, options, as_json)
     from bestiary.runs.fit import fit as play
@@ -61,9 +62,10 @@ def fit(
 
     quiet = how["quiet"] or as_json
     if not under_torchrun():  # a slip is found here, once, rather than by each process
-        _prepare(source, model, options, how, quiet)
+        made = _prepare(source, model, options, how, quiet)
         if how["nproc"] > 1:
             launch(_without("--nproc", typed), how["nproc"])
+        source, model, options = (made, None, {}) if made else (source, model, options)
     run = play(source, model, **{**how, "quiet": quiet}, **options)
     if os.environ.get("RANK", "0") != "0":
         return None
@@ -92,8 +94,8 @@ def _keys(options: Mapping[str, str], how: Mapping[str, Any]) -> dict[str, Any]:
 
 def _prepare(
     source: str | None, model: str | None, options: Mapping[str, str], how: Mapping[str, Any], quiet: bool
-) -> None:
-    """Check what can be checked before anything is started, and say what was inferred."""
+) -> Any:
+    """The plan of a new run: what can be checked is checked before anything is started, what was inferred is said."""
     from bestiary.data.load import describe
     from bestiary.runs.folder import find
     from bestiary.runs.plan import plan
@@ -102,12 +104,13 @@ def _prepare(
     choose_device(how["device"])
     if source is None or model is None:
         find(how["resume"], how["root"])
-        return
+        return None
     made = plan(source, model, options)
     if not quiet:
         say(sentence(describe(made.dataset)))
         table((f"  {key}={said.partition(': ')[0]}", said.partition(": ")[2]) for key, said in made.inferred.items())
         say(made.command, "")
+    return made
 
 
 def _half(bare: Sequence[str], rest: Sequence[str]) -> str:

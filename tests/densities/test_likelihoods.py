@@ -107,7 +107,9 @@ def test_logistic_and_its_gradient_are_finite_everywhere(levels: int) -> None:
 def test_logistic_far_from_the_data_still_points_back() -> None:
     """Where F(a) − F(b) underflows in fp32 the product form still has slope ±1/s in μ."""
     h = torch.tensor([[[[40.0]], [[-5.0]]], [[[-40.0]], [[-5.0]]]]).requires_grad_()
-    DiscretisedLogistic(Spec("image", (1, 1, 1), levels=256))(h).log_prob(torch.full((2, 1, 1, 1), 0.2)).sum().backward()
+    DiscretisedLogistic(Spec("image", (1, 1, 1), levels=256))(h).log_prob(
+        torch.full((2, 1, 1, 1), 0.2)
+    ).sum().backward()
     slope = 0.5 * torch.tensor(7.0).exp()  # ∂μ/∂h = ½
     torch.testing.assert_close(h.grad[:, 0].flatten(), torch.tensor([-slope, slope]), rtol=1e-4, atol=0)
 

@@ -66,5 +66,5 @@ def test_moments() -> None:
     assert abs(float(e.mean())) < 4.5 / n**0.5
     assert abs(float(e.var()) - 1) < 4.5 * (2 / n) ** 0.5
     assert abs(float(u.mean()) - 0.5) < 4.5 * (1 / 12 / n) ** 0.5
-    assert 0 <= float(u.min())
+    assert float(u.min()) >= 0
     assert float(u.max()) < 1

@@ -17,18 +17,18 @@ from bestiary.training.recipe import Recipe
 from bestiary.training.trainer import Trainer
 from tests.models.linear_gaussian import D, F, data, dataset, log_p, truth, untrained
 
-STEPS, N = 400, 400
+STEPS, N = 300, 400
 
 
 def test_training_reaches_the_maximum_likelihood_of_probabilistic_pca() -> None:
-    x = data(N, *truth(orthogonal=False))
+    x = data(N, *truth())
     eigenvalues, u = torch.linalg.eigh((x - x.mean(0)).T @ (x - x.mean(0)) / N)
     eigenvalues, u = eigenvalues.flip(0), u.flip(1)
     var = eigenvalues[D:].mean()
     most = float(-0.5 * (F * log(2 * pi) + eigenvalues[:D].log().sum() + (F - D) * var.log() + F))
 
     torch.manual_seed(0)
-    model = untrained(lr=Cosine(0.05, 0.0, STEPS), samples=4)
+    model = untrained(lr=Cosine(0.1, 0.0, STEPS), samples=16)
     recipe = Recipe(steps=STEPS, batch=N, precision="fp32", validate=0, save=0)
     trainer = Trainer(model, model.players(), Batches(dataset(x), N), recipe)
     first = likelihood(model, x)
@@ -37,17 +37,15 @@ def test_training_reaches_the_maximum_likelihood_of_probabilistic_pca() -> None:
     last = likelihood(model, x)
 
     assert last <= most + 1e-4  # a maximum is one
-    assert most - last < 0.01 * (most - first)
-    assert most - last < 0.02
+    assert most - last < 0.005 * (most - first)
     w, b, log_var = model.decoder.weight.detach(), model.decoder.bias.detach(), model.likelihood.log_var.detach()
-    # b errs by its noise of σ/√N twice over at most; W spans the leading directions; σ² is that of the rest
-    assert (b - x.mean(0)).abs().max() < 2 * (eigenvalues[0] / N).sqrt()
-    assert (w - u[:, :D] @ u[:, :D].T @ w).norm() < 0.1 * w.norm()
-    assert abs(float(log_var.exp() / var) - 1) < 0.1
+    assert (b - x.mean(0)).abs().max() < 0.5 * (var / N).sqrt()  # half of what another sample would have changed
+    assert (w - u[:, :D] @ u[:, :D].T @ w).norm() < 0.02 * w.norm()  # W spans the leading directions
+    assert abs(float(log_var.exp() / var) - 1) < 0.02
     gram = w.T @ w
-    assert (gram - gram.diag().diag()).norm() < 0.15 * gram.norm()  # the ELBO makes the columns orthogonal
+    assert (gram - gram.diag().diag()).norm() < 0.05 * gram.norm()  # the ELBO makes the columns orthogonal
     gap = log_p(x, w, b, log_var).double() - model.bound(x, 1).detach()
-    assert float(gap.mean()) < 0.05 + 4.5 * float(gap.std()) / N**0.5  # and is then tight
+    assert float(gap.mean()) < 0.01 + 4.5 * float(gap.std()) / N**0.5  # and is then tight
 
 
 def likelihood(model, x: torch.Tensor) -> float:

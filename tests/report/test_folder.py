@@ -133,7 +133,7 @@ def runs(tmp_path_factory):
 WHOLE: dict[Path, dict[str, np.ndarray]] = {}
 
 
-@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), kind=st.sampled_from(sorted(KINDS)))
 def test_no_evidence_brings_the_page_down(runs, data, kind):
     """Any array may be gone, short, of another type, constant, or full of what is not finite."""

@@ -56,7 +56,9 @@ def kept(root: Path) -> list[bytes]:
     return [(root / "run" / name).read_bytes() for name in ("model.safetensors", "journal.jsonl")]
 
 
-@pytest.mark.parametrize(("model", "precision", "lives"), [("vae", "fp32", 5), ("vae", "bf16", 3), ("dcgan", "fp32", 4)])
+@pytest.mark.parametrize(
+    ("model", "precision", "lives"), [("vae", "fp32", 5), ("vae", "bf16", 3), ("dcgan", "fp32", 4)]
+)
 def test_killed_and_resumed_is_never_stopped(tmp_path, model, precision, lives):
     options = {**SMALL, **KINDS[model], "precision": precision}
     whole, killed = tmp_path / "whole", tmp_path / "killed"

@@ -60,7 +60,8 @@ def test_none_is_none(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "says"), [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "cannot be written"), (errno.EIO, "Input/output")]
+    ("number", "says"),
+    [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "cannot be written"), (errno.EIO, "Input/output")],
 )
 @pytest.mark.parametrize("call", ["fsync", "rename", "mkdir"])
 def test_a_failing_disk_keeps_the_last_good_one(tmp_path, monkeypatch, number, says, call):

@@ -15,7 +15,9 @@ RUN = {
 }
 
 
-def fit(root: Path, model: str, nproc: int, parallel: str = "ddp", extra: str = "", **environ: str) -> list[dict[str, float]]:
+def fit(
+    root: Path, model: str, nproc: int, parallel: str = "ddp", extra: str = "", **environ: str
+) -> list[dict[str, float]]:
     words = f"fit digits {model} {RUN[model]} steps=12 batch=32 log=3 validate=6 save=6 {extra}".split()
     flags = ["--runs", str(root), "--name", "run", "--device", "cpu", "--parallel", parallel, "--quiet"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", **environ}

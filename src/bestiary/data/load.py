@@ -139,8 +139,10 @@ def likelihood_that_fits(spec: Spec) -> tuple[str, str]:
     >>> likelihood_that_fits(Spec("image", (1, 8, 8), 17))[0]
     'bernoulli'
     """
+    if any(column.categories for column in spec.columns):
+        return "mixed", "numbers and categories"
     if spec.kind != "image":
-        return "gaussian", "real numbers, standardised"
+        return "gaussian", "real numbers"
     if spec.levels == 2:
         return "bernoulli", "pixels are 0 or 1"
     if spec.shape[0] == 1:
@@ -148,7 +150,7 @@ def likelihood_that_fits(spec: Spec) -> tuple[str, str]:
             "bernoulli",
             f"one channel of {spec.levels} levels, binarised anew in each batch (binarise=dynamic)",
         )
-    return "logistic", f"colours of {spec.levels} levels (discretised logistic)"
+    return "logistic", f"colours of {spec.levels} levels"
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:

@@ -83,33 +83,21 @@ def _copied(samples: Tensor, train: Tensor, held: Tensor, radius: float) -> tupl
 
 
 def copying(
-    samples: Tensor,
-    train: Tensor,
-    held: Tensor,
-    space: str = "pixels",
-    protocol: Mapping[str, object] | None = None,
+    samples: Tensor, train: Tensor, held: Tensor, space: str = "pixels", protocol: Mapping[str, object] | None = None
 ) -> Number:
-    """The share of samples that copy training examples. One half of `held` is H; the other gives the floor."""
+    """The share of samples that copy training examples."""
     if len(held) < 4:
         raise BestiaryError(f"memorisation needs at least 4 held-out examples to compare with; got {len(held)}")
-    h, other = held[::2], held[1::2]
-    sizes = {"n": len(samples), "train": len(train), "held_out": len(h)}
     radius = float(distances(held, train).median())
-    floor = Reference(*_copied(other, train, h, radius), "held-out examples in the place of samples")
+    sizes = {"n": len(samples), "train": len(train), "held_out": len(held), "radius": round(radius, 6)}
     return Number(
         "copied",
         "share of samples that copy training examples",
-        *_copied(samples, train, h, radius),
+        *_copied(samples, train, held, radius),
         "share",
         "lower",
-        floor,
-        protocol={
-            **(protocol or {}),
-            **sizes,
-            "radius": round(radius, 6),
-            "space": space,
-            "interval": "95%, Wilson, distinct neighbours",
-        },
+        Reference(0.0, says="by exchangeability: what has not seen the training examples copies none"),
+        protocol={**(protocol or {}), **sizes, "space": space, "interval": "95%, Wilson, distinct neighbours"},
         says="About 0 when nothing was copied, 1 when every sample is a copy; below 0 is chance.",
     )
 

@@ -4,21 +4,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bestiary.data.load import likelihood_that_fits
 from bestiary.data.spec import Spec
 
 __all__ = ["INFER", "infer"]
 
 
 def _likelihood(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:
-    if spec.kind == "image":
-        if spec.levels == 2:
-            return "bernoulli", "pixels are 0 or 1"
-        if spec.shape[0] == 1:
-            return "bernoulli", "one channel: greys are probabilities of ink"
-        return "logistic", f"colours of {spec.levels} levels"
-    if any(column.categories for column in spec.columns):
-        return "mixed", "numbers and categories"
-    return "gaussian", "real numbers"
+    return likelihood_that_fits(spec)
 
 
 def _network(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:

@@ -22,6 +22,7 @@ class Model(nn.Module):
     """A beast: networks and the players that train them."""
 
     abilities: frozenset[str] = frozenset()  # of "encode", "decode", "bound"
+    discrete: bool = False  # whether `bound` is on the log of a probability rather than of a density
     latent: int  # D
 
     def __init__(self, spec: Spec) -> None:

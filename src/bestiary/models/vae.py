@@ -59,7 +59,7 @@ class VAE(Model):
         self.latent, self.samples, self.binarise = latent, samples, binarise
         self.encoder, self.posterior, self.prior = encoder, posterior, prior
         self.decoder, self.likelihood = decoder, likelihood
-        self.objective, self.optimiser = objective, optimiser
+        self.objective, self.optimiser, self.discrete = objective, optimiser, likelihood.discrete
 
     def players(self) -> list[Player]:
         return [Player("vae", list(self.parameters()), self.loss, optimiser=self.optimiser)]

@@ -21,11 +21,12 @@ from bestiary.errors import BestiaryError
 from bestiary.models.model import Model
 from bestiary.models.zoo import build
 from bestiary.runs.card import write_card
+from bestiary.runs.fitted import options_of
 from bestiary.runs.folder import create, find, note, read_config, update_env, write_config
 from bestiary.runs.limits import seconds_of
 from bestiary.runs.plan import Plan, is_part, plan
 from bestiary.runs.progress import progress
-from bestiary.runs.run import Run, options_of
+from bestiary.runs.run import Run
 from bestiary.training.checkpoint import write_atomic
 from bestiary.training.clock import mix
 from bestiary.training.device import choose_device, choose_precision, keep_memory, seeded
@@ -63,8 +64,8 @@ def fit(
 ) -> Run:
     """Fit a model to data; the run, with its folder.
 
-    `data`: a name, a path or an array; `model`: a name of the zoo; `options`: keys of the data, the model and the
-    recipe. `graphs=False` plays eagerly on CUDA. `nproc` belongs to the command line: under torchrun it is the world's.
+    `data`: a name, a path, an array, or a whole `Plan`; `model`: a name of the zoo; `options`: keys of the data, the
+    model and the recipe. `graphs=False` plays eagerly on CUDA. `nproc` belongs to the command line: under torchrun it is the world's.
     """
     if nproc > 1 and not under_torchrun():
         raise BestiaryError(
@@ -77,9 +78,7 @@ def fit(
         path = find(resume, root)
         what = _planned(path, data, model, options)
     else:
-        if data is None or model is None:
-            raise BestiaryError("fit needs data and a model: bestiary fit digits vae")
-        what = plan(data, model, options)
+        what = data if isinstance(data, Plan) else _asked(data, model, options)
         path = _folder(what, Path(root), name, team)
     return _run(
         what,
@@ -91,6 +90,12 @@ def fit(
         graphs,
         data if what.data == "array" else None,
     )
+
+
+def _asked(data: Any, model: str | None, options: Mapping[str, Any]) -> Plan:
+    if data is None or model is None:
+        raise BestiaryError("fit needs data and a model: bestiary fit digits vae")
+    return plan(data, model, options)
 
 
 def _planned(path: Path, data: Any, model: str | None, options: Mapping[str, Any]) -> Plan:

@@ -11,33 +11,41 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bestiary.data.files import io_error
 from bestiary.errors import BestiaryError, nearest
 from bestiary.runs.toml import dumps
-from bestiary.training.checkpoint import disk_error, write_atomic
+from bestiary.training.checkpoint import write_atomic
 
-__all__ = ["create", "find", "note", "read_config", "runs_in", "update_env", "write_config"]
+__all__ = ["create", "find", "note", "point", "read_config", "runs_in", "update_env", "write_config"]
 
 
 def create(root: Path, data: str, model: str, name: str | None = None) -> Path:
     """Make a new run folder; the name that was asked for, or `<data>-<model>`, with a number if it is taken."""
     stem = name or f"{_slug(data)}-{model}"
-    if name is not None and not re.fullmatch(r"[\w.][\w.+-]*", name):
-        raise BestiaryError(f"--name {name}: a run's name is one word of letters, digits and . _ + -")
+    if name is not None and (not re.fullmatch(r"\w[\w.+-]{0,99}", name) or name == "latest"):
+        raise BestiaryError(
+            f"--name {name}: a run's name is one word of at most 100 letters, digits and . _ + -, beginning with a letter"
+            " or a digit, and is not `latest`"
+        )
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        return _untaken(root, stem)
+    except FileExistsError:
+        raise BestiaryError(f"--runs {root} is not a folder: name one, or leave it out") from None
+    except OSError as error:
+        raise io_error(f"make a run in {root}", error) from error
+
+
+def _untaken(root: Path, stem: str) -> Path:
+    """A new folder; making it is the test, so that two fits that begin together get one each."""
     number = 1
     while True:
         path = root / (stem if number == 1 else f"{stem}-{number}")
         try:
-            root.mkdir(parents=True, exist_ok=True)
             path.mkdir()
-            break
+            return path
         except FileExistsError:
-            if root.exists() and not root.is_dir():
-                raise BestiaryError(f"--runs {root} is a file: name a folder") from None
             number += 1
-        except OSError as error:
-            raise disk_error(path, error) from error
-    _point(root / "latest", path)
-    return path
 
 
 def _slug(data: str) -> str:
@@ -45,8 +53,9 @@ def _slug(data: str) -> str:
     return word[:40] or "data"
 
 
-def _point(link: Path, path: Path) -> None:
-    """`latest` → the newest run; where links cannot be made, there is none."""
+def point(path: Path) -> None:
+    """`latest` → this run, the newest; where links cannot be made, there is none."""
+    link = path.parent / "latest"
     hidden = link.with_name(f".latest-{os.getpid()}")
     try:
         hidden.symlink_to(path.name)

@@ -26,7 +26,7 @@ from bestiary.measures.bound import bound_numbers
 from bestiary.measures.neighbours import copying, nearest, two_sample_distances
 from bestiary.measures.number import Judgement, Number, Reference
 from bestiary.runs.card import write_card
-from bestiary.runs.run import Run
+from bestiary.runs.fitted import Fitted
 from bestiary.training.checkpoint import write_atomic
 from bestiary.training.clock import mix
 from bestiary.training.device import seeded
@@ -38,7 +38,7 @@ NEIGHBOURS, SHOWN, MOST_TRAIN = 4, 64, 20_000  # neighbours drawn, examples draw
 Space = Literal["pixels", "latent"]
 
 
-def judge(run: str | Path | Run | None = None, *, real: Any = None, fake: Any = None, **options: Any) -> Judgement:
+def judge(run: str | Path | Fitted | None = None, *, real: Any = None, fake: Any = None, **options: Any) -> Judgement:
     """Judge a run, or `fake` samples against `real` data."""
     if (real is None) != (fake is None) or (run is None) == (real is None):
         raise BestiaryError(
@@ -46,11 +46,11 @@ def judge(run: str | Path | Run | None = None, *, real: Any = None, fake: Any = 
         )
     if run is None:
         return judge_samples(real, fake, **options)
-    return judge_run(run if isinstance(run, Run) else Run(run), **options)
+    return judge_run(run if isinstance(run, Fitted) else Fitted(run), **options)
 
 
 def judge_run(
-    run: Run,
+    run: Fitted,
     *,
     n: int = 1000,  # test examples, and samples
     k: int = 100,  # samples of z for the importance-weighted bound
@@ -82,22 +82,22 @@ def judge_run(
     return judgement
 
 
-def _bounds(run: Run, x: Tensor, k: int, seed: int, protocol: dict[str, object], quiet: bool) -> list[Number]:
+def _bounds(run: Fitted, x: Tensor, k: int, seed: int, protocol: dict[str, object], quiet: bool) -> list[Number]:
     spec, model, truth = run.spec, run.model, run.dataset.truth
-    discrete = bool(model.likelihood.discrete)  # type: ignore[union-attr]
     floor = (
         None if truth is None else Reference(truth.entropy, says="the entropy of π: no model's −E log p(x) is lower")
     )
     options = run.config["model"]
-    said = {**protocol, "likelihood": options["likelihood"], "of": "probability" if discrete else "density"}
-    if options["binarise"] != "none":
+    said = {**protocol, "of": "probability" if model.discrete else "density"}
+    said |= {"likelihood": options["likelihood"]} if "likelihood" in options else {}
+    if options.get("binarise", "none") != "none":
         said["binarised"] = {"dynamic": "once, by seed", "threshold": "at 1/2"}[options["binarise"]]
     with seeded(mix(seed, "bound"), run.device):
         return bound_numbers(
             lambda part, samples: model.bound(part.to(run.device), samples),
             x,
             k,
-            dimensions=spec.dimensions if discrete else 0,
+            dimensions=spec.dimensions if model.discrete else 0,
             shift=spec.log_scale,
             floor=floor,
             protocol=said,
@@ -106,7 +106,7 @@ def _bounds(run: Run, x: Tensor, k: int, seed: int, protocol: dict[str, object],
 
 
 def _distances(
-    run: Run, samples: Tensor, x: Tensor, train: Tensor, space: Space, seed: int, protocol: dict[str, object]
+    run: Fitted, samples: Tensor, x: Tensor, train: Tensor, space: Space, seed: int, protocol: dict[str, object]
 ) -> list[Number]:
     """Numbers from nearest neighbours, in pixels or among posterior means."""
     if space not in ("pixels", "latent"):
@@ -115,8 +115,9 @@ def _distances(
         (lambda a: run.encode(run.observe(a, seed))) if space == "latent" else lambda a: a
     )
     s, h, t = into(samples), into(x), into(train)
+    unseen = into(torch.cat([run.part(name, MOST_TRAIN, seed)[0] for name in ("validation", "test")]))
     return [
-        copying(s, t, h, space, protocol),
+        copying(s, t, unseen, space, protocol),
         *two_sample_distances(s, h, t[: len(h)], space, seed, protocol),
     ]
 
@@ -154,7 +155,7 @@ def _said(source: Any) -> str:
     return str(source) if isinstance(source, str | Path) else f"array of shape {tuple(np.shape(source))}"
 
 
-def _evidence(run: Run, samples: Tensor, x: Tensor, labels: Tensor | None, train: Tensor) -> dict[str, Tensor]:
+def _evidence(run: Fitted, samples: Tensor, x: Tensor, labels: Tensor | None, train: Tensor) -> dict[str, Tensor]:
     """What the report draws, as the data is stored."""
     spec, shown = run.spec, samples[:SHOWN]
     distance, index = nearest(shown[:12], train, NEIGHBOURS)
@@ -172,7 +173,7 @@ def _evidence(run: Run, samples: Tensor, x: Tensor, labels: Tensor | None, train
     return found
 
 
-def _latent(run: Run, x: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+def _latent(run: Fitted, x: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
     """Reconstructions, posterior means and their first two principal components, the manifold of a 2-D latent."""
     codes = run.encode(run.observe(x))
     found = {
@@ -194,7 +195,7 @@ def _latent(run: Run, x: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
     return found
 
 
-def _truth(run: Run) -> dict[str, Tensor]:
+def _truth(run: Fitted) -> dict[str, Tensor]:
     """The true density of a toy on a grid, log scale left to the reader of the picture."""
     truth = run.dataset.truth
     assert truth is not None  # the caller has looked
@@ -208,7 +209,7 @@ def _truth(run: Run) -> dict[str, Tensor]:
     return {"truth_density": torch.from_numpy(density), "extent": torch.from_numpy(extent)}
 
 
-def _notes(run: Run, x: Tensor) -> list[str]:
+def _notes(run: Fitted, x: Tensor) -> list[str]:
     notes = []
     if run.spec.log_scale:
         notes.append("Bounds are in the units of the file: −log p(raw) = −log p(x) + Σ log scale.")

@@ -4,7 +4,8 @@
                                     `auto` and `steps` are inferred from the data, with the reason
 
 `command` is the line that runs the same again with nothing left to inference. Parts given from Python (an encoder, an
-array) cannot be written down: they are named in the config, and must be given again when the run is loaded.
+array, its labels) cannot be written down: the line is then one of Python, with `…` in their places, and they must be
+given again when the run is loaded.
 """
 
 import shlex
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil
 from os import PathLike
+from pathlib import Path
 from types import NoneType
 from typing import Any
 
@@ -25,7 +27,9 @@ from bestiary.training.clock import Schedule
 from bestiary.training.recipe import Recipe
 from bestiary.version import __version__
 
-__all__ = ["LEAST_STEPS", "MOST_STEPS", "PASSES", "Plan", "is_part", "plan"]
+__all__ = ["GIVEN", "LEAST_STEPS", "MOST_STEPS", "PASSES", "Plan", "is_part", "plan"]
+
+GIVEN = "given from Python"  # how config.toml begins to say what it cannot hold
 
 PASSES, LEAST_STEPS, MOST_STEPS = (
     30,
@@ -50,38 +54,42 @@ class Plan:
     @property
     def command(self) -> str:
         """The full equivalent command."""
-        words = {k: v for k, v in self.said.items() if not is_part(v)}
-        return f"bestiary fit {shlex.quote(self.data)} {self.model} {to_words(words)}".rstrip()
+        if self.data == "array" or self.parts:
+            return self._python()
+        return f"bestiary fit {shlex.quote(self.data)} {self.model} {to_words(self.said)}".rstrip()
+
+    def _python(self) -> str:
+        """The same in Python, for what a command line cannot hold."""
+        source = "x" if self.data == "array" else repr(self.data)
+        plain = {k: str(v) if isinstance(v, Schedule) else v for k, v in self.said.items() if not is_part(v)}
+        dotted = {k: plain.pop(k) for k in list(plain) if "." in k}  # data.seed is no name for a keyword
+        words = [f"{k}={type(v).__name__}(…)" for k, v in self.parts.items()]
+        words += [f"{k}={v!r}" for k, v in plain.items()] + ([f"**{dotted!r}"] if dotted else [])
+        return f"bst.fit({source}, {self.model!r}, {', '.join(words)})"
 
     @property
-    def parts(self) -> list[str]:
-        """Options that hold a part given from Python."""
-        return [k for k, v in self.model_options.items() if is_part(v)]
+    def parts(self) -> dict[str, Any]:
+        """Options that hold something that only Python can give."""
+        return {k: v for k, v in {**self.data_options, **self.model_options}.items() if is_part(v)}
 
     def config(self) -> dict[str, Any]:
         """What config.toml holds."""
-        options = {
-            k: f"given from Python: {type(v).__name__}" if is_part(v) else v for k, v in self.model_options.items()
-        }
-        options = {
-            k: v if isinstance(v, str | int | float | tuple) else str(v) for k, v in options.items() if v is not None
-        }
         return {
             "command": self.command,
             "version": __version__,
-            "data": {"source": self.data, **self.data_options},
+            "data": {"source": self.data, **_writable(self.data_options)},
             "spec": self.dataset.spec.to_dict(),
-            "model": {"name": self.model, **options},
+            "model": {"name": self.model, **_writable(self.model_options)},
             "training": self.recipe.to_dict(),
             "inferred": dict(self.inferred),
-            "origin": dict(self.dataset.source),
+            "origin": {**self.dataset.source, **_folder(self.data)},
         }
 
 
 def plan(data: Any, model: str, options: Mapping[str, Any] | None = None) -> Plan:
     """Resolve everything that a fit needs to know."""
-    if model not in MODELS:
-        raise unknown("model", model, MODELS)
+    if not isinstance(model, str) or model not in MODELS:
+        raise unknown("model", str(model), MODELS)
     by_name = isinstance(data, str | PathLike)
     sections: dict[str, Any] = {
         "data": signature_options(loader(data)),
@@ -93,7 +101,9 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None) -> Pla
     model_options, reasons = infer(MODELS[model], dataset.spec, routed["model"])
     recipe, why = _steps(Recipe(**routed["training"]), len(dataset.parts["train"]))
     inferred = {k: f"{model_options[k]}: {reason}" for k, reason in reasons.items()}
-    said = routed["data"] | routed["model"] | {k: model_options[k] for k in reasons} | routed["training"]
+    twice = sections["model"].keys() | signature_options(Recipe).keys()  # ring's seed is not the recipe's
+    asked = {f"data.{k}" if k in twice else k: v for k, v in routed["data"].items()}
+    said = asked | routed["model"] | {k: model_options[k] for k in reasons} | routed["training"]
     if why:
         inferred["steps"] = f"{recipe.steps}: {why}"
     said = {k: v for k, v in said.items() if k != "epochs" and v is not None} | {
@@ -115,6 +125,19 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None) -> Pla
 def is_part(value: Any) -> bool:
     """Whether a value is an object from Python rather than something that can be written in a command."""
     return not isinstance(value, str | int | float | tuple | NoneType | Schedule)
+
+
+def _writable(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as config.toml holds them."""
+    named = {k: f"{GIVEN}: {type(v).__name__}" if is_part(v) else v for k, v in options.items() if v is not None}
+    return {k: str(v) if isinstance(v, Schedule) else v for k, v in named.items()}
+
+
+def _folder(data: str) -> dict[str, str]:
+    """Where a relative path was relative to: a run may be judged from another folder than it was fitted in."""
+    path = Path(data)
+    relative = data != "array" and not path.is_absolute() and not data.startswith("~") and path.exists()
+    return {"folder": str(Path.cwd())} if relative else {}
 
 
 def _steps(recipe: Recipe, n: int) -> tuple[Recipe, str]:

@@ -36,9 +36,9 @@ class Team:
         """What a turn's loss is wrapped in so that its gradients are averaged."""
         if self.world == 1 or self.sharded:
             return None
-        # Buffers are equal on all processes already (our BatchNorm shares its moments); broadcasting them would write
-        # into them between two passes through a critic, which autograd forbids (pytorch #22095).
-        return lambda module: nn.parallel.DistributedDataParallel(module, broadcast_buffers=False)
+        # What is wrapped holds parameters and no buffers: buffers are equal on all processes already (our BatchNorm shares
+        # its moments), and broadcasting them would write between two passes through a critic (pytorch #22095).
+        return nn.parallel.DistributedDataParallel
 
     def shard(self, model: nn.Module) -> None:
         """FSDP2: shard every network of the model over the processes, in place."""

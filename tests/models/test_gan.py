@@ -1,0 +1,175 @@
+"""The GAN: who may touch what, in which batches, and where samples may lie."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bestiary.data.batches import Batch
+from bestiary.data.spec import Column, Spec
+from bestiary.densities.noise import shared
+from bestiary.models.gan import GAN
+from bestiary.models.zoo import build
+from bestiary.networks.norm import BatchNorm
+from bestiary.objectives.games import Game, nonsaturating
+from bestiary.training.clock import Clock
+from bestiary.training.player import Adam
+from bestiary.training.turn import Turn
+
+IMAGE = Spec("image", (1, 8, 8), levels=17)
+TABLE = Spec("table", (6,), columns=(Column("b", categories=("x", "y", "z")), Column("a"),
+                                      Column("c", categories=("u", "v"))))  # fmt: skip
+VECTOR = Spec("vector", (3,))
+CLOCK = Clock(torch.tensor(0.0), 10)
+
+
+def small(name: str, spec: Spec, **options: object) -> GAN:
+    torch.manual_seed(0)
+    hidden = {} if name == "dcgan" else {"hidden": (8,)}
+    model = build(name, spec, **{"latent": 4, "width": 4, **hidden, **options})
+    assert isinstance(model, GAN)
+    return model
+
+
+MODELS = {"gan": ("gan", IMAGE), "dcgan": ("dcgan", IMAGE), "table": ("gan", TABLE), "vector": ("gan", VECTOR)}
+
+
+def batch(spec: Spec, n: int = 6) -> Batch:
+    return Batch(torch.rand(n, *spec.shape, generator=torch.Generator().manual_seed(1)))
+
+
+def weights(net: nn.Module) -> list[Tensor]:
+    return [p.detach().clone() for p in net.parameters()]
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("who", [0, 1], ids=["critic", "generator"])
+def test_a_turn_moves_its_own_player_and_no_other(name: str, who: int) -> None:
+    model = small(*MODELS[name])
+    player = model.players()[who]
+    nets = (model.critic, model.generator) if who == 0 else (model.generator, model.critic)
+    assert player.name == ("critic", "generator")[who]
+    before = [weights(net) for net in nets]
+    Turn(player, torch.device("cpu"))(batch(model.spec), CLOCK)
+    assert not any(torch.equal(a, b) for a, b in zip(before[0], weights(nets[0]), strict=True) if a.ndim > 1)
+    assert all(torch.equal(a, b) for a, b in zip(before[1], weights(nets[1]), strict=True))
+    assert all(p.grad is None for p in nets[1].parameters())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_critics_loss_does_not_reach_the_generator(name: str) -> None:
+    """Even if all gradients are asked for: the generator is not differentiated in the critic's turn."""
+    model = small(*MODELS[name])
+    model.critic_loss(batch(model.spec), CLOCK)["total"].backward()
+    assert all(p.grad is None for p in model.generator.parameters())
+    assert all(p.grad is not None for p in model.critic.parameters())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_losses_are_the_games(name: str) -> None:
+    """On the logits of the critic, images taken to [−1, 1]; in fp32 and averaged."""
+    model, given = small(*MODELS[name]).eval(), batch(MODELS[name][1])
+    torch.manual_seed(5)
+    found = model.critic_loss(given, CLOCK)
+    torch.manual_seed(5)
+    fake = model.critic(model.generator(torch.randn(6, 4)))[:, 0]
+    real = model.critic(2 * given.x - 1 if model.spec.kind == "image" else given.x)[:, 0]
+    torch.testing.assert_close(found["total"], nonsaturating.critic(real, fake).mean())
+    torch.testing.assert_close(found["real"], real.sigmoid().mean())
+    torch.testing.assert_close(found["fake"], fake.sigmoid().mean())
+    torch.manual_seed(5)
+    torch.testing.assert_close(model.generator_loss(given, CLOCK)["total"], nonsaturating.generator(real, fake).mean())
+
+
+class Watch(nn.Module):
+    """A critic that keeps what passes through it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.head = BatchNorm(3), nn.Linear(3, 1)
+        self.seen: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append(x.detach())
+        return self.head(self.norm(x))
+
+
+def test_real_and_fake_pass_in_batches_of_their_own() -> None:
+    """Each is normalised by its own moments: the running ones are those of two updates, not of one joint batch."""
+    model = small("gan", VECTOR, critic=Watch())
+    critic, x = model.critic, batch(VECTOR).x + 10
+    critic.seen.clear()
+    critic.norm.reset_running_stats()
+    model.critic_loss(Batch(x), CLOCK)
+    real, fake = critic.seen
+    torch.testing.assert_close(real, x)
+    assert critic.norm.num_batches_tracked == 2
+    twice, joint = BatchNorm(3), BatchNorm(3)
+    twice(real)
+    twice(fake)
+    joint(torch.cat([real, fake]))
+    torch.testing.assert_close(critic.norm.running_mean, twice.running_mean)
+    torch.testing.assert_close(critic.norm.running_var, twice.running_var)
+    assert (critic.norm.running_var - joint.running_var).abs().min() > 1
+
+
+def test_the_generators_turn_shows_the_critic_real_only_if_the_game_is_paired() -> None:
+    paired = Game(nonsaturating.critic, lambda real, fake: (real - fake).square(), paired=True)
+    for game, passes in ((nonsaturating, 1), (paired, 2)):
+        model = small("gan", VECTOR, critic=Watch())
+        model.game = game
+        model.critic.seen.clear()
+        model.generator_loss(batch(VECTOR), CLOCK)
+        assert len(model.critic.seen) == passes
+
+
+def test_turns_and_optimisers_are_those_asked_for() -> None:
+    critic, generator = small("gan", VECTOR, critic_turns=5, lr=3e-4, beta1=0.1).players()
+    assert [critic.turns_at(0), generator.turns_at(0)] == [5, 1]
+    assert critic.optimiser == generator.optimiser == Adam(3e-4, (0.1, 0.999))
+    assert small("dcgan", IMAGE).players()[0].optimiser == Adam(2e-4, (0.5, 0.999))
+
+
+@pytest.mark.parametrize("name", MODELS)
+@torch.no_grad()
+def test_samples_lie_in_the_support(name: str) -> None:
+    model = small(*MODELS[name])
+    for p in model.generator.parameters():
+        p.mul_(3)  # so that outputs reach the edges
+    x = model.sample(50)
+    assert x.shape == (50, *model.spec.shape)
+    if model.spec.kind == "image":
+        assert 0 <= x.min() < 0.3
+        assert 0.7 < x.max() <= 1
+    if model.spec.kind == "table":
+        for category in (x[:, :3], x[:, 4:]):
+            torch.testing.assert_close(category.sum(1), torch.ones(50))
+            assert category.min() >= 0
+        assert x[:, 3].abs().max() > 1  # a number is not squashed
+
+
+def test_inward_undoes_decode() -> None:
+    model = small("gan", IMAGE)
+    z = torch.randn(4, 4)
+    with torch.no_grad():
+        torch.testing.assert_close(model.inward(model.decode(z)), model.generator(z), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("who", ["critic_loss", "generator_loss"])
+def test_the_losses_of_two_processes_are_those_of_one(who: str) -> None:
+    model, x = small("gan", VECTOR), batch(VECTOR, 8).x
+
+    def loss(x: Tensor, rank: int, world: int) -> Tensor:
+        torch.manual_seed(6)
+        with shared(rank, world), torch.no_grad():
+            return getattr(model, who)(Batch(x), CLOCK)["total"]
+
+    halves = [loss(part, rank, 2) for rank, part in enumerate(x.chunk(2))]
+    torch.testing.assert_close(torch.stack(halves).mean(), loss(x, 0, 1))
+
+
+def test_critics_may_give_a_column_or_a_vector() -> None:
+    for critic in (nn.Linear(3, 1), nn.Sequential(nn.Linear(3, 1), nn.Flatten(0))):
+        model = small("gan", VECTOR, critic=critic)
+        assert model.judge(torch.randn(7, 3)).shape == (7,)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model.judge(torch.randn(7, 3)).dtype == torch.float32

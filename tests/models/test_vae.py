@@ -1,0 +1,128 @@
+"""The VAE beside its bound: what it observes, what it samples, what reaches its players."""
+
+import pytest
+import torch
+
+from bestiary.data.batches import Batch
+from bestiary.data.spec import Column, Spec
+from bestiary.densities.noise import shared
+from bestiary.errors import BestiaryError
+from bestiary.models.vae import VAE
+from bestiary.models.zoo import build
+from bestiary.training.clock import Clock, Linear
+
+GREY = Spec("image", (1, 8, 8), levels=17)
+TABLE = Spec("table", (4,), columns=(Column("a"), Column("b", categories=("x", "y", "z"))))
+SPECS = {
+    "grey": GREY,
+    "binary": Spec("image", (1, 8, 8), levels=2),
+    "colour": Spec("image", (3, 16, 9), levels=256),
+    "tiny colour": Spec("image", (3, 5, 4), levels=256),
+    "vector": Spec("vector", (3,)),
+    "table": TABLE,
+}
+
+
+def clock(round: float = 0) -> Clock:
+    return Clock(torch.tensor(float(round)), 10)
+
+
+def small(spec: Spec, **options: object) -> VAE:
+    torch.manual_seed(0)
+    model = build("vae", spec, **{"latent": 2, "hidden": (16,), "width": 4, **options})
+    assert isinstance(model, VAE)
+    return model
+
+
+def observed(model: VAE, n: int = 4) -> torch.Tensor:
+    return model.observe(torch.rand(n, *model.spec.shape))
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_kind_of_data_has_a_vae(name: str) -> None:
+    """All that a model offers, in the data's shape; every weight of the one player gets a gradient."""
+    spec, model = SPECS[name], small(SPECS[name])
+    x = observed(model)
+    assert model.sample(5).shape == (5, *spec.shape)
+    assert model.encode(x).shape == (4, 2)
+    assert model.decode(torch.zeros(6, 2)).shape == (6, *spec.shape)
+    assert model.bound(x, 3).shape == (4,)
+    (player,) = model.players()
+    terms = player.loss(Batch(torch.rand(4, *spec.shape)), clock())
+    assert all(term.shape == () for term in terms.values())
+    terms["total"].backward()
+    assert {id(p) for p in player.parameters} == {id(p) for p in model.parameters()}
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in player.parameters)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_samples_lie_in_the_support(name: str) -> None:
+    x = small(SPECS[name]).sample(50)
+    if SPECS[name].kind == "image":
+        assert x.min() >= 0
+        assert x.max() <= 1
+    if SPECS[name].columns:
+        assert torch.equal(x[:, 1:].sort(1).values, torch.tensor([0.0, 0, 1]).expand(50, -1))
+
+
+def test_dynamic_ink_has_the_probability_of_the_grey() -> None:
+    torch.manual_seed(1)
+    n, model = 20_000, small(GREY)
+    grey = torch.rand(1, 1, 8, 8)
+    grey[0, 0, 0, :2] = torch.tensor([0.0, 1.0])
+    ink = model.observe(grey.expand(n, -1, -1, -1))
+    assert set(ink.unique().tolist()) == {0, 1}
+    assert ((ink.mean(0) - grey[0]).abs() <= 4.5 * (grey[0] * (1 - grey[0]) / n).sqrt()).all()
+
+
+def test_threshold_cuts_at_a_half_and_none_changes_nothing() -> None:
+    x = torch.tensor([0, 0.49, 0.5, 1]).expand(1, 1, 2, 4)
+    spec = Spec("image", (1, 2, 4), levels=17)
+    cut = small(spec, binarise="threshold").observe(x)
+    assert torch.equal(cut, torch.tensor([0.0, 0, 1, 1]).expand(1, 1, 2, 4))
+    assert small(spec, likelihood="gaussian").observe(x) is x
+
+
+def test_the_loss_averages_what_the_objective_gives_per_example() -> None:
+    model = small(SPECS["vector"], beta=Linear(0, 1, 10))
+    x = torch.randn(6, 3)
+    torch.manual_seed(2)
+    terms = model.loss(Batch(x), clock(5))
+    torch.manual_seed(2)
+    drawn = model.draw(x, 1, clock(5))
+    torch.testing.assert_close(terms["total"], (-drawn.log_px[0] + 0.5 * drawn.kl).mean())
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("name", ["grey", "colour", "vector"])
+def test_the_loss_of_two_processes_is_that_of_one(name: str, samples: int) -> None:
+    """Each half of the batch with its slice of the noise, of binarisation and of z: their mean is the whole's loss."""
+    model = small(SPECS[name], samples=samples)
+    batch = torch.rand(8, *SPECS[name].shape)
+
+    def loss(x: torch.Tensor, rank: int, world: int) -> torch.Tensor:
+        torch.manual_seed(3)
+        with shared(rank, world), torch.no_grad():
+            return model.loss(Batch(x), clock())["total"]
+
+    halves = [loss(x, rank, 2) for rank, x in enumerate(batch.chunk(2))]
+    torch.testing.assert_close(torch.stack(halves).mean(), loss(batch, 0, 1))
+
+
+def test_log_px_pairs_each_x_with_its_own_draws() -> None:
+    model = small(SPECS["vector"])
+    x, z = torch.randn(4, 3), torch.randn(5, 4, 2)
+    one_by_one = [[model.log_px(x[b : b + 1], z[k : k + 1, b : b + 1]).item() for b in range(4)] for k in range(5)]
+    with torch.no_grad():
+        torch.testing.assert_close(model.log_px(x, z), torch.tensor(one_by_one))
+
+
+def test_what_a_gan_cannot_do_is_said() -> None:
+    model = build("gan", SPECS["vector"], latent=2, hidden=(4,))
+    for ability, call in (
+        ("encode", lambda: model.encode(torch.zeros(1, 3))),
+        ("bound", lambda: model.bound(torch.zeros(1, 3))),
+    ):
+        assert ability not in model.abilities
+        with pytest.raises(BestiaryError, match=f"a GAN cannot {ability}: it can decode"):
+            call()
