@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -35,7 +36,7 @@ RESULTS = HERE / "RESULTS.md"
 class Worker:
     """One side: started, warm, and idle until told to run."""
 
-    def __init__(self, side: tuple[str, str, str], threads: int) -> None:
+    def __init__(self, side: tuple[str, str, str], threads: int, clock: str = "wall") -> None:
         environment, file, case = side
         python = ROOT / environment / "bin" / "python"
         if not python.exists():
@@ -43,7 +44,7 @@ class Worker:
         self.name = f"{file} {case}"
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 — closed on exit
         self.process = subprocess.Popen(
-            [str(python), str(HERE / "workers" / file), case, str(threads)],
+            [str(python), str(HERE / "workers" / file), case, str(threads), clock],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -58,7 +59,8 @@ class Worker:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         assert self.process.stdin is not None  # it was opened as a pipe
-        self.process.stdin.close()
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
         if kind is not None:
             self.process.terminate()
         self.process.wait()
@@ -70,14 +72,15 @@ class Worker:
         first, _, rest = line.strip().partition(" ")
         if first != word:
             self.errors.seek(0)
-            raise RuntimeError(f"{self.name} stopped: {self.errors.read()[-2000:] or line or 'it said nothing'}")
+            raise SystemExit(f"{self.name} stopped: {self.errors.read()[-2000:] or line or 'it said nothing'}")
         return rest
 
     def run(self, steps: int) -> float:
         """Seconds for so many steps."""
         assert self.process.stdin is not None  # it was opened as a pipe
-        self.process.stdin.write(f"run {steps}\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has died: the answer that does not come says why
+            self.process.stdin.write(f"run {steps}\n")
+            self.process.stdin.flush()
         return float(self._answer("seconds"))
 
 
@@ -127,13 +130,13 @@ class Result:
 HEAD = ["what", "against", "threads", "ours, images/s", "theirs", "ratio", "quartiles", "extremes", "target"]
 
 
-def measure(pair: Pair, threads: int, repeats: int, seconds: float) -> tuple[Result, dict[str, str]]:
+def measure(pair: Pair, threads: int, how: argparse.Namespace) -> tuple[Result, dict[str, str]]:
     """Play one pair at one number of threads; also the versions that both sides report."""
-    with Worker(pair.ours, threads) as ours, Worker(pair.theirs, threads) as theirs:
+    with Worker(pair.ours, threads, how.clock) as ours, Worker(pair.theirs, threads, how.clock) as theirs:
         trial = min(ours.run(2), theirs.run(2)) / 2  # seconds a step, of the faster
-        steps = max(1, round(seconds / trial))
+        steps = max(1, round(how.seconds / trial))
         taken: dict[str, list[float]] = {"ours": [], "theirs": []}
-        for i in range(repeats):
+        for i in range(how.repeats):
             order = [("ours", ours), ("theirs", theirs)]
             for name, worker in order if i % 2 == 0 else order[::-1]:
                 taken[name].append(worker.run(steps))
@@ -143,9 +146,9 @@ def measure(pair: Pair, threads: int, repeats: int, seconds: float) -> tuple[Res
 def processor() -> str:
     """The processor's name and how many of its cores are ours."""
     info = Path("/proc/cpuinfo")
-    names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")] \
-        if info.exists() else []  # fmt: skip
-    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{[*names, platform.machine()][0]}, {os.cpu_count()} cores"
 
 
 def table(results: Sequence[Result]) -> str:
@@ -169,7 +172,7 @@ Written by `make bench`; do not edit.
 1 ours is faster. The control, our loop against itself, shows how much of a ratio is noise.
 
 **Machine**: {processor()}; {platform.system()} {platform.machine()}. **Versions**: Python {platform.python_version()},
-{versions}.
+{versions}. Load before the start: {how.load:.1f}. Clock: {how.clock}.
 
 **Protocol**: each side is a process in its own environment; one works while the other waits, in the order ours, theirs,
 theirs, ours, …; each turn lasts so many steps that the faster side takes about {how.seconds:g} s; both sides are warm.
@@ -195,6 +198,12 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=1.0, help="length of a turn of the faster side (default %(default)s)"
     )
+    parser.add_argument(
+        "--clock",
+        choices=("wall", "cpu"),
+        default="wall",
+        help="cpu: time on the processor, for a busy machine and one thread; workers of a DataLoader are not in it",
+    )
     parser.add_argument("--only", default="", help="rows whose name or rival contains this; RESULTS.md is left alone")
     parser.add_argument("--out", type=Path, default=None, help="where to write the results (default RESULTS.md)")
     how = parser.parse_args(words)
@@ -215,10 +224,13 @@ def main() -> int:
     how = arguments()
     results: list[Result] = []
     facts: dict[str, Any] = {}
+    how.load = os.getloadavg()[0]  # processes that wanted a processor in the last minute, before we began
+    if how.load > 0.5 and how.clock == "wall":
+        print(f"the machine is busy (load {how.load:.1f}): ratios will be noisy", file=sys.stderr)
     print(" · ".join(HEAD), flush=True)
     for threads in how.counts:
         for pair in how.pairs:
-            result, versions = measure(pair, threads, how.repeats, how.seconds)
+            result, versions = measure(pair, threads, how)
             results.append(result)
             facts |= versions
             print(" · ".join(result.cells()), flush=True)
@@ -230,4 +242,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("stopped: nothing was written")

@@ -18,12 +18,12 @@ from protocol import Prepare, serve
 from torch import Tensor
 from torch.optim import Adam
 
-from bestiary.training.device import keep_memory
+from bestiary.training.device import tune_cpu
 
 
 def _set_up(name: str) -> tuple[Any, Iterator[Tensor]]:
     """The model of our side's case, and its batches (B, C, H, W) in [0, 1]."""
-    keep_memory()
+    tune_cpu()
     model, data, batch = MODELS[name]
     stored = torch.from_numpy(data().stored)  # (N, H, W, C) uint8
     beast = model(data().spec).to(memory_format=torch.channels_last)

@@ -24,7 +24,7 @@ from bestiary.models.zoo import build
 from bestiary.networks.mlp import Flat, Shaped
 from bestiary.networks.norm import BatchNorm
 from bestiary.networks.strided import Conv, ConvTranspose
-from bestiary.training.device import choose_precision, keep_memory, seeded
+from bestiary.training.device import choose_precision, seeded, tune_cpu
 from bestiary.training.journal import Journal
 from bestiary.training.recipe import Recipe
 from bestiary.training.trainer import Trainer
@@ -52,7 +52,7 @@ def seated(
     layout: torch.memory_format = torch.channels_last,
 ) -> Trainer:
     """A trainer as `bestiary fit` makes it."""
-    keep_memory()
+    tune_cpu()
     with seeded(0):
         beast = model(data.spec)
     beast.to(device).to(memory_format=layout)  # type: ignore[call-overload]

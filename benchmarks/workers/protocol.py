@@ -4,9 +4,10 @@
     worker → harness      ready {facts}    once it is built and warm
                           seconds S        how long the N steps took
 
-The process works only between `run` and `seconds`. It is started as `python WORKER.py CASE THREADS` in the environment
-of its side. A case is a function that builds what is to be timed and returns `prepare`: prepare(N) makes ready for N
-steps, untimed, and returns the call that is timed.
+The process works only between `run` and `seconds`. It is started as `python WORKER.py CASE THREADS CLOCK` in the
+environment of its side; CLOCK is `wall`, or `cpu` for the process's own time on the processor. A case is a function
+that builds what is to be timed and returns `prepare`: prepare(N) makes ready for N steps, untimed, and returns the call
+that is timed.
 """
 
 import json
@@ -20,13 +21,14 @@ __all__ = ["Case", "Prepare", "serve"]
 
 Prepare = Callable[[int], Callable[[], None]]
 Case = Callable[[], Prepare]
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 def serve(cases: Mapping[str, Case], packages: tuple[str, ...] = ("torch",)) -> None:
     """Build the case that the command line names, then answer the harness until it closes the pipe."""
     import torch
 
-    case, threads = sys.argv[1], int(sys.argv[2])
+    case, threads, clock = sys.argv[1], int(sys.argv[2]), CLOCKS[sys.argv[3]]
     talk = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print must not be taken for an answer
     torch.set_num_threads(threads)
@@ -36,9 +38,9 @@ def serve(cases: Mapping[str, Case], packages: tuple[str, ...] = ("torch",)) -> 
     talk.write("ready " + json.dumps({name: _version(name) for name in packages}) + "\n")
     for line in sys.stdin:
         call = prepare(int(line.split()[1]))
-        begun = time.perf_counter()
+        begun = clock()
         call()
-        talk.write(f"seconds {time.perf_counter() - begun}\n")
+        talk.write(f"seconds {clock() - begun}\n")
 
 
 def _version(package: str) -> str:

@@ -5,7 +5,7 @@ from math import sqrt
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -17,6 +17,7 @@ def draws(n: int, seed: int, shape: tuple[int, ...] = (6,), scale: float = 1.0) 
     return scale * torch.randn(n, *shape, generator=torch.Generator().manual_seed(seed))
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 6), st.integers(1, 50))
 def test_nearest_is_brute_force_in_blocks_of_any_size(n: int, m: int, k: int, block: int) -> None:
     a, b = draws(n, 1, (2, 3)), draws(m, 2, (2, 3))
@@ -105,19 +106,16 @@ def test_a_share_of_copies_is_measured_as_that_share(share: float) -> None:
 def test_honest_draws_are_no_copies_whatever_the_sizes() -> None:
     """Over 40 independent worlds the interval covers 0 in about 95%, and the value is 0 in the mean.
 
-    Of 40 intervals that cover with probability .95 fewer than 34 do so once in 300 worlds of such worlds; seeds are
-    fixed. The floor (held-out in the place of samples) is an honest draw as well.
+    Fewer than 34 of 40 intervals that cover with probability .95 would be met once in 300 such tests; seeds are fixed.
     """
-    values, covered, floors = [], 0, 0
+    values, covered = [], 0
     for seed in range(40):
         n_train, n_held = ((200, 200), (300, 100), (100, 300))[seed % 3]
         number = copying(draws(150, 3 * seed), draws(n_train, 3 * seed + 1), draws(n_held, 3 * seed + 2))
         values.append(number.value)
         covered += number.low <= 0 <= number.high
-        floors += number.floor.low <= 0 <= number.floor.high
     values = torch.tensor(values)
     assert covered >= 34
-    assert floors >= 34
     assert abs(values.mean()) < 4.5 * values.std() / len(values) ** 0.5
 
 
@@ -128,22 +126,29 @@ def test_blurred_copies_are_still_copies_and_novelties_far_away_are_none() -> No
     assert far.value == 0
 
 
-def test_copying_does_not_depend_on_the_order_of_samples_or_training_examples() -> None:
+def test_copying_does_not_depend_on_the_order_of_examples() -> None:
     samples, train, held = draws(120, 1), draws(150, 2), draws(80, 3)
     samples[:30] = train[:30]
     order = torch.Generator().manual_seed(0)
     for _ in range(3):
-        s, t = torch.randperm(120, generator=order), torch.randperm(150, generator=order)
-        again, first = copying(samples[s], train[t], held), copying(samples, train, held)
+        s, t, h = (torch.randperm(n, generator=order) for n in (120, 150, 80))
+        again, first = copying(samples[s], train[t], held[h]), copying(samples, train, held)
         assert (again.value, again.low, again.high) == pytest.approx((first.value, first.low, first.high))
-        assert again.floor.value == pytest.approx(first.floor.value)
+
+
+def test_a_sampler_that_repeats_itself_is_not_measured_more_sharply() -> None:
+    samples, train, held = draws(100, 1), draws(150, 2), draws(150, 3)
+    once, often = copying(samples, train, held), copying(samples.repeat(20, 1), train, held)
+    assert (often.value, often.low, often.high) == pytest.approx((once.value, once.low, once.high))
 
 
 def test_ties_count_as_chance() -> None:
     """Training and held-out sets that are the same: nothing can be told, and nothing is claimed."""
     both = draws(100, 1)
-    number = copying(both[:50].clone(), both, both.repeat_interleave(2, 0))  # H, every other row, is `both` itself
-    assert number.value == pytest.approx(0, abs=1e-12)
+    number = copying(both[:50].clone(), both, both.clone())
+    assert number.value == pytest.approx(0, abs=1e-6)
+    assert number.low < -0.1
+    assert number.high > 0.1
 
 
 def pair(fake: Tensor, real: Tensor, other: Tensor) -> dict:

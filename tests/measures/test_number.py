@@ -6,7 +6,7 @@ from math import inf, nan
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bestiary.measures.number import Judgement, Number, Reference
@@ -40,6 +40,7 @@ judgements = st.builds(
 )
 
 
+@settings(deadline=None, derandomize=True)
 @given(judgements)
 def test_json_and_back(judgement: Judgement) -> None:
     assert Judgement.from_dict(json.loads(json.dumps(judgement.to_dict(), allow_nan=False))) == judgement

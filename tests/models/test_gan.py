@@ -122,6 +122,13 @@ def test_the_generators_turn_shows_the_critic_real_only_if_the_game_is_paired() 
         assert len(model.critic.seen) == passes
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_every_weight_has_one_owner(name: str) -> None:
+    model = small(*MODELS[name])
+    owned = [[id(p) for p in player.parameters] for player in model.players()]
+    assert owned == [[id(p) for p in net.parameters()] for net in (model.critic, model.generator)]
+
+
 def test_turns_and_optimisers_are_those_asked_for() -> None:
     critic, generator = small("gan", VECTOR, critic_turns=5, lr=3e-4, beta1=0.1).players()
     assert [critic.turns_at(0), generator.turns_at(0)] == [5, 1]

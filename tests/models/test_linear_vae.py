@@ -1,5 +1,6 @@
 """The VAE where all is known: bounds, gaps and gradients against the exact log p(x) of a linear-Gaussian model."""
 
+from itertools import pairwise
 from math import log
 
 import pytest
@@ -111,14 +112,14 @@ def test_bound_rises_with_k_towards_log_p() -> None:
     model, x = spoiled(best(w, b, log_var)), data(400, w, b, log_var)
     with torch.no_grad():
         bounds = [model.bound(x, k) for k in (1, 5, 50)] + [log_p(x, w, b, log_var).double()]
-    for looser, tighter in zip(bounds, bounds[1:], strict=False):
+    for looser, tighter in pairwise(bounds):
         step = tighter - looser
         assert step.mean() > 3 * step.std() / len(step) ** 0.5
 
 
 @torch.no_grad()
 def test_the_last_of_the_gap_shrinks_as_one_over_k() -> None:
-    """log p(x) − L_k → Var(w)/(2k p(x)²). With q wider than the posterior by r in each variance, that is Π r/√(2r−1) − 1."""
+    """log p(x) − L_k → Var(w)/(2k p²), and Var(w)/p² = Π r/√(2r−1) − 1 for q wider by r in each variance."""
     torch.manual_seed(10)
     w, b, log_var = truth()
     model, x, r, k = best(w, b, log_var), data(20_000, w, b, log_var), 2.0, 100

@@ -1,4 +1,4 @@
-"""Games at their optimum: the critic's loss is the divergence it stands for, its logit the log of the densities' ratio."""
+"""Games at their optimum: the critic's loss is the divergence it stands for, its logit the log of the ratio."""
 
 from math import log
 

@@ -4,7 +4,7 @@ from math import cos, pi
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -46,6 +46,7 @@ def test_schedules_are_their_formulas(schedule) -> None:
         assert float(schedule(clock(t))) == pytest.approx(FORMULAS[schedule](t), abs=1e-6)
 
 
+@settings(deadline=None, derandomize=True)
 @given(schedules, st.integers(0, 10**7))
 def test_a_schedule_stays_between_its_ends(schedule, t: int) -> None:
     low, high = sorted((schedule.start, schedule.stop))
@@ -61,12 +62,14 @@ def test_a_constant_is_itself_and_a_schedule_a_tensor_on_the_clocks_device() -> 
     assert float(value) == 0.75
 
 
+@settings(deadline=None, derandomize=True)
 @given(schedules)
 def test_what_is_written_is_read_back(schedule) -> None:
     assert parse_schedule(str(schedule)) == schedule
     assert parse_schedule(schedule) is schedule
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.floats(allow_nan=False))
 def test_numbers_are_read_as_numbers(number: float) -> None:
     assert parse_schedule(str(number)) == number
@@ -78,14 +81,14 @@ parts = st.one_of(st.text("0123456789.-+einfax ", max_size=6), numbers.map(str))
 shapes = st.tuples(words, st.lists(parts, max_size=6)).map(lambda t: f"{t[0]}({','.join(t[1])})")
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.one_of(st.text(max_size=30), shapes))
 def test_anything_else_is_refused_and_never_falls_over(text: str) -> None:
     try:
         read = parse_schedule(text)
-    except BestiaryError as error:
-        assert str(error)
-    else:
-        assert isinstance(read, float | Linear | Cosine | Cyclic)
+    except BestiaryError:
+        return
+    assert isinstance(read, float | Linear | Cosine | Cyclic)
 
 
 @pytest.mark.parametrize(("text", "says"), [

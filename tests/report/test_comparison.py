@@ -61,3 +61,23 @@ def test_runs_of_different_kinds_and_bare_runs_share_a_page(tmp_path):
     assert "bestiary judge" in write_comparison(runs, tmp_path / "all.html").read_text("utf-8")
     with pytest.raises(BestiaryError, match="at least one run"):
         write_comparison([], tmp_path / "none.html")
+
+
+def test_the_same_protocol_with_other_weights_is_the_same_protocol():
+    assert outcome([number(1, 0.1, weights="a"), number(2, 0.1, weights="b")])[0] == 0
+
+
+def test_beyond_its_floor_a_reading_is_no_better():
+    floor = Mark(2.0, 1.9, 2.1)
+    for better, near, far in (("lower", 3.0, 1.0), ("higher", 1.0, 3.0)):
+        rivals = [Number("n", "N", "", better, "", Mark(v, v - 0.1, v + 0.1), floor, None, {}) for v in (near, far)]
+        best, sentence = outcome(rivals)
+        assert best is None
+        assert "its floor, which is no merit" in sentence
+
+
+def test_the_summary_counts_clear_winners_among_shared_numbers(tmp_path):
+    runs = [fake("digits-vae", tmp_path), fake("digits-gan", tmp_path)]
+    text = write_comparison(runs, tmp_path / "both.html").read_text("utf-8")
+    assert "Of 1 number that more than one run has, digits-vae is clearly best in 1." in text
+    assert text.index("Distance to the nearest") < text.index("−log p(x), evidence bound")

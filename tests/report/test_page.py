@@ -10,7 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from fake import KINDS, fake
+from fake import KINDS, fake, number
+from safetensors.numpy import load_file, save_file
 
 from bestiary.data.spec import Column
 from bestiary.errors import BestiaryError
@@ -155,6 +156,22 @@ def test_the_verdict_is_made_of_the_numbers(pages):
     )
 
 
+def test_one_number_in_two_units_is_one_entry(tmp_path):
+    run = fake("digits-gan", tmp_path)
+    judgement = json.loads((run / "judgement.json").read_text())
+    judgement["numbers"] = [
+        number("a", "−ELBO", 23.35, 0.5, unit="nats"),
+        number("b", "−ELBO", 0.526, 0.01, unit="bits/dim"),
+        number("c", "share of copies", 0.25, 0.01, unit="share"),
+    ]
+    (run / "judgement.json").write_text(json.dumps(judgement))
+    text = write_report(run).read_text("utf-8")
+    assert text.count("<h3>−ELBO</h3>") == 1
+    assert "or 0.526 bits/dim" in text
+    assert "<h3>Share of copies</h3>" in text
+    assert "0.250 share" not in text
+
+
 def test_an_unfinished_fit_says_how_to_go_on(tmp_path):
     run = fake("digits-gan", tmp_path)
     env = json.loads((run / "env.json").read_text()) | {"finished": False, "why": "interrupted", "round": 700}
@@ -188,3 +205,22 @@ def test_a_report_needs_no_torch(tmp_path):
         "write_report(Path(sys.argv[1])); assert not {'torch', 'sklearn', 'matplotlib'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code, str(run)], check=True)
+
+
+def test_points_outside_the_frame_are_counted(tmp_path):
+    run = fake("ring-vae", tmp_path)
+    evidence = load_file(run / "evidence.safetensors")
+    evidence["model_samples"][:7] = 50.0
+    save_file(evidence, run / "evidence.safetensors")
+    text = write_report(run).read_text("utf-8")
+    assert "Samples: 1,000 points over the true density, 7 of them outside the frame" in text
+
+
+def test_data_the_model_was_fitted_to_is_not_called_unseen(tmp_path):
+    run = fake("digits-vae", tmp_path)
+    assert "never fitted to" in write_report(run).read_text("utf-8")
+    judgement = (run / "judgement.json").read_text().replace('"split": "test"', '"split": "train"')
+    (run / "judgement.json").write_text(judgement)
+    text = write_report(run).read_text("utf-8")
+    assert "never fitted to" not in text
+    assert "Data of the train part" in text

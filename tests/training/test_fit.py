@@ -29,7 +29,7 @@ def same(one, two) -> bool:
 
 
 def test_a_run_to_its_end(tmp_path):
-    game, ending = played(tmp_path)
+    _, ending = played(tmp_path)
     assert (ending.finished, ending.round, ending.why) == (True, 20, "all rounds played")
     assert [line["round"] for line in read_journal(tmp_path / "journal.jsonl")] == [5, 10, 15, 20]
     assert [int(p.name) for p in checkpoints(tmp_path / "checkpoints")] == [15, 20]

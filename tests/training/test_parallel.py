@@ -15,10 +15,11 @@ RUN = {
 }
 
 
-def fit(
-    root: Path, model: str, nproc: int, parallel: str = "ddp", extra: str = "", **environ: str
-) -> list[dict[str, float]]:
-    words = f"fit digits {model} {RUN[model]} steps=12 batch=32 log=3 validate=6 save=6 {extra}".split()
+Lines = list[dict[str, float]]
+
+
+def fit(root: Path, model: str, nproc: int, parallel: str = "ddp", **environ: str) -> Lines:
+    words = f"fit digits {model} {RUN[model]} steps=12 batch=32 log=3 validate=6 save=6".split()
     flags = ["--runs", str(root), "--name", "run", "--device", "cpu", "--parallel", parallel, "--quiet"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", **environ}
     nprocs = ["--nproc", str(nproc)] if nproc > 1 else []
@@ -28,7 +29,7 @@ def fit(
     return [json.loads(line) for line in (root / "run" / "journal.jsonl").read_text().splitlines()]
 
 
-def close(one: list[dict[str, float]], two: list[dict[str, float]]) -> None:
+def close(one: Lines, two: Lines) -> None:
     assert [line.keys() for line in one] == [line.keys() for line in two]
     for a, b in zip(one, two, strict=True):
         np.testing.assert_allclose(list(a.values()), list(b.values()), rtol=2e-4, atol=2e-4)

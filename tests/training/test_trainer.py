@@ -236,7 +236,7 @@ def test_a_gradient_that_is_not_finite_is_named():
     game = trainer(Ill(), log=5)
     for round in range(4):
         game.play(round)
-    with pytest.raises(NonFinite, match="player `critic`: the gradient's norm is (nan|inf) at round 3"):
+    with pytest.raises(NonFinite, match=r"player `critic`: the gradient's norm is (nan|inf) at round 3"):
         game.line()
     with pytest.raises(NonFinite):
         game.state()  # never written down

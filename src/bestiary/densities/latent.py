@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from bestiary.densities.normal import DiagonalNormal
+from bestiary.densities.normal import DiagonalNormal, StandardNormal
 
 __all__ = ["POSTERIORS", "PRIORS", "Diagonal", "Standard"]
 
@@ -41,8 +41,8 @@ class Standard(nn.Module):
         super().__init__()
         self.register_buffer("zero", torch.zeros(1, latent), persistent=False)
 
-    def forward(self) -> DiagonalNormal:
-        return DiagonalNormal(self.zero, self.zero)
+    def forward(self) -> StandardNormal:
+        return StandardNormal(self.zero)
 
 
 POSTERIORS: dict[str, Callable[[int, int], nn.Module]] = {"diagonal": Diagonal}  # (features, latent) → module

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bestiary.densities.noise import normal
 
-__all__ = ["CLOSED_KL", "DiagonalNormal", "Distribution", "closed_kl"]
+__all__ = ["CLOSED_KL", "DiagonalNormal", "Distribution", "StandardNormal", "closed_kl"]
 
 
 class Distribution(Protocol):
@@ -48,6 +48,20 @@ class DiagonalNormal:
         return -0.5 * (square + self.log_var + log(2 * pi)).sum(-1)
 
 
+class StandardNormal(DiagonalNormal):
+    """N(0, I): the same, with what is zero left out."""
+
+    def __init__(self, zero: Tensor) -> None:
+        super().__init__(zero, zero)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        return -0.5 * (z.square() + log(2 * pi)).sum(-1)
+
+
+def _kl_standard(q: DiagonalNormal, p: StandardNormal) -> Tensor:
+    return 0.5 * (q.log_var.exp() + q.mean.square() - 1 - q.log_var)
+
+
 def _kl_normals(q: DiagonalNormal, p: DiagonalNormal) -> Tensor:
     """KL per latent dimension, (B, D)."""
     difference = q.log_var - p.log_var
@@ -55,7 +69,10 @@ def _kl_normals(q: DiagonalNormal, p: DiagonalNormal) -> Tensor:
 
 
 # (type of q, type of p) → a function giving KL(q‖p) per dimension, (B, D)
-CLOSED_KL: dict[tuple[type, type], Callable[[Any, Any], Tensor]] = {(DiagonalNormal, DiagonalNormal): _kl_normals}
+CLOSED_KL: dict[tuple[type, type], Callable[[Any, Any], Tensor]] = {
+    (DiagonalNormal, DiagonalNormal): _kl_normals,
+    (DiagonalNormal, StandardNormal): _kl_standard,
+}
 
 
 def closed_kl(q: Distribution, p: Distribution) -> Tensor | None:

@@ -73,7 +73,7 @@ def _copied(samples: Tensor, train: Tensor, held: Tensor, radius: float) -> tupl
     near = torch.minimum(to_train, to_held) <= radius
     n_near, null = int(near.sum()), len(train) / (len(train) + len(held))
     if not n_near:
-        return 0.0, 0.0, 0.0
+        return 0.0, 0.0, wilson(0, len(samples))[1]  # a copy is near what it copies
     ties = to_train[near] == to_held[near]
     wins = float((to_train[near] < to_held[near]).sum() + null * ties.sum())
     distinct = len(which[near].unique())

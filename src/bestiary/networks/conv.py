@@ -12,7 +12,7 @@ from math import prod
 from torch import Tensor, nn
 
 from bestiary.networks.mlp import Flat
-from bestiary.networks.sizes import down, halvings, up
+from bestiary.networks.sizes import FromGrid, ToGrid, down, halvings, up
 
 __all__ = ["ConvDecoder", "conv_encoder"]
 
@@ -28,7 +28,7 @@ def conv_encoder(shape: tuple[int, ...], width: int = 32) -> tuple[nn.Module, in
     layers: list[nn.Module] = []
     for a, b in pairwise(widths):
         layers += [down(a, b), nn.SiLU()]
-    return nn.Sequential(*layers, nn.Flatten()), widths[-1] * prod(sizes[-1])
+    return nn.Sequential(*layers, FromGrid()), widths[-1] * prod(sizes[-1])
 
 
 class ConvDecoder(nn.Module):
@@ -38,12 +38,12 @@ class ConvDecoder(nn.Module):
         super().__init__()
         sizes = halvings(shape[1:])[::-1]
         widths = [*_widths(width, len(sizes) - 1)[::-1], channels]
-        self.small = (widths[0], *sizes[0])
-        self.first = Flat(nn.Linear(latent, prod(self.small)), nn.SiLU())
+        small = widths[0] * prod(sizes[0])
+        self.first = Flat(nn.Linear(latent, small), nn.SiLU(), ToGrid(widths[0], sizes[0]))
         layers: list[nn.Module] = []
         for i in range(len(sizes) - 1):
             layers += [up(widths[i], widths[i + 1], sizes[i], sizes[i + 1]), nn.SiLU()]
         self.layers = nn.Sequential(*layers[:-1])
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.layers(self.first(z).view(-1, *self.small))
+        return self.layers(self.first(z))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from bestiary.networks.mlp import Flat
 from bestiary.networks.norm import BatchNorm
-from bestiary.networks.sizes import down, halvings, up
+from bestiary.networks.sizes import FromGrid, ToGrid, down, halvings, up
 
 __all__ = ["Generator", "critic"]
 
@@ -30,8 +30,7 @@ class Generator(nn.Module):
         sizes = halvings(shape[1:])[::-1]
         stages = len(sizes) - 1
         widths = [width * 2 ** (stages - 1 - i) for i in range(stages)] + [shape[0]]
-        self.small = (widths[0], *sizes[0])
-        self.project = Flat(nn.Linear(latent, prod(self.small), bias=False))
+        self.project = Flat(nn.Linear(latent, widths[0] * prod(sizes[0]), bias=False), ToGrid(widths[0], sizes[0]))
         layers: list[nn.Module] = [BatchNorm(widths[0]), nn.ReLU(inplace=True)]
         for i in range(stages - 1):
             layers += [up(widths[i], widths[i + 1], sizes[i], sizes[i + 1], bias=False)]
@@ -40,7 +39,7 @@ class Generator(nn.Module):
         self.apply(_dcgan_weights)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.layers(self.project(z).view(-1, *self.small))
+        return self.layers(self.project(z))
 
 
 def critic(shape: tuple[int, ...], width: int = 64) -> nn.Module:
@@ -50,7 +49,7 @@ def critic(shape: tuple[int, ...], width: int = 64) -> nn.Module:
     layers: list[nn.Module] = [down(shape[0], widths[0]), nn.LeakyReLU(0.2, inplace=True)]
     for a, b in pairwise(widths):
         layers += [down(a, b, bias=False), BatchNorm(b), nn.LeakyReLU(0.2, inplace=True)]
-    net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * prod(sizes[-1]), 1))
+    net = nn.Sequential(*layers, FromGrid(), nn.Linear(widths[-1] * prod(sizes[-1]), 1))
     return net.apply(_dcgan_weights)
 
 

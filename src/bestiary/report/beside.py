@@ -15,6 +15,7 @@ from bestiary.data.spec import Column, Spec
 from bestiary.report import figures
 from bestiary.report.folder import Folder
 from bestiary.report.plates import fitting_side, grid, pixels, reduction, tint
+from bestiary.report.svg import inside
 from bestiary.report.words import count
 
 __all__ = ["beside", "is_image", "spread"]
@@ -23,6 +24,7 @@ Shown = dict[str, Any]
 
 
 def is_image(folder: Folder) -> bool:
+    """Whether the run's examples are pictures."""
     return folder.spec is not None and folder.spec.kind == "image"
 
 
@@ -41,7 +43,7 @@ def beside(folder: Folder) -> Shown | None:
 def _grids(folder: Folder, spec: Spec) -> Shown:
     pictures = {key: folder.evidence[key] for key in ("samples", "data") if key in folder.evidence}
     side = min(fitting_side(len(x), spec) for x in pictures.values())
-    titles = {"samples": f"Samples of the {folder.model}", "data": "Data it never saw"}
+    titles = {"samples": f"Samples of the {folder.model}", "data": f"Data of the {folder.part} part"}
     plates = [
         (
             titles[key],
@@ -74,6 +76,8 @@ def _planes(folder: Folder, spec: Spec) -> Shown:
     for (title, points), class_ in zip(clouds.items(), ("accent", "ink"), strict=True):
         if len(points):
             label = f"{title}: {count(len(points), 'point')}" + (" over the true density" if under else "")
+            outside = len(points) - int(inside(points, *box).sum())
+            label += f", {outside:,} of them outside the frame" if outside else ""
             pictures.append((label, figures.cloud(label, [(points, class_, None)], box, names, under)))
     return {"kind": "clouds", "pictures": pictures, "note": "The tint is the true density." if under else ""}
 

@@ -5,6 +5,7 @@ other's, and only if their protocols agree; otherwise the page says why no run i
 """
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from bestiary.report import figures
 from bestiary.report.beside import beside
 from bestiary.report.folder import Folder, command, read
 from bestiary.report.page import facts, render, write_page
-from bestiary.report.words import Number, numbers, plain, verdict
+from bestiary.report.words import Number, count, numbers, plain, relation
 
 __all__ = ["outcome", "write_comparison"]
 
+OF_THE_RUN = ("weights",)  # entries of a protocol that say what was judged, not how
 SHOWN = ("Each example", "Rounds", "Fitted in", "On", "Seed")
 
 
@@ -39,46 +41,66 @@ def outcome(rivals: Sequence[Number]) -> tuple[int | None, str]:
     sign = 1.0 if directions == {"lower"} else -1.0
     ends = [sorted(sign * end for end in n.mark.ends) for n in rivals if n.mark is not None]
     first = int(np.argmin([high for _, high in ends]))
-    if all(ends[first][1] < low for i, (low, _) in enumerate(ends) if i != first):
-        return first, ""
-    return None, "No run is clearly best: the intervals meet."
+    if not all(ends[first][1] < low for i, (low, _) in enumerate(ends) if i != first):
+        return None, "No run is clearly best: the intervals meet."
+    beyond = "below" if directions == {"lower"} else "above"
+    if relation(rivals[first]).startswith(beyond):
+        return (
+            None,
+            f"No run is called best: the reading that is furthest out lies {beyond} its floor, which is no merit.",
+        )
+    return first, ""
 
 
 def _differences(rivals: Sequence[Number]) -> list[str]:
     """The keys in which the protocols differ."""
-    keys = sorted({key for n in rivals for key in n.protocol})
+    keys = sorted({key for n in rivals for key in n.protocol if key not in OF_THE_RUN})
     return [key for key in keys if len({plain(n.protocol.get(key)) for n in rivals}) > 1]
 
 
 def _contests(folders: Sequence[Folder]) -> list[dict[str, Any]]:
-    """For every number, the runs that have it, on a common scale."""
-    by_name: dict[str, list[tuple[str, Number]]] = {}
+    """For every number, the runs that have it, on a common scale; those that most runs have come first."""
+    by_title: dict[str, list[tuple[str, Number]]] = {}
     for folder in folders:
+        seen: set[str] = set()
         for n in numbers(folder):
-            by_name.setdefault(n.name or n.title, []).append((folder.path.name, n))
+            if n.title not in seen:  # the same again in bits per dimension settles nothing new
+                by_title.setdefault(n.title, []).append((folder.path.name, n))
+            seen.add(n.title)
     contests = []
-    for rivals in by_name.values():
+    for rivals in sorted(by_title.values(), key=len, reverse=True):
         readings = [n for _, n in rivals]
         span = figures.scale(readings)
         best, sentence = outcome(readings)
-        said = f"{rivals[best][0]} is best: its interval lies apart from every other." if best is not None else sentence
+        winner = None if best is None else rivals[best][0]
         rows = [
             {"run": run, "number": n, "bar": figures.interval(n, span), "best": i == best}
             for i, (run, n) in enumerate(rivals)
         ]
-        contests.append({"number": readings[0], "rows": rows, "outcome": said})
+        said = sentence if winner is None else f"{winner} is best: its interval lies apart from every other."
+        contests.append({"number": readings[0], "rows": rows, "outcome": said, "winner": winner})
     return contests
 
 
-def _card(folder: Folder, out: Path, shared: set[str]) -> dict[str, Any]:
-    """A run in short: its samples, and one number, which the others have as well if there is such a number."""
-    found = numbers(folder)
+def _summary(contests: Sequence[dict[str, Any]]) -> str:
+    """Who is clearly best in how many of the numbers that more than one run has."""
+    fought = [contest for contest in contests if len(contest["rows"]) > 1]
+    if not fought:
+        return ""
+    wins = Counter(contest["winner"] for contest in fought if contest["winner"] is not None)
+    told = [f"{run} is clearly best in {n}" for run, n in wins.most_common()]
+    open_ = len(fought) - wins.total()
+    told += [f"{open_} {'is' if open_ == 1 else 'are'} undecided"] if open_ else []
+    return f"Of {count(len(fought), 'number')} that more than one run has, {'; '.join(told)}."
+
+
+def _card(folder: Folder, out: Path) -> dict[str, Any]:
     report = folder.path / "report.html"
     known = dict(facts(folder))
     return {
         "folder": folder,
         "beside": beside(folder),
-        "verdict": verdict(([n for n in found if n.name in shared] or found)[:1]),
+        "judged": bool(numbers(folder)),
         "facts": [(key, known[key]) for key in SHOWN if key in known],
         "link": quote(Path(os.path.relpath(report, out.parent)).as_posix()) if report.is_file() else "",
         "report": command("report", folder.path),
@@ -92,12 +114,12 @@ def write_comparison(runs: Sequence[Path], out: Path) -> Path:
         raise BestiaryError("a comparison needs at least one run folder, for example `bestiary report runs/a runs/b`.")
     out = Path(out)
     folders = [read(Path(run)) for run in runs]
-    names = [{n.name for n in numbers(folder)} for folder in folders]
-    shared = set.intersection(*names)
+    contests = _contests(folders)
     text = render(
         "comparison.html",
-        cards=[_card(folder, out, shared) for folder in folders],
-        contests=_contests(folders),
+        cards=[_card(folder, out) for folder in folders],
+        contests=contests,
+        summary=_summary(contests),
         models=list(dict.fromkeys(folder.model for folder in folders)),
         data=sorted({folder.data for folder in folders}),
         judge=command("judge", folders[0].path),

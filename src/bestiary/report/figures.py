@@ -31,6 +31,7 @@ HUES = (
 
 
 def hue(i: int) -> str:
+    """The colour of the i-th class; after ten they come again."""
     return HUES[i % len(HUES)]
 
 

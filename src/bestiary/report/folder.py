@@ -61,6 +61,11 @@ class Folder:
         return "name" in table(self.config, "model") and "source" in table(self.config, "data")
 
     @property
+    def part(self) -> str:
+        """The part of the data that the run was judged on."""
+        return str(table(self.judgement, "protocol").get("split") or "test")
+
+    @property
     def command(self) -> str:
         return str(self.config.get("command", ""))
 

@@ -64,6 +64,7 @@ def pixels(images: np.ndarray, spec: Spec) -> np.ndarray:
 
 
 def uri(png: bytes) -> str:
+    """A PNG as the address of an image."""
     return "data:image/png;base64," + b64encode(png).decode("ascii")
 
 

@@ -22,15 +22,18 @@ Shown = dict[str, Any]
 
 
 def judged(folder: Folder) -> list[Shown]:
-    """The numbers, each with its interval drawn; numbers of one unit share a scale."""
+    """The numbers, each with its interval drawn; those of one unit share a scale, those of one title an entry."""
     found = numbers(folder)
+    titles = [n.title for n in found]
     return [
         {
             "number": n,
+            "also": [m for m in found[i + 1 :] if m.title == n.title],  # the same in bits per dimension
             "bar": figures.interval(n, figures.scale([m for m in found if m is n or (n.unit and m.unit == n.unit)])),
             "protocol": _rows(n.protocol),
         }
-        for n in found
+        for i, n in enumerate(found)
+        if n.title not in titles[:i]
     ]
 
 
@@ -78,17 +81,17 @@ def growth(folder: Folder, most: int = 4, largest: int = 120_000) -> list[tuple[
         plate = saved(path, f"Samples at round {int(digits):,}", largest) if digits.isdecimal() else None
         if plate is not None:
             found.append((f"{int(digits):,}", plate))
-    return [found[i] for i in figures.chosen(len(found), most)] if found else []
+    return [found[i] for i in figures.chosen(len(found), most)] if len(found) > 1 else []
 
 
 def reconstructions(folder: Folder, most: int = 16) -> list[Plate] | None:
-    """Pairs: a test example above what the model makes of its code."""
+    """Pairs: an example above what the model makes of its code."""
     given, made = (folder.evidence.get(key) for key in ("reconstructed_from", "reconstructions"))
     if given is None or made is None or folder.spec is None or not is_image(folder):
         return None
     n = min(len(given), len(made), most if reduction(folder.spec) == 1 and max(folder.spec.shape[1:]) <= 32 else 8)
     pairs = np.stack([pixels(given[:n], folder.spec), pixels(made[:n], folder.spec)], axis=1)
-    return [grid(pair, 1, f"Test example {i + 1} above its reconstruction") for i, pair in enumerate(pairs)]
+    return [grid(pair, 1, f"Example {i + 1} above its reconstruction") for i, pair in enumerate(pairs)]
 
 
 def latent(folder: Folder) -> Shown | None:
@@ -102,11 +105,11 @@ def latent(folder: Folder) -> Shown | None:
     names = ("z₁", "z₂") if itself else ("first principal component", "second principal component")
     layers, legend, written = _coloured(folder, points, labels)
     box = figures.square(points)
-    picture = figures.cloud(f"Codes of {count(len(points), 'test example')}", layers, box, names, written=written)
+    picture = figures.cloud(f"Codes of {count(len(points), 'example')}", layers, box, names, written=written)
     return {
         "picture": picture,
         "legend": legend,
-        "n": count(len(points), "test example"),
+        "n": count(len(points), "example"),
         "itself": itself,
         "share": None if codes is None or itself else _share(codes, codes_2d),
         "dimensions": None if codes is None else codes.shape[1],

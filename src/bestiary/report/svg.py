@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from bestiary.report.words import figure
 
-__all__ = ["Frame", "compact", "dots", "polyline", "robust_range", "tag", "ticks"]
+__all__ = ["Frame", "compact", "dots", "inside", "polyline", "robust_range", "tag", "ticks"]
 
 
 def tag(name: str, *children: object, **attributes: object) -> Markup:
@@ -28,8 +28,8 @@ def tag(name: str, *children: object, **attributes: object) -> Markup:
         for key, value in attributes.items()
         if value is not None
     ]
-    inside = "".join(str(escape(child)) for child in children)
-    return Markup(f"<{name}{''.join(pairs)}>{inside}</{name}>")
+    content = "".join(str(escape(child)) for child in children)
+    return Markup(f"<{name}{''.join(pairs)}>{content}</{name}>")
 
 
 def _short(value: object) -> str:
@@ -149,12 +149,13 @@ def polyline(frame: Frame, x: np.ndarray, y: np.ndarray, class_: str) -> Markup:
 
 def dots(frame: Frame, points: np.ndarray, class_: str, style: str | None = None) -> Markup:
     """Points (M, 2) as one path of round caps: 12 bytes a point. Those outside the frame are left out."""
-    inside = points[_inside(points, frame.x, frame.y)]
-    d = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(frame.px(inside[:, 0]), frame.py(inside[:, 1]), strict=True))
-    many = " many" if len(inside) > 400 else ""
+    shown = points[inside(points, frame.x, frame.y)]
+    d = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(frame.px(shown[:, 0]), frame.py(shown[:, 1]), strict=True))
+    many = " many" if len(shown) > 400 else ""
     return tag("path", d=d, class_=f"dots {class_}{many}".strip(), style=style)
 
 
-def _inside(points: np.ndarray, x: tuple[float, float], y: tuple[float, float]) -> np.ndarray:
+def inside(points: np.ndarray, x: tuple[float, float], y: tuple[float, float]) -> np.ndarray:
+    """Which of the points (M, 2) the ranges hold: (M,)."""
     low, high = np.array([x[0], y[0]]), np.array([x[1], y[1]])
     return np.asarray(((points >= low) & (points <= high)).all(axis=1))  # false for nan

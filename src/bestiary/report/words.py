@@ -82,7 +82,8 @@ def figure(value: float, low: float | None = None, high: float | None = None) ->
 
 
 def count(n: int, noun: str) -> str:
-    """
+    """A number of things.
+
     >>> count(1, "round"), count(2000, "round")
     ('1 round', '2,000 rounds')
     """
@@ -90,9 +91,10 @@ def count(n: int, noun: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """
+    """A time as a person says it.
+
     >>> duration(0.42), duration(11.6), duration(125), duration(7300)
-    ('0.4 s', '12 s', '2 min 5 s', '2 h 2 min')
+    ('0.4 s', '12 s', '2 min 5 s', '2 h 1 min')
     """
     if seconds < 10:
         return f"{seconds:.1f} s"
@@ -137,11 +139,12 @@ def _mark(d: dict[str, Any]) -> Mark | None:
 def numbers(folder: Folder) -> list[Number]:
     """The numbers of judgement.json; each protocol is the shared one overlaid by its own."""
     shared = table(folder.judgement, "protocol")
+    titles = [str(d.get("title") or d.get("name") or "unnamed") for d in tables(folder.judgement, "numbers")]
     return [
         Number(
             name=str(d.get("name", "")),
-            title=str(d.get("title") or d.get("name") or "unnamed"),
-            unit=str(d.get("unit") or ""),
+            title=title,
+            unit="" if str(d.get("unit") or "") in title.split() else str(d.get("unit") or ""),  # a share is a share
             better=str(d.get("better") or ""),
             says=str(d.get("says") or ""),
             mark=_mark(d),
@@ -149,7 +152,7 @@ def numbers(folder: Folder) -> list[Number]:
             ceiling=_mark(table(d, "ceiling")),
             protocol=shared | table(d, "protocol"),
         )
-        for d in tables(folder.judgement, "numbers")
+        for d, title in zip(tables(folder.judgement, "numbers"), titles, strict=True)
     ]
 
 
@@ -172,7 +175,7 @@ def _clause(number: Number) -> str:
     if title[:1].isupper() and title[1:2].islower():  # a word, not a formula or an abbreviation
         title = title[0].lower() + title[1:]
     comma = "," if "," in title else ""
-    unit = f" {number.unit}" if number.unit and number.unit not in title else ""
+    unit = f" {number.unit}" if number.unit else ""
     interval = f" ({number.interval})" if number.interval else ""
     where = f", {relation(number)}" if relation(number) else ""
     return f"{title}{comma} is {number.text}{unit}{interval}{where}"

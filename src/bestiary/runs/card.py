@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from bestiary.errors import BestiaryError
-from bestiary.runs.folder import read_config
+from bestiary.runs.folder import read_config, read_env, weights_hash
+from bestiary.runs.plan import GIVEN
 from bestiary.training.checkpoint import write_atomic
 
 __all__ = ["write_card"]
@@ -13,7 +14,7 @@ __all__ = ["write_card"]
 
 def write_card(path: Path) -> Path:
     """Write README.md from config.toml, env.json and judgement.json."""
-    config, env, judgement = read_config(path), _read(path / "env.json"), _read(path / "judgement.json")
+    config, env, judgement = read_config(path), read_env(path), _read(path / "judgement.json")
     spec = config["spec"]
     shape = "×".join(map(str, spec["shape"]))
     lines = [
@@ -34,11 +35,11 @@ def write_card(path: Path) -> Path:
         "",
         "```python",
         "import bestiary as bst",
-        f'run = bst.load("{path.name}")',
+        f"run = bst.load({', '.join([repr(str(path)), *_again(config)])})",
         "x = run.sample(64)",
         "```",
         "",
-        *(f"{key}: {value}  " for key, value in config.get("origin", {}).items() if key in ("licence", "cite", "note")),
+        *(f"{key}: {config['origin'][key]}  " for key in ("licence", "cite", "note") if config["origin"].get(key)),
         "",
         f"Made with bestiary {config['version']}, torch {env.get('torch', '?')}, seed {config['training']['seed']}.",
         "",
@@ -48,15 +49,24 @@ def write_card(path: Path) -> Path:
     return target
 
 
+def _again(config: dict[str, Any]) -> list[str]:
+    """What has to be given from Python once more."""
+    given = [f"{k}=…" for k, v in {**config["data"], **config["model"]}.items() if str(v).startswith(GIVEN)]
+    return (["data=x"] if config["data"]["source"] == "array" else []) + given
+
+
 def _numbers(judgement: dict[str, Any], path: Path) -> list[str]:
     if not judgement.get("numbers"):
         return [f"Not judged yet: `bestiary judge {path.name}`."]
-    rows = ["| number | value | 95% interval | floor | protocol |", "|---|---|---|---|---|"]
+    weights = judgement.get("protocol", {}).get("weights")
+    stale = (path / "model.safetensors").exists() and weights != weights_hash(path)
+    said = [f"Of weights that have been fitted further since: `bestiary judge {path.name}`.", ""] if stale else []
+    rows = [*said, "| number | value | 95% interval | floor | protocol |", "|---|---|---|---|---|"]
     for n in judgement["numbers"]:
         floor = _show(n["floor"]["value"]) if n["floor"] else "–"
-        said = ", ".join(f"{k}={v}" for k, v in n["protocol"].items())
+        how = ", ".join(f"{k}={v}" for k, v in n["protocol"].items())
         value = f"{_show(n['value'])} {n['unit']}"
-        rows.append(f"| {n['title']} | {value} | {_show(n['low'])} to {_show(n['high'])} | {floor} | {said} |")
+        rows.append(f"| {n['title']} | {value} | {_show(n['low'])} to {_show(n['high'])} | {floor} | {how} |")
     return rows
 
 

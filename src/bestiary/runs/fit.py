@@ -7,7 +7,9 @@ checkpoint stands. Under torchrun every process comes through here; the first wr
 """
 
 import platform
+import shlex
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +23,15 @@ from bestiary.errors import BestiaryError
 from bestiary.models.model import Model
 from bestiary.models.zoo import build
 from bestiary.runs.card import write_card
-from bestiary.runs.fitted import options_of
-from bestiary.runs.folder import create, find, note, read_config, update_env, write_config
+from bestiary.runs.fitted import check_data, data_options_of, located, options_of
+from bestiary.runs.folder import create, find, note, point, read_config, read_env, update_env, write_config
 from bestiary.runs.limits import seconds_of
 from bestiary.runs.plan import Plan, is_part, plan
 from bestiary.runs.progress import progress
 from bestiary.runs.run import Run
 from bestiary.training.checkpoint import write_atomic
 from bestiary.training.clock import mix
-from bestiary.training.device import choose_device, choose_precision, keep_memory, seeded
+from bestiary.training.device import choose_device, choose_precision, seeded, tune_cpu
 from bestiary.training.fit import Ending, RunFailed
 from bestiary.training.fit import fit as play
 from bestiary.training.fit import resume as go_back
@@ -40,6 +42,7 @@ from bestiary.version import __version__
 
 __all__ = ["Interrupted", "fit"]
 
+MAY_CHANGE = {"steps", "patience", "log", "validate", "save", "keep"}  # when a run is resumed
 VALIDATION_EXAMPLES = 1000  # of the validation part, for the bound that is watched while fitting
 
 
@@ -53,7 +56,7 @@ def fit(
     *,
     name: str | None = None,
     root: str | Path = "runs",
-    resume: str | Path | None = None,
+    resume: str | Path | Run | None = None,
     device: str = "auto",
     nproc: int = 1,
     parallel: str = "ddp",
@@ -65,8 +68,9 @@ def fit(
     """Fit a model to data; the run, with its folder.
 
     `data`: a name, a path, an array, or a whole `Plan`; `model`: a name of the zoo; `options`: keys of the data, the
-    model and the recipe. `graphs=False` plays eagerly on CUDA. `nproc` belongs to the command line: under torchrun it is the world's.
+    model and the recipe. `graphs=False` plays eagerly on CUDA. `nproc` belongs to the command line.
     """
+    tune_cpu()
     if nproc > 1 and not under_torchrun():
         raise BestiaryError(
             f"nproc={nproc}: several processes are started from the command line, bestiary fit … --nproc {nproc}"
@@ -75,13 +79,18 @@ def fit(
     where, kind = choose_device(device), parallel
     team, where = join(where, kind)
     if resume is not None:
-        path = find(resume, root)
+        if name is not None:
+            raise BestiaryError(f"--name {name} is for a new run; one that is resumed keeps its name")
+        path = resume.path if isinstance(resume, Run) else find(resume, root)
         what = _planned(path, data, model, options)
+        beast = _model(what)
     else:
         what = data if isinstance(data, Plan) else _asked(data, model, options)
+        beast = _model(what)  # before there is a folder: what cannot be built leaves none behind
         path = _folder(what, Path(root), name, team)
     return _run(
         what,
+        beast,
         path,
         where,
         team,
@@ -101,25 +110,24 @@ def _asked(data: Any, model: str | None, options: Mapping[str, Any]) -> Plan:
 def _planned(path: Path, data: Any, model: str | None, options: Mapping[str, Any]) -> Plan:
     """The plan of a run that is to go on: its own config; only how long it goes on may change."""
     config = read_config(path)
-    asked = {k: v for k, v in options.items() if not is_part(v)}
-    parts = {k: v for k, v in options.items() if is_part(v)}
-    fixed = set(asked) - {"steps", "patience", "log", "validate", "save", "keep"}
-    if fixed or model not in (None, config["model"]["name"]):
-        what = sorted(fixed) or [str(model)]
+    source = config["data"]["source"]
+    parts = {k: v for k, v in options.items() if is_part(v) or k in config["data"]}
+    asked = {k: v for k, v in options.items() if k not in parts}
+    fixed = sorted(set(asked) - MAY_CHANGE)
+    fixed += [str(model)] if model not in (None, config["model"]["name"]) else []
+    fixed += [str(data)] if source != "array" and data is not None and str(data) != source else []
+    if fixed:
         raise BestiaryError(
-            f"--resume goes on with the run's own config; {', '.join(what)} cannot change. Start a new run"
+            f"--resume goes on with the run's own config: {', '.join(fixed)} cannot change, only"
+            f" {', '.join(sorted(MAY_CHANGE))} can. Start a new run"
         )
-    source = config["data"].pop("source")
-    if source == "array" and data is None:
-        raise BestiaryError("this run was fitted to an array given from Python: give it again, bst.fit(x, resume=run)")
     training = {**config["training"], **asked}
-    training.pop("seed"), training.pop("epochs", None)
-    keys = {f"data.{k}": v for k, v in config["data"].items()}
-    keys |= {f"model.{k}": v for k, v in options_of(config, parts).items()} | {
-        f"training.{k}": v for k, v in training.items()
-    }
-    keys["training.seed"] = config["training"]["seed"]
-    return plan(data if source == "array" else source, config["model"]["name"], keys)
+    keys = {f"data.{k}": v for k, v in data_options_of(config, data, parts, "fit(x, resume=run").items()}
+    keys |= {f"model.{k}": v for k, v in options_of(config, parts).items()}
+    keys |= {f"training.{k}": v for k, v in training.items()}
+    what = plan(data if source == "array" else located(config), config["model"]["name"], keys)
+    check_data(config, what.dataset)
+    return replace(what, data=source)
 
 
 def _folder(what: Plan, root: Path, name: str | None, team: Team) -> Path:
@@ -128,19 +136,22 @@ def _folder(what: Plan, root: Path, name: str | None, team: Team) -> Path:
 
     mark = root / f".launch-{os.environ.get('TORCHELASTIC_RUN_ID', '')}"
     if team.world == 1 and not under_torchrun():
-        path = create(root, what.data, what.model, name)
-        write_config(path, what.config())
-        return path
+        return _made(what, root, name)
     if team.rank == 0 and not mark.exists():
-        path = create(root, what.data, what.model, name)
-        write_config(path, what.config())
-        write_atomic(mark, path.name)
+        write_atomic(mark, _made(what, root, name).name)
     team.wait()
     return root / mark.read_text()
 
 
+def _made(what: Plan, root: Path, name: str | None) -> Path:
+    path = create(root, what.data, what.model, name)
+    write_config(path, what.config())
+    point(path)
+    return path
+
+
 def _run(
-    what: Plan, path: Path, device: torch.device, team: Team, limit: float | None,
+    what: Plan, model: Model, path: Path, device: torch.device, team: Team, limit: float | None,
     quiet: bool, graphs: bool, data: Any,
 ) -> Run:  # fmt: skip
     """Play, then write down what there is to keep."""
@@ -152,11 +163,12 @@ def _run(
 
             print(message, file=sys.stderr)
 
-    keep_memory()
     precision = choose_precision(what.recipe.precision, device)
-    trainer = _trainer(what, device, precision, team, graphs, warn)
+    trainer = _trainer(what, model, device, precision, team, graphs, warn)
     first = team.rank == 0
     go_back(trainer, path, warn)
+    if trainer.round > trainer.rounds:
+        raise BestiaryError(f"steps={trainer.rounds}: the run stands at round {trainer.round} already; ask for more")
     facts = {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -170,11 +182,12 @@ def _run(
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
     }
     if first:
-        _same_threads(path, facts, warn)
+        _agree(path, what)
+        _compare(path, facts, what.dataset, warn)
         update_env(path, bestiary=__version__, **facts, finished=False)
         note(path, f"begins at round {trainer.round} of {trainer.rounds}: {what.command}")
     validate = _validator(trainer, what.dataset, path)
-    bits = what.dataset.spec.dimensions if what.dataset.spec.levels else 0
+    bits = what.dataset.spec.dimensions if model.discrete else 0
     try:
         with progress(trainer.rounds, trainer.round, quiet, bits) as show:
             ending = play(trainer, path, validate, show, limit)
@@ -185,7 +198,9 @@ def _run(
         raise
     weights = trainer.weights()
     if first:
-        write_atomic(path / "model.safetensors", to_bytes({k: v.cpu().contiguous() for k, v in weights.items()}))
+        write_atomic(
+            path / "model.safetensors", to_bytes({k: v.to("cpu", copy=True).contiguous() for k, v in weights.items()})
+        )
         update_env(
             path,
             seconds=round(ending.seconds, 1),
@@ -197,23 +212,32 @@ def _run(
         note(path, f"ends at round {ending.round}: {ending.why}")
     team.wait()
     if ending.why == "interrupted":
-        raise Interrupted(_how_to_go_on(path, ending, trainer.rounds))
+        raise Interrupted(_how_to_go_on(what, path, ending, trainer.rounds))
     if not quiet and not ending.finished:
-        warn(_how_to_go_on(path, ending, trainer.rounds))
-    return Run(path, data, str(device), **{k: what.model_options[k] for k in what.parts})
+        warn(_how_to_go_on(what, path, ending, trainer.rounds))
+    return Run(path, data, str(device), **what.parts)
 
 
-def _how_to_go_on(path: Path, ending: Ending, rounds: int) -> str:
-    return f"{ending.why} at round {ending.round} of {rounds}; everything is saved. Go on: bestiary fit --resume {path}"
+def _how_to_go_on(what: Plan, path: Path, ending: Ending, rounds: int) -> str:
+    how = f"bestiary fit --resume {shlex.quote(str(path))}"
+    if what.data == "array" or what.parts:  # which a command line cannot give again
+        again = "".join(f", {k}={type(v).__name__}(…)" for k, v in what.parts.items())
+        how = f"bst.fit({'x, ' if what.data == 'array' else ''}resume={str(path)!r}{again})"
+    return f"{ending.why} at round {ending.round} of {rounds}; everything is saved. Go on: {how}"
+
+
+def _model(what: Plan) -> Model:
+    """The model with its first weights, a function of the seed."""
+    with seeded(mix(what.recipe.seed, "weights")):
+        return build(what.model, what.dataset.spec, **what.model_options)
 
 
 def _trainer(
-    what: Plan, device: torch.device, precision: str, team: Team, graphs: bool, warn: Callable[[str], None]
-) -> Trainer:
-    """Model, batches and players, seeded."""
+    what: Plan, model: Model, device: torch.device, precision: str, team: Team, graphs: bool,
+    warn: Callable[[str], None],
+) -> Trainer:  # fmt: skip
+    """Batches and players on the device."""
     recipe: Recipe = what.recipe
-    with seeded(mix(recipe.seed, "weights")):
-        model: Model = build(what.model, what.dataset.spec, **what.model_options)
     layout = torch.channels_last if what.dataset.spec.kind == "image" else torch.contiguous_format
     model.to(device)
     model.to(memory_format=layout)  # type: ignore[call-overload]
@@ -242,7 +266,6 @@ def _validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], d
                 bound = float(values.mean())
                 numbers = {"bound": bound, "low": bound - half, "high": bound + half}
         if trainer.team.rank == 0:
-            (path / "samples").mkdir(exist_ok=True)
             write_picture(path / "samples" / f"round-{trainer.round:08d}.png", samples, spec)
         return numbers
 
@@ -253,12 +276,19 @@ def _processor() -> str:
     return str(torch.cpu.get_capabilities().get("cpu_name", "")) or platform.processor()
 
 
-def _same_threads(path: Path, facts: Mapping[str, Any], warn: Callable[[str], None]) -> None:
-    """Sums are added up in another order with another number of threads: say so when a run goes on."""
-    import json
+def _agree(path: Path, what: Plan) -> None:
+    """config.toml says how long a run goes on, also where that was changed when it was resumed."""
+    config, recipe = read_config(path), what.recipe.to_dict()
+    if config["training"] != recipe:
+        same = {k: v for k, v in config["inferred"].items() if config["training"].get(k) == recipe.get(k)}
+        write_config(path, {**config, "command": what.command, "training": recipe, "inferred": same})
 
-    file = path / "env.json"
-    before = json.loads(file.read_text()) if file.exists() else {}
+
+def _compare(path: Path, facts: Mapping[str, Any], data: Dataset, warn: Callable[[str], None]) -> None:
+    """Say what has changed since a run began: with other threads, say, sums are added up in another order."""
+    before, saved = read_env(path), read_config(path)["origin"].get("fingerprint")
+    if saved != data.source.get("fingerprint"):
+        warn("the data are no longer those that this run began with: it goes on with what is there now")
     changed = [
         k for k in ("threads", "torch", "device", "precision", "processes") if k in before and before[k] != facts[k]
     ]

@@ -3,7 +3,9 @@
 A run whose parts were given from Python (an encoder, an array of data) is loaded by giving them again.
 """
 
+import shlex
 from functools import cached_property
+from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +19,18 @@ from bestiary.data.batches import model_units, stored_units
 from bestiary.data.dataset import Dataset
 from bestiary.data.load import load as load_data
 from bestiary.data.spec import Spec
-from bestiary.errors import BestiaryError
+from bestiary.errors import BestiaryError, unknown
 from bestiary.models.model import Model
 from bestiary.models.zoo import MODELS, build
 from bestiary.runs.folder import find, read_config
 from bestiary.runs.grammar import signature_options
+from bestiary.runs.plan import GIVEN
 from bestiary.runs.values import coerce
 from bestiary.training.clock import mix
 from bestiary.training.device import seeded
 from bestiary.training.trainer import load_weights
 
-__all__ = ["Fitted", "options_of"]
-
-_GIVEN = "given from Python"
+__all__ = ["Fitted", "check_data", "data_options_of", "located", "options_of"]
 
 
 def options_of(config: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
@@ -37,19 +38,58 @@ def options_of(config: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
     saved = {k: v for k, v in config["model"].items() if k != "name"}
     known = signature_options(MODELS[config["model"]["name"]]) if config["model"]["name"] in MODELS else {}
     for key in parts:
-        if key not in known:
-            raise BestiaryError(f"`{key}` is not a part of {config['model']['name']}")
-    missing = [k for k, v in saved.items() if isinstance(v, str) and v.startswith(_GIVEN) and k not in parts]
-    if missing:
-        again = ", ".join(f"{k}={saved[k].rpartition(': ')[2]}(…)" for k in missing)
-        raise BestiaryError(
-            f"this run was fitted with {', '.join(missing)} given from Python: give it again, bst.load(run, {again})"
-        )
+        if key not in known and key not in config["data"]:
+            raise unknown(f"part of {config['model']['name']}", key, known)
+    _all_given(saved, parts, "load(run")
     return {
         k: coerce(tuple(v) if isinstance(v, list) else v, known[k][0], k)
         for k, v in (saved | parts).items()
         if k in known
     }
+
+
+def data_options_of(config: dict[str, Any], data: Any, parts: dict[str, Any], call: str) -> dict[str, Any]:
+    """The data's options as config.toml holds them, with what came from Python (labels) put back."""
+    saved = {k: v for k, v in config["data"].items() if k != "source"}
+    if config["data"]["source"] == "array" and data is None:
+        full = f"bst.{call})" if "x" in call else f"bst.{call}, data=x)"
+        raise BestiaryError(f"this run was fitted to an array given from Python: give it again, {full}")
+    _all_given(saved, parts, call)
+    return saved | {k: v for k, v in parts.items() if k in saved}
+
+
+def _all_given(saved: dict[str, Any], parts: dict[str, Any], call: str) -> None:
+    """What config.toml only names must be among the parts."""
+    missing = {k: str(v) for k, v in saved.items() if str(v).startswith(GIVEN) and k not in parts}
+    if missing:
+        again = ", ".join(f"{k}={v.rpartition(': ')[2]}(…)" for k, v in missing.items())
+        raise BestiaryError(
+            f"this run was fitted with {', '.join(missing)} given from Python: give it again, bst.{call}, {again})"
+        )
+
+
+def located(config: dict[str, Any]) -> str:
+    """Where the data of a run are: a relative path is first looked up where the fit was started."""
+    source = str(config["data"]["source"])
+    there = Path(config["origin"].get("folder", "")) / source
+    return str(there) if "folder" in config["origin"] and there.exists() else source
+
+
+def check_data(config: dict[str, Any], dataset: Dataset) -> None:
+    """Refuse data of another shape, or in other units, than a run was fitted to."""
+    was, now = Spec.from_dict(config["spec"]), dataset.spec
+    if was.shape != now.shape or was.levels != now.levels or was.kind != now.kind:
+        raise BestiaryError(
+            f"the data are not what this run was fitted to: it was {was.kind} of shape {was.shape}, it is now"
+            f" {now.kind} of shape {now.shape}"
+        )
+    for a, b in zip(was.columns, now.columns, strict=False):
+        same = isclose(a.scale, b.scale, rel_tol=1e-4) and isclose(a.mean, b.mean, rel_tol=1e-4, abs_tol=1e-4 * a.scale)
+        if (a.name, a.categories) != (b.name, b.categories) or not same:
+            raise BestiaryError(
+                f"the data are not what this run was fitted to: column {b.name} has changed. Fit a new run to them, or"
+                " give back the old ones"
+            )
 
 
 class Fitted:
@@ -72,33 +112,28 @@ class Fitted:
     @cached_property
     def dataset(self) -> Dataset:
         """The data the run was fitted to, loaded again."""
-        options = {k: v for k, v in self.config["data"].items() if k != "source"}
-        source = self.config["data"]["source"]
-        if source == "array" and self._data is None:
-            raise BestiaryError(
-                "this run was fitted to an array given from Python: give it again, bst.load(run, data=x)"
-            )
-        dataset = load_data(source if self._data is None else self._data, **options)
-        if dataset.spec.shape != self.spec.shape or dataset.spec.levels != self.spec.levels:
-            raise BestiaryError(
-                f"the data is not what this run was fitted to: it was {self.spec.kind} of shape {self.spec.shape},"
-                f" it is now {dataset.spec.kind} of shape {dataset.spec.shape}"
-            )
+        options = data_options_of(self.config, self._data, self._parts, "load(run")
+        dataset = load_data(located(self.config) if self._data is None else self._data, **options)
+        check_data(self.config, dataset)
         return dataset
+
+    @property
+    def data_changed(self) -> bool:
+        """Whether the data are other than at the fit: what is test data now may then have been trained on."""
+        return self.dataset.source.get("fingerprint") != self.config["origin"].get("fingerprint")
 
     @cached_property
     def model(self) -> Model:
         """The model with its fitted weights, in evaluation mode."""
         model = build(self.config["model"]["name"], self.spec, **options_of(self.config, self._parts))
         file = self.path / "model.safetensors"
+        resume = f"bestiary fit --resume {shlex.quote(str(self.path))}"
         if not file.is_file():
-            raise BestiaryError(f"{self.path} holds no model yet: go on with bestiary fit --resume {self.path}")
+            raise BestiaryError(f"{self.path} holds no model yet: go on with {resume}")
         try:
             load_weights(model, load_file(file))
         except SafetensorError as error:
-            raise BestiaryError(
-                f"{file} is torn ({error}): make it again with bestiary fit --resume {self.path}"
-            ) from error
+            raise BestiaryError(f"{file} is torn ({error}): make it again with {resume}") from error
         return model.to(self.device).eval()
 
     def sample_x(self, n: int, seed: int = 0, batch: int = 256) -> Tensor:
@@ -114,6 +149,8 @@ class Fitted:
 
     def part(self, name: str, most: int | None = None, seed: int = 0) -> tuple[Tensor, Tensor | None]:
         """Examples of one part in model units, shuffled by seed, and their labels."""
+        if name not in self.dataset.parts:
+            raise unknown("part of the data", name, self.dataset.parts)
         rows = self.dataset.parts[name]
         order = np.random.Generator(np.random.PCG64(mix(seed, "part", name))).permutation(len(rows))[:most]
         x = model_units(torch.as_tensor(np.ascontiguousarray(self.dataset.stored[rows[order]])), self.spec)

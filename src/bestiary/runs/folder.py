@@ -8,6 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,20 @@ from bestiary.errors import BestiaryError, nearest
 from bestiary.runs.toml import dumps
 from bestiary.training.checkpoint import write_atomic
 
-__all__ = ["create", "find", "note", "point", "read_config", "runs_in", "update_env", "write_config"]
+__all__ = [
+    "create",
+    "find",
+    "note",
+    "point",
+    "read_config",
+    "read_env",
+    "runs_in",
+    "update_env",
+    "weights_hash",
+    "write_config",
+]
+
+_TABLES = ("command", "version", "data", "spec", "model", "training", "inferred", "origin")  # of config.toml, in order
 
 
 def create(root: Path, data: str, model: str, name: str | None = None) -> Path:
@@ -24,8 +38,8 @@ def create(root: Path, data: str, model: str, name: str | None = None) -> Path:
     stem = name or f"{_slug(data)}-{model}"
     if name is not None and (not re.fullmatch(r"\w[\w.+-]{0,99}", name) or name == "latest"):
         raise BestiaryError(
-            f"--name {name}: a run's name is one word of at most 100 letters, digits and . _ + -, beginning with a letter"
-            " or a digit, and is not `latest`"
+            f"--name {name}: a run's name is one word of at most 100 letters, digits and . _ + -, beginning with a"
+            " letter or a digit, and is not `latest`"
         )
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -91,20 +105,34 @@ def write_config(path: Path, config: Mapping[str, Any]) -> None:
 
 def read_config(path: Path) -> dict[str, Any]:
     """config.toml as nested dictionaries."""
+    file = path / "config.toml"
     try:
-        return tomllib.loads((path / "config.toml").read_text())
+        config = tomllib.loads(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BestiaryError(f"{path / 'config.toml'} cannot be read ({error}): the run cannot be loaded") from error
+        raise BestiaryError(f"{file} cannot be read ({error}): the run cannot be loaded") from error
+    lost = [key for key in _TABLES if key not in config]
+    if lost:  # half of a file may well be good TOML
+        raise BestiaryError(f"{file} is torn, {', '.join(lost)} is missing: the run cannot be loaded")
+    return config
+
+
+def read_env(path: Path) -> dict[str, Any]:
+    """env.json; nothing if it is not there or torn, for no run depends on it."""
+    try:
+        found = json.loads((path / "env.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def update_env(path: Path, **facts: Any) -> None:
     """Add facts to env.json."""
-    file = path / "env.json"
-    try:
-        before = json.loads(file.read_text()) if file.exists() else {}
-    except (OSError, json.JSONDecodeError):
-        before = {}
-    write_atomic(file, json.dumps({**before, **facts}, indent=1))
+    write_atomic(path / "env.json", json.dumps({**read_env(path), **facts}, indent=1))
+
+
+def weights_hash(path: Path) -> str:
+    """Which weights a judgement is about."""
+    return sha256((path / "model.safetensors").read_bytes()).hexdigest()[:12]
 
 
 def note(path: Path, message: str) -> None:

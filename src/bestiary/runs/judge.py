@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -19,14 +19,20 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from bestiary.data.batches import model_units, stored_units
+from bestiary.data.columns import to_columns
 from bestiary.data.dataset import Dataset
 from bestiary.data.load import load as load_data
-from bestiary.errors import BestiaryError
+from bestiary.data.load import loader
+from bestiary.data.spec import Column, Spec
+from bestiary.errors import BestiaryError, unknown
 from bestiary.measures.bound import bound_numbers
 from bestiary.measures.neighbours import copying, nearest, two_sample_distances
 from bestiary.measures.number import Judgement, Number, Reference
+from bestiary.models.model import Model
 from bestiary.runs.card import write_card
 from bestiary.runs.fitted import Fitted
+from bestiary.runs.folder import weights_hash
+from bestiary.runs.grammar import signature_options
 from bestiary.training.checkpoint import write_atomic
 from bestiary.training.clock import mix
 from bestiary.training.device import seeded
@@ -34,6 +40,7 @@ from bestiary.training.device import seeded
 __all__ = ["judge", "judge_run", "judge_samples"]
 
 NEIGHBOURS, SHOWN, MOST_TRAIN = 4, 64, 20_000  # neighbours drawn, examples drawn, training examples searched
+LEAST = 4  # examples, for any number that compares two sets
 
 Space = Literal["pixels", "latent"]
 
@@ -60,26 +67,36 @@ def judge_run(
     quiet: bool = True,
 ) -> Judgement:
     """Judge a run on one part of its data; write judgement.json, the evidence and the model card."""
-    if n < 4:
-        raise BestiaryError(f"n={n}: judging needs at least 4 examples")
+    _check(run.model, n, k, space)
     x, labels = run.part(split, n, seed)
-    protocol: dict[str, object] = {
-        "split": split,
-        "seed": seed,
-        "weights": _fingerprint(run.path / "model.safetensors"),
-    }
+    protocol: dict[str, object] = {"split": split, "seed": seed}
     numbers: list[Number] = []
     if "bound" in run.model.abilities:
         numbers += _bounds(run, run.observe(x, seed), k, seed, protocol, quiet)
     samples = run.sample_x(n, seed)
     train, _ = run.part("train", MOST_TRAIN, seed)
     numbers += _distances(run, samples, x, train, space, seed, protocol)
-    judgement = Judgement(tuple(numbers), protocol, tuple(_notes(run, x)), datetime.now().isoformat(timespec="seconds"))
+    protocol |= {"weights": weights_hash(run.path)}
+    judgement = Judgement(
+        tuple(numbers), protocol, tuple(_notes(run, x, numbers)), datetime.now().isoformat(timespec="seconds")
+    )
     write_atomic(run.path / "judgement.json", json.dumps(judgement.to_dict(), indent=1, ensure_ascii=False))
     evidence = _evidence(run, samples, x, labels, train)
-    write_atomic(run.path / "evidence.safetensors", to_bytes({k: v.contiguous() for k, v in evidence.items()}))
+    write_atomic(run.path / "evidence.safetensors", to_bytes(_apart(evidence)))
     write_card(run.path)
     return judgement
+
+
+def _check(model: Model, n: int, k: int, space: Space) -> None:
+    """What can be wrong with the options, before anything takes time."""
+    if n < LEAST:
+        raise BestiaryError(f"n={n}: judging needs at least {LEAST} examples")
+    if k < 1:
+        raise BestiaryError(f"k={k}: the importance-weighted bound needs at least one draw of z")
+    if space not in get_args(Space):
+        raise unknown("space", str(space), get_args(Space))
+    if space == "latent" and "encode" not in model.abilities:
+        raise BestiaryError("space=latent needs an encoder, and this model has none: use space=pixels")
 
 
 def _bounds(run: Fitted, x: Tensor, k: int, seed: int, protocol: dict[str, object], quiet: bool) -> list[Number]:
@@ -108,51 +125,86 @@ def _bounds(run: Fitted, x: Tensor, k: int, seed: int, protocol: dict[str, objec
 def _distances(
     run: Fitted, samples: Tensor, x: Tensor, train: Tensor, space: Space, seed: int, protocol: dict[str, object]
 ) -> list[Number]:
-    """Numbers from nearest neighbours, in pixels or among posterior means."""
-    if space not in ("pixels", "latent"):
-        raise BestiaryError(f"space={space} is not one of pixels, latent")
+    """Numbers from nearest neighbours, in pixels or among posterior means: those for which there are examples."""
     into: Callable[[Tensor], Tensor] = (
         (lambda a: run.encode(run.observe(a, seed))) if space == "latent" else lambda a: a
     )
     s, h, t = into(samples), into(x), into(train)
     unseen = into(torch.cat([run.part(name, MOST_TRAIN, seed)[0] for name in ("validation", "test")]))
-    return [
-        copying(s, t, unseen, space, protocol),
-        *two_sample_distances(s, h, t[: len(h)], space, seed, protocol),
-    ]
+    # the floor is of real examples that are not the ones judged on
+    h, other = (h[::2], h[1::2]) if protocol["split"] == "train" else (h, t[: len(h)])
+    where, enough = _space(run.spec, space), min(len(h), len(other)) > 1
+    numbers = [copying(s, t, unseen, where, protocol)] if len(unseen) >= LEAST else []
+    return numbers + (two_sample_distances(s, h, other, where, seed, protocol) if enough else [])
 
 
 def judge_samples(real: Any, fake: Any, *, n: int = 10_000, seed: int = 0, **options: Any) -> Judgement:
-    """Fidelity and coverage of `fake` against `real`: folders, files, arrays or names. `options` load both (size=, …)."""
-    a, b = load_data(real, **options), load_data(fake, **options)
-    x_real, x_fake = _all(a, n, seed), _all(b, n, seed)
-    if a.spec.kind != b.spec.kind or x_real.shape[1:] != x_fake.shape[1:]:
+    """Fidelity and coverage of `fake` against `real`: folders, files, arrays or names; `options` load both (size=)."""
+    a, b = _both(real, fake, options)
+    x_real, x_fake = _all(a, a, n, seed), _all(b, a, n, seed)
+    if a.spec.kind == "image" != b.spec.kind or x_real.shape[1:] != x_fake.shape[1:]:
         raise BestiaryError(
-            f"real is {a.spec.kind} of shape {tuple(x_real.shape[1:])}, fake is {b.spec.kind} of shape"
-            f" {tuple(x_fake.shape[1:])}: they must agree. For images give size=H,W and colour="
+            f"real is {a.spec.kind} of shape {a.spec.shape}, fake is {b.spec.kind} of shape {b.spec.shape}: they must"
+            " agree. For images give size=HxW and colour=grey or rgb; for rows of pixels shape=HxW"
         )
-    if len(x_real) < 8 or len(x_fake) < 4:
-        raise BestiaryError(f"judging needs at least 8 real and 4 fake examples; got {len(x_real)} and {len(x_fake)}")
+    if len(x_real) < 2 * LEAST or len(x_fake) < LEAST:
+        raise BestiaryError(
+            f"judging needs at least {2 * LEAST} real and {LEAST} fake examples; n={n} takes {len(x_real)} of"
+            f" {len(a.stored)} and {len(x_fake)} of {len(b.stored)}"
+        )
     protocol = {"real": _said(real), "fake": _said(fake), "n_real": len(x_real), "n_fake": len(x_fake), "seed": seed}
+    protocol |= {"units": "standard deviations of the real columns"} if a.spec.columns else {}
     notes = [f"Only {len(x_fake)} samples: intervals are wide."] if len(x_fake) < 200 else []
-    numbers = two_sample_distances(x_fake, x_real[::2], x_real[1::2], "pixels", seed, protocol)
+    numbers = two_sample_distances(x_fake, x_real[::2], x_real[1::2], _space(a.spec), seed, protocol)
     return Judgement(tuple(numbers), protocol, tuple(notes), datetime.now().isoformat(timespec="seconds"))
 
 
-def _all(dataset: Dataset, n: int, seed: int) -> Tensor:
-    """Up to n examples of a set, over all of its parts, in the units of the file and shuffled by seed."""
-    rows = np.random.Generator(np.random.PCG64(seed)).permutation(len(dataset.stored))[:n]
-    x = model_units(torch.as_tensor(np.ascontiguousarray(dataset.stored[rows])), dataset.spec)
-    if dataset.spec.kind == "image":
-        return x
-    columns = dataset.spec.columns
-    scale = [s for c in columns for s in ([1.0] * c.width if c.categories else [c.scale])] or [1.0]
-    mean = [m for c in columns for m in ([0.0] * c.width if c.categories else [c.mean])] or [0.0]
-    return x * torch.tensor(scale) + torch.tensor(mean)
+def _both(real: Any, fake: Any, options: dict[str, Any]) -> tuple[Dataset, Dataset]:
+    """Both sides, each loaded with the options that its kind of file knows."""
+    known = [signature_options(loader(side)) for side in (real, fake)]
+    for key in options:
+        if not any(key in k for k in known):
+            raise unknown("data option", key, known[0] | known[1])
+    a, b = (
+        load_data(side, **{key: v for key, v in options.items() if key in k})
+        for side, k in zip((real, fake), known, strict=True)
+    )
+    return a, b
+
+
+def _all(dataset: Dataset, like: Dataset, n: int, seed: int) -> Tensor:
+    """Up to n examples of a set, over all of its parts and shuffled by seed, in the model units of the set `like`."""
+    rows = np.random.Generator(np.random.PCG64(mix(seed, "all"))).permutation(len(dataset.stored))[:n]
+    stored = np.ascontiguousarray(dataset.stored[rows])
+    if dataset.spec.kind == "image" or not like.spec.columns:
+        return model_units(torch.as_tensor(stored), dataset.spec)
+    found = to_columns(dataset.spec, stored)
+    return torch.cat([_column(found, column) for column in like.spec.columns], 1)
+
+
+def _column(found: dict[str, np.ndarray], like: Column) -> Tensor:
+    """One column in the units of another: (n,) → (n, width), a number or a category."""
+    values = found.get(like.name)
+    if values is None or (values.dtype.kind == "U") != bool(like.categories):
+        kind = "of words" if like.categories else "of numbers"
+        raise BestiaryError(f"the real data have a column {like.name} {kind}; the fake ones have {', '.join(found)}")
+    if like.categories:  # a word that the real data never use is far from all of theirs
+        return torch.from_numpy((values[:, None] == np.array(like.categories)).astype(np.float32))
+    return torch.from_numpy(((values[:, None] - like.mean) / like.scale).astype(np.float32))
 
 
 def _said(source: Any) -> str:
     return str(source) if isinstance(source, str | Path) else f"array of shape {tuple(np.shape(source))}"
+
+
+def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Each in memory of its own, as safetensors wants them: some are slices of others."""
+    return {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+
+
+def _space(spec: Spec, space: str = "pixels") -> str:
+    """What the distances of a number are taken in."""
+    return "columns" if space == "pixels" and spec.kind != "image" else space
 
 
 def _evidence(run: Fitted, samples: Tensor, x: Tensor, labels: Tensor | None, train: Tensor) -> dict[str, Tensor]:
@@ -187,7 +239,8 @@ def _latent(run: Fitted, x: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
         found["codes_2d"] = torch.cat([codes, torch.zeros(len(codes), 2 - codes.shape[1])], 1)
     else:
         centred = codes - codes.mean(0)
-        found["codes_2d"] = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T
+        axes = torch.linalg.svd(centred, full_matrices=False).Vh[:2].T  # of one example there is one axis
+        found["codes_2d"] = centred @ torch.cat([axes, torch.zeros(len(axes), 2 - axes.shape[1])], 1)
     if codes.shape[1] == 2 and run.spec.kind == "image":
         side = torch.distributions.Normal(0, 1).icdf(torch.linspace(0.03, 0.97, 15))
         z = torch.stack(torch.meshgrid(side, -side, indexing="xy"), -1).view(-1, 2)
@@ -209,19 +262,17 @@ def _truth(run: Fitted) -> dict[str, Tensor]:
     return {"truth_density": torch.from_numpy(density), "extent": torch.from_numpy(extent)}
 
 
-def _notes(run: Fitted, x: Tensor) -> list[str]:
+def _notes(run: Fitted, x: Tensor, numbers: list[Number]) -> list[str]:
     notes = []
-    if run.spec.log_scale:
+    if run.data_changed:
+        notes.append("The data have changed since the fit: examples judged on may have been trained on.")
+    if "copied" not in {number.name for number in numbers}:
+        notes.append(f"Too few examples were held out to tell whether any was copied: at least {LEAST} are needed.")
+    if run.spec.log_scale and "bound" in run.model.abilities:
         notes.append("Bounds are in the units of the file: −log p(raw) = −log p(x) + Σ log scale.")
     if len(x) < 100:
         notes.append(f"Judged on only {len(x)} examples: intervals are wide.")
     return notes
-
-
-def _fingerprint(path: Path) -> str:
-    from hashlib import sha256
-
-    return sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def _show(what: str, quiet: bool) -> Callable[[int, int], None]:

@@ -66,6 +66,8 @@ def _csv(path: Path, stored: np.ndarray, spec: Spec) -> None:
 def _folder(path: Path, stored: np.ndarray, spec: Spec) -> None:
     if spec.kind != "image":
         raise BestiaryError(f"{path}: a folder takes images: write {path.name or 'samples'}.csv or .npz")
+    if path.is_dir() and any(path.iterdir()):
+        raise BestiaryError(f"{path} is not empty, and old samples among new ones mislead: name another folder")
     width = len(str(len(stored) - 1))
     for i, image in enumerate(eight_bit(stored, spec.levels)):
         save_png(path / f"{i:0{width}d}.png", image)

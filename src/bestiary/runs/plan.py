@@ -124,7 +124,7 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None) -> Pla
 
 def is_part(value: Any) -> bool:
     """Whether a value is an object from Python rather than something that can be written in a command."""
-    return not isinstance(value, str | int | float | tuple | NoneType | Schedule)
+    return type(value) is not tuple and not isinstance(value, str | int | float | NoneType | Schedule)
 
 
 def _writable(options: Mapping[str, Any]) -> dict[str, Any]:

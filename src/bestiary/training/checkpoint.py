@@ -43,7 +43,7 @@ def save_checkpoint(
 ) -> Path:
     """Write checkpoint `round` under `folder`, then remove all but the newest `keep`."""
     target, hidden = folder / f"{round:08d}", folder / f".{round:08d}.part"
-    data = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
+    data = save({name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()})
     facts = {**facts, "round": round, "sha256": sha256(data).hexdigest()}
     try:
         folder.mkdir(parents=True, exist_ok=True)

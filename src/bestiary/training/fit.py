@@ -113,7 +113,8 @@ def fit(
                     write(trainer.line())
                 if validate is not None and recipe.validate and _due(done, recipe.validate, trainer.rounds):
                     numbers = dict(validate())
-                    write({"round": done, **{f"validation.{k}": v for k, v in numbers.items()}})
+                    if numbers:
+                        write({"round": done, **{f"validation.{k}": v for k, v in numbers.items()}})
                     why = _patience(trainer, numbers)
                 if logs or trainer.team.world == 1:  # several processes agree on a pause at the journal's lines
                     late = limit is not None and time.monotonic() - begun > limit

@@ -36,8 +36,8 @@ class Team:
         """What a turn's loss is wrapped in so that its gradients are averaged."""
         if self.world == 1 or self.sharded:
             return None
-        # What is wrapped holds parameters and no buffers: buffers are equal on all processes already (our BatchNorm shares
-        # its moments), and broadcasting them would write between two passes through a critic (pytorch #22095).
+        # What is wrapped holds parameters and no buffers: these are equal on all processes already (our BatchNorm
+        # shares its moments), and broadcasting them would write between two passes through a critic (pytorch #22095).
         return nn.parallel.DistributedDataParallel
 
     def shard(self, model: nn.Module) -> None:
