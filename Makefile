@@ -15,7 +15,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --maxprocesses 8 --dist w
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-slow lint format docs browser wheel bench bench-gpu clean
+.PHONY: help setup demo test test-slow lint format docs browser wheel bench bench-gpu precision pictures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -57,6 +57,12 @@ wheel: $(BIN)/uv ## build the wheel into dist/
 
 bench: $(VENV)/.ok $(RIVALS)/.ok ## measure speed against bare PyTorch and other libraries
 	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+precision: $(VENV)/.ok ## measure what bf16 costs; writes docs/precision.md
+	$(BIN)/python benchmarks/precision.py
+
+pictures: $(VENV)/.ok ## make the pictures of the README anew (needs Chromium: make browser)
+	$(BIN)/python docs/pictures.py
 
 # The build of torch that fits the device is the machine's affair: its own Python is taken if it has torch.
 bench-gpu: ## on a CUDA machine: captured turns against eager ones

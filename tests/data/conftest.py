@@ -7,11 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
-# the same examples each time, and no limit of time: a busy machine is no failure
-settings.register_profile("bestiary", deadline=None, derandomize=True)
-settings.load_profile("bestiary")
 
 REAL_DATA = os.environ.get("BESTIARY_DATA")
 

@@ -22,7 +22,7 @@ SIZES = [(n, n) for n in range(8, 129)] + ODD
 @settings(deadline=None, derandomize=True)
 @given(st.tuples(st.integers(8, 128), st.integers(8, 128)))
 def test_the_size_rule(size) -> None:
-    """Each stage halves both sides, rounding down; it stops before one is less than 4 (less than 2 if it was below 16)."""
+    """Each stage halves both sides, rounding down, until one would fall below 4 (below 2 if it began below 16)."""
     sizes = halvings(size)
     assert sizes[0] == size
     for large, small in pairwise(sizes):
@@ -123,7 +123,8 @@ def test_dcgan_normalises_where_the_paper_says(net: nn.Module) -> None:
 
 def test_dcgan_widths_double_towards_the_small_side() -> None:
     generator, critic = nets()
-    assert generator.small == (32 * 8, 4, 4)
+    z = torch.zeros(2, generator.project[0].in_features)
+    assert generator.project(z).shape == (2, 32 * 8, 4, 4)
     down_widths = [m.out_channels for m in critic.modules() if isinstance(m, nn.Conv2d)]
     up_widths = [m.in_channels for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)]
     assert down_widths == up_widths[::-1] == [32, 64, 128, 256]

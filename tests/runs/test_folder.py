@@ -8,9 +8,9 @@ import pytest
 from bestiary.errors import BestiaryError
 from bestiary.runs.folder import create, find, note, point, read_config, read_env, runs_in, update_env, write_config
 
-CONFIG = {"command": "bestiary fit x y", "version": "1"} | dict.fromkeys(
-    ("data", "spec", "model", "training", "inferred", "origin"), {"key": "value"}
-)
+CONFIG = {"command": "bestiary fit x y", "version": "1"} | {
+    table: {"key": "value"} for table in ("data", "spec", "model", "training", "inferred", "origin")
+}
 
 
 def run(root, data="ring", model="vae", name=None):
@@ -52,6 +52,10 @@ def test_latest_is_the_newest_and_is_not_counted(tmp_path):
     old, new = run(tmp_path), run(tmp_path)
     assert find("latest", tmp_path) == new.resolve()
     assert runs_in(tmp_path) == [old, new]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.symlink_to(old)  # a link of the user's own
+    assert find(elsewhere) == find("elsewhere", tmp_path)
+    assert find(elsewhere).samefile(old)
     assert runs_in(tmp_path / "none") == []
 
 
@@ -80,7 +84,7 @@ def test_a_run_is_found_by_name_and_by_path(tmp_path, monkeypatch):
 
 
 def test_a_name_nobody_knows_is_answered_with_the_nearest(tmp_path):
-    with pytest.raises(BestiaryError, match="There are no runs in .*bestiary fit"):
+    with pytest.raises(BestiaryError, match=r"There are no runs in .*bestiary fit"):
         find("mine", tmp_path)
     run(tmp_path, name="mine")
     (tmp_path / "no-run").mkdir()

@@ -54,6 +54,7 @@ def test_each_option_goes_where_it_is_known():
     [
         ("digits", "vea", {}, "did you mean `vae`"),
         ("digits", nn.Identity(), {}, "unknown model"),
+        ("b\udcffd", "vae", {}, "not text in UTF-8"),
         ("digts", "vae", {}, "did you mean `digits`"),
         ("digits", "vae", {"latnet": 3}, r"`latent` \(model\)"),
         ("digits", "vae", {"generator": nn.Identity()}, "unknown key `generator`"),

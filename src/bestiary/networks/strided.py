@@ -1,4 +1,4 @@
-"""Convolutions that are one matrix product where that is faster on a CPU, and PyTorch's own everywhere else.
+"""Convolutions by the fastest of three roads on a CPU, and PyTorch's own everywhere else.
 
     y = Σ_{c,i,j} w[o, c, i, j] x[c, s·h + i − p, s·w + j − p]     =  gather(x) · W        gather: patches as rows
     its transpose                                                  =  scatter(x · W)       scatter: patches summed back
@@ -8,7 +8,8 @@ values are those of `nn.Conv2d` and `nn.ConvTranspose2d` (whose parameters these
 
 On small grids with many channels the library's strided kernels reach a tenth of the processor's peak and the product
 nearly all of it (measured by `make bench`, see benchmarks/RESULTS.md); on large grids the patches do not fit the cache
-and the library wins. `PRODUCT` says where the line is drawn.
+and the library wins. With kernel 4, stride 2 and padding 1, and enough channels and windows to pay for its transforms,
+the form with fewer multiplications is faster than both (`networks/winograd.py`). The constants say where the lines are.
 
 Legend: B batch, C channels, H W large side, h w small side, k kernel, s stride, p padding.
 """
@@ -19,12 +20,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bestiary.networks import winograd
+
 __all__ = ["Conv", "ConvTranspose", "gather", "scatter"]
 
 # The product is taken where the small grid has at most so many positions, …
 PRODUCT_POSITIONS = 16
 # … or where one side has at most so many channels and the small grid at most so many positions.
 THIN_CHANNELS, THIN_POSITIONS = 4, 196
+# Winograd's form is taken where both sides have so many channels and a batch so many windows, and, with fewer channels
+# than WIDE_CHANNELS, where the small grid has at most so many positions.
+WINOGRAD_CHANNELS, WINOGRAD_WINDOWS, WIDE_CHANNELS, NARROW_POSITIONS = 64, 100, 128, 64
 
 
 class _Gather(torch.autograd.Function):
@@ -87,13 +93,24 @@ def _as_product(x: Tensor, positions: int, channels: int) -> bool:
     return x.device.type == "cpu" and (positions <= PRODUCT_POSITIONS or thin)
 
 
+def _as_winograd(x: Tensor, geometry: tuple[int, ...], h: int, w: int, channels: int) -> bool:
+    if x.device.type != "cpu" or x.dtype.itemsize < 4 or torch.is_autocast_enabled("cpu") or geometry != (4, 2, 1):
+        return False  # in bf16 its error would be large
+    enough = channels >= WIDE_CHANNELS or (channels >= WINOGRAD_CHANNELS and h * w <= NARROW_POSITIONS)
+    return enough and len(x) * winograd.windows(h) * winograd.windows(w) >= WINOGRAD_WINDOWS
+
+
 class Conv(nn.Conv2d):
     """`nn.Conv2d` with a square kernel and zero padding."""
 
     def forward(self, input: Tensor) -> Tensor:
         k, s, p = self.kernel_size[0], self.stride[0], int(self.padding[0])
         h, w = ((n + 2 * p - k) // s + 1 for n in input.shape[2:])
-        if not _as_product(input, h * w, min(self.in_channels, self.out_channels)):
+        channels = min(self.in_channels, self.out_channels)
+        if _as_winograd(input, (k, s, p), h, w, channels):
+            out = winograd.convolve(input, self.weight)
+            return out if self.bias is None else out + self.bias[:, None, None]
+        if not _as_product(input, h * w, channels):
             return super().forward(input)
         rows = gather(input.permute(0, 2, 3, 1), k, s, p)  # (B·h·w, k·k·C)
         weight = self.weight.permute(0, 2, 3, 1).reshape(self.out_channels, -1)  # a view of channels-last memory
@@ -106,12 +123,16 @@ class ConvTranspose(nn.ConvTranspose2d):
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         k, s, p = self.kernel_size[0], self.stride[0], int(self.padding[0])
         h, w = input.shape[2:]
-        if output_size is not None or not _as_product(input, h * w, min(self.in_channels, self.out_channels)):
+        height, width = ((n - 1) * s - 2 * p + k + o for n, o in zip((h, w), self.output_padding, strict=True))
+        channels = min(self.in_channels, self.out_channels)
+        if output_size is None and _as_winograd(input, (k, s, p), h, w, channels):
+            out = winograd.transpose(input, self.weight, (height, width))
+            return out if self.bias is None else out + self.bias[:, None, None]
+        if output_size is not None or not _as_product(input, h * w, channels):
             return super().forward(input, output_size)
-        size = [(n - 1) * s - 2 * p + k + o for n, o in zip((h, w), self.output_padding, strict=True)]
         weight = self.weight.permute(0, 2, 3, 1).reshape(self.in_channels, -1)
         rows = input.permute(0, 2, 3, 1).reshape(-1, self.in_channels) @ weight  # (B·h·w, k·k·C)
         rows = rows if rows.dtype.itemsize >= 4 else rows.float()  # patches are summed in fp32
-        out = scatter(rows, (len(input), *size, self.out_channels), k, s, p)
+        out = scatter(rows, (len(input), height, width, self.out_channels), k, s, p)
         out = out if self.bias is None else out + self.bias
         return out.permute(0, 3, 1, 2)

@@ -196,6 +196,8 @@ def verdict(found: Sequence[Number]) -> str:
     sizes = {real(n.protocol.get("n")) for n in chosen}
     parts = {str(n.protocol.get("split") or "") for n in chosen}
     n, part = sizes.pop(), parts.pop()
-    if sizes or parts or n is None:
+    if parts or (sizes and not part):
         return text[0].upper() + text[1:] + "."
+    if sizes or n is None:
+        return f"On the {part} part, {text}." if part else text[0].upper() + text[1:] + "."
     return f"Over {count(int(n), 'example')}{f' of the {part} part' if part else ''}, {text}."

@@ -78,6 +78,6 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text("utf-8"))
     except json.JSONDecodeError as error:
         raise BestiaryError(f"{path} is torn ({error}): make it again") from error

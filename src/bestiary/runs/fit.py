@@ -8,7 +8,8 @@ checkpoint stands. Under torchrun every process comes through here; the first wr
 
 import platform
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from bestiary.runs.progress import progress
 from bestiary.runs.run import Run
 from bestiary.training.checkpoint import write_atomic
 from bestiary.training.clock import mix
-from bestiary.training.device import choose_device, choose_precision, seeded, tune_cpu
+from bestiary.training.device import choose_device, choose_precision, seeded, threads_for, tune_cpu
 from bestiary.training.fit import Ending, RunFailed
 from bestiary.training.fit import fit as play
 from bestiary.training.fit import resume as go_back
@@ -50,6 +51,16 @@ class Interrupted(BestiaryError):
     """A run that a person stopped; it can go on."""
 
 
+@contextmanager
+def _callers_arithmetic() -> Iterator[None]:
+    """After: denormal numbers are kept again, as the caller's own code and a judge in a process of its own have it."""
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@_callers_arithmetic()
 def fit(
     data: Any = None,
     model: str | None = None,
@@ -88,17 +99,18 @@ def fit(
         what = data if isinstance(data, Plan) else _asked(data, model, options)
         beast = _model(what)  # before there is a folder: what cannot be built leaves none behind
         path = _folder(what, Path(root), name, team)
-    return _run(
-        what,
-        beast,
-        path,
-        where,
-        team,
-        limit,
-        quiet or team.rank > 0,
-        graphs,
-        data if what.data == "array" else None,
-    )
+    with threads_for(what.recipe.batch * what.dataset.spec.dimensions):
+        return _run(
+            what,
+            beast,
+            path,
+            where,
+            team,
+            limit,
+            quiet or team.rank > 0,
+            graphs,
+            data if what.data == "array" else None,
+        )
 
 
 def _asked(data: Any, model: str | None, options: Mapping[str, Any]) -> Plan:
@@ -140,7 +152,7 @@ def _folder(what: Plan, root: Path, name: str | None, team: Team) -> Path:
     if team.rank == 0 and not mark.exists():
         write_atomic(mark, _made(what, root, name).name)
     team.wait()
-    return root / mark.read_text()
+    return root / mark.read_text("utf-8")
 
 
 def _made(what: Plan, root: Path, name: str | None) -> Path:
@@ -189,7 +201,8 @@ def _run(
     validate = _validator(trainer, what.dataset, path)
     bits = what.dataset.spec.dimensions if model.discrete else 0
     try:
-        with progress(trainer.rounds, trainer.round, quiet, bits) as show:
+        # seeded: the caller's noise is left alone
+        with seeded(0), progress(trainer.rounds, trainer.round, quiet, bits) as show:
             ending = play(trainer, path, validate, show, limit)
     except RunFailed as error:
         if first:

@@ -125,7 +125,9 @@ class Fitted:
     @cached_property
     def model(self) -> Model:
         """The model with its fitted weights, in evaluation mode."""
-        model = build(self.config["model"]["name"], self.spec, **options_of(self.config, self._parts))
+        options = options_of(self.config, self._parts)
+        with seeded(0):  # first weights take noise, and who asks for the model here may be in the midst of drawing some
+            model = build(self.config["model"]["name"], self.spec, **options)
         file = self.path / "model.safetensors"
         resume = f"bestiary fit --resume {shlex.quote(str(self.path))}"
         if not file.is_file():

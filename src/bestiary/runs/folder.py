@@ -89,7 +89,7 @@ def find(name: str | Path, root: str | Path = "runs") -> Path:
     """The run folder that a path, a name under `root`, or `latest` means."""
     for path in (Path(name), Path(root) / str(name)):
         if (path / "config.toml").is_file():
-            return path.resolve() if path.is_symlink() else path
+            return path.with_name(path.resolve().name) if _is_latest(path) else path
     names = [p.name for p in runs_in(Path(root))]
     guess = nearest(Path(name).name, names)
     hint = f"did you mean `{guess}`? " if guess else ""
@@ -99,7 +99,13 @@ def find(name: str | Path, root: str | Path = "runs") -> Path:
     raise BestiaryError(f"no run `{name}`: {hint}{have}")
 
 
+def _is_latest(path: Path) -> bool:
+    """Whether a path is a link to its neighbour, which has a name of its own."""
+    return path.is_symlink() and path.resolve().parent == path.parent.resolve()
+
+
 def write_config(path: Path, config: Mapping[str, Any]) -> None:
+    """Write config.toml: from now on the folder is a run."""
     write_atomic(path / "config.toml", dumps(config))
 
 
@@ -140,7 +146,7 @@ def note(path: Path, message: str) -> None:
     from datetime import datetime
 
     try:
-        with open(path / "log.txt", "a") as file:
+        with open(path / "log.txt", "a", encoding="utf-8", errors="replace") as file:
             file.write(f"{datetime.now().isoformat(timespec='seconds')} {message}\n")
     except OSError:
         pass  # the log is a courtesy: what it would say is on the terminal

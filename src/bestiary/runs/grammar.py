@@ -12,6 +12,7 @@ import inspect
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from functools import partial
 from typing import Any, get_type_hints
 
@@ -56,7 +57,7 @@ def _not_a_flag(word: str, rest: Sequence[str], flags: Sequence[str]) -> str:
     key = name.strip("-").replace("-", "_")
     follows = "".join(w for w in rest[:1] if "=" not in w and not w.startswith("-"))
     value = shlex.quote(value or follows) if value or follows else "…"
-    guess = nearest(name, flags)
+    guess = next(iter(get_close_matches(name, flags, n=1, cutoff=0.7)), None)  # --steps is not meant to be --resume
     hint = f"did you mean {guess}? " if guess else ""
     right = f"{key}={value}" if _KEY.fullmatch(key) else "steps=2000"
     return f"there is no flag `{name}`: {hint}Keys, which say what to run, have no dashes: write {right}"
@@ -70,9 +71,10 @@ def _not_a_word(word: str, before: str, rest: Sequence[str]) -> str:
     if rest and rest[0].startswith("="):
         meant = rest[0][1:] or "".join(rest[1:2]) or "…"
         return f"`{word} =` has a space: a key and its value are one word, {word}={meant}"
+    follows = shlex.quote(rest[0]) if rest and "=" not in rest[0] and not rest[0].startswith("-") else "…"
     quoted = f"If it belongs to what precedes it, quote them: {key}={shlex.quote(f'{value} {word}')}. "
     return (
-        f"`{word}` is not key=value. If it is a key, give it a value: {word}=…. {quoted if equals else ''}"
+        f"`{word}` is not key=value. If it is a key, give it a value: {word}={follows}. {quoted if equals else ''}"
         f"If it is a flag, it starts with two dashes: --{word}"
     )
 

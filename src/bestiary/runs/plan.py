@@ -19,7 +19,7 @@ from typing import Any
 
 from bestiary.data.dataset import Dataset
 from bestiary.data.load import load, loader
-from bestiary.errors import unknown
+from bestiary.errors import BestiaryError, unknown
 from bestiary.models.infer import infer
 from bestiary.models.zoo import MODELS
 from bestiary.runs.grammar import route, signature_options, to_words
@@ -91,6 +91,8 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None) -> Pla
     if not isinstance(model, str) or model not in MODELS:
         raise unknown("model", str(model), MODELS)
     by_name = isinstance(data, str | PathLike)
+    if by_name:
+        _readable(str(data))
     sections: dict[str, Any] = {
         "data": signature_options(loader(data)),
         "model": signature_options(MODELS[model]),
@@ -125,6 +127,15 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None) -> Pla
 def is_part(value: Any) -> bool:
     """Whether a value is an object from Python rather than something that can be written in a command."""
     return type(value) is not tuple and not isinstance(value, str | int | float | NoneType | Schedule)
+
+
+def _readable(data: str) -> None:
+    """A name of bytes that are no text cannot be written into a config or a command."""
+    try:
+        data.encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = data.encode("utf-8", "replace").decode()
+        raise BestiaryError(f"the name {shown} is not text in UTF-8: rename it, or set the locale to UTF-8") from error
 
 
 def _writable(options: Mapping[str, Any]) -> dict[str, Any]:

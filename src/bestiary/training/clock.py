@@ -16,7 +16,7 @@ at each replay, where a number would be frozen into the graph.
 import re
 from dataclasses import dataclass
 from hashlib import blake2b
-from math import pi
+from math import isfinite, pi
 
 import torch
 from torch import Tensor
@@ -44,9 +44,11 @@ def mix(*name: int | str) -> int:
     return int.from_bytes(blake2b(repr(name).encode(), digest_size=8).digest(), "little") >> 1
 
 
-def _check(steps: int) -> None:
+def _check(start: float, stop: float, steps: int) -> None:
     if steps < 1:
         raise BestiaryError(f"a schedule needs at least one step to run over; got {steps}")
+    if not (isfinite(start) and isfinite(stop)):
+        raise BestiaryError(f"a schedule runs between finite numbers; got {start} and {stop}")
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,13 @@ class Linear:
     steps: int
 
     def __post_init__(self) -> None:
-        _check(self.steps)
+        _check(self.start, self.stop, self.steps)
 
     def __call__(self, clock: Clock) -> Tensor:
         return self.start + (self.stop - self.start) * (clock.round / self.steps).clamp(max=1)
 
     def __str__(self) -> str:
-        return f"linear({self.start:g},{self.stop:g},{self.steps})"
+        return f"linear({self.start!r},{self.stop!r},{self.steps})"
 
 
 @dataclass(frozen=True)
@@ -76,14 +78,14 @@ class Cosine:
     steps: int
 
     def __post_init__(self) -> None:
-        _check(self.steps)
+        _check(self.start, self.stop, self.steps)
 
     def __call__(self, clock: Clock) -> Tensor:
         way = (clock.round / self.steps).clamp(max=1)
         return self.start + (self.stop - self.start) * (1 - torch.cos(pi * way)) / 2
 
     def __str__(self) -> str:
-        return f"cosine({self.start:g},{self.stop:g},{self.steps})"
+        return f"cosine({self.start!r},{self.stop!r},{self.steps})"
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Cyclic:
     up: float = 0.5
 
     def __post_init__(self) -> None:
-        _check(self.steps)
+        _check(self.start, self.stop, self.steps)
         if not 0 < self.up <= 1:
             raise BestiaryError(f"the rising share of a cyclic schedule lies in (0, 1]; got {self.up}")
 
@@ -105,7 +107,7 @@ class Cyclic:
         return self.start + (self.stop - self.start) * way
 
     def __str__(self) -> str:
-        return f"cyclic({self.start:g},{self.stop:g},{self.steps},{self.up:g})"
+        return f"cyclic({self.start!r},{self.stop!r},{self.steps},{self.up!r})"
 
 
 Schedule = Linear | Cosine | Cyclic
@@ -126,9 +128,13 @@ def parse_schedule(text: str | float | Schedule) -> float | Schedule:
     if not isinstance(text, str):
         return text
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         pass
+    else:
+        if isfinite(number):
+            return number
+        raise BestiaryError(f"`{text}` is not a finite number")
     form = re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", text)
     if form is None:
         raise BestiaryError(f"`{text}` is neither a number nor a schedule such as linear(0,1,2000)")
@@ -137,8 +143,10 @@ def parse_schedule(text: str | float | Schedule) -> float | Schedule:
         raise unknown("schedule", name, SCHEDULES)
     try:
         start, stop, steps, *rest = map(float, words)
+        if not steps.is_integer():
+            raise ValueError
         return SCHEDULES[name](start, stop, int(steps), *rest)
-    except (TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, BestiaryError):
-            raise
+    except BestiaryError:
+        raise
+    except (TypeError, ValueError, OverflowError):
         raise BestiaryError(f"`{text}`: a schedule reads {name}(start,stop,steps), e.g. {name}(0,1,2000)") from None

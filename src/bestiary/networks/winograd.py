@@ -1,0 +1,138 @@
+"""Convolutions with kernel 4, stride 2, padding 1 that need a third to a half of the multiplications, and their transposes.
+
+Such a convolution is one with kernel 2 and stride 1 over the four phases (p, q) of the padded image:
+
+    y[o, h, w] = Σ_{c,p,q} Σ_{s,t ∈ {0,1}} w[o, c, 2s + p, 2t + q] x[c, 2(h + s) + p − 1, 2(w + t) + q − 1]
+
+and along one axis m outputs of kernel 2 need n = m + 1 products instead of 2m (Winograd 1980; Lavin and Gray 2016,
+arXiv 1509.09308). With different numbers a_0 … a_{m−1} and V the n×n matrix of V[j, k] = a_k^j and a last column
+(0 … 0, 1), write a window as d = V t. Then for j < m
+
+    g_0 d_j + g_1 d_{j+1} = Σ_k a_k^j (g_0 + a_k g_1) t_k + [j = m − 1] g_1 t_m        y = S [(G g) ⊙ (V⁻¹ d)]
+
+so with V⁻¹, padding, phases and windows of a whole side as one matrix A per axis, for each window
+
+    y = S [Σ (A x Aᵀ) · (G w Gᵀ)] Sᵀ          Σ over c, p, q: n² matrix products
+
+and the transpose is Aᵀ [(Sᵀ y S) · (G w Gᵀ)] A. All of it is products with matrices, so autograd has the gradients, and
+theirs, with as few multiplications. We differ from the paper in the kernel, and in dividing the rows of G and the
+columns of S by their norms, with which A's rows are multiplied: fp32 is kinder to numbers of one size. The error is
+2e-6 of the result's norm for m = 4 and 8e-6 for m = 7; that of the plain sum is 3e-7.
+
+Legend: B batch, C channels in, O channels out, H W large side, h w small side, t windows on an axis.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["convolve", "transpose", "windows"]
+
+# The a_k: small numbers whose powers stay near 1, in the order of the errors measured with them.
+NODES = (0, 1, -1, 1 / 2, -2, -1 / 2, 2)
+
+
+def _outputs(side: int) -> int:
+    """m for so many outputs: the most that divides them, 0 for none."""
+    return max((m for m in range(2, len(NODES) + 1) if side % m == 0), default=0)
+
+
+def windows(side: int) -> int:
+    """Into how many windows so many outputs are divided: 0 where they cannot be.
+
+    >>> [windows(side) for side in (4, 7, 8, 10, 11)]
+    [1, 1, 2, 2, 0]
+    """
+    m = _outputs(side)
+    return side // m if m else 0
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """The matrices of one axis."""
+
+    a: np.ndarray  # (n·t·2, large)
+    g: np.ndarray  # (n, 2)
+    s: np.ndarray  # (m, n)
+    m: int
+    n: int
+    t: int
+
+
+@lru_cache
+def _axis(large: int) -> _Axis:
+    small, m = large // 2, _outputs(large // 2)
+    n, t = m + 1, small // m
+    nodes = np.array(NODES[:m])
+    last = np.eye(n)[:, -1:]
+    v = np.hstack([np.vander(nodes, n, increasing=True).T, last])
+    g = np.vstack([np.stack([np.ones(m), nodes], 1), [0.0, 1.0]])
+    s = v[:m].copy()
+    s[-1, -1] = 1.0
+    norm_g, norm_s = np.linalg.norm(g, axis=1), np.linalg.norm(s, axis=0)
+    inverse = np.linalg.inv(v) * (norm_g * norm_s)[:, None]
+    a = np.zeros((n, t, 2, 2 * small + 2))  # over a padded row
+    for k in range(t):
+        for p in range(2):
+            a[:, k, p, 2 * m * k + p :][:, : 2 * n : 2] = inverse
+    a = a[..., 1 : 1 + large]  # the padding is 0; the far one belongs to the image where its side is odd
+    return _Axis(a.reshape(n * t * 2, large), g / norm_g[:, None], s / norm_s, m, n, t)
+
+
+def _both(left: np.ndarray, x: Tensor, right: np.ndarray) -> Tensor:
+    """left · x · rightᵀ for each image and channel: (B, H, W, C) → (B, rows of left, rows of right, C)."""
+    b, h, w, c = x.shape
+    rows = torch.matmul(torch.from_numpy(left).to(x), x.reshape(b, h, w * c))
+    return torch.matmul(torch.from_numpy(right).to(x), rows.view(-1, w, c)).view(b, len(left), len(right), c)
+
+
+class _Product(torch.autograd.Function):
+    """d uᵀ for every point: (n·n, rows, K), (n·n, O, K) → (n·n, rows, O), with the gradient of u laid out as u is."""
+
+    @staticmethod
+    def forward(d: Tensor, u: Tensor) -> Tensor:
+        return torch.bmm(d, u.mT)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor]:
+        d, u = ctx.saved_tensors
+        return torch.bmm(g, u), torch.bmm(g.mT, d)
+
+
+def _taps(w: Tensor, v: _Axis, u: _Axis) -> Tensor:
+    """G w Gᵀ: (O, C, 4, 4) → (n·n, O, 4·C)."""
+    o, c = w.shape[:2]
+    taps = w.permute(2, 3, 0, 1).reshape(2, 2, 2, 2, o, c).permute(0, 2, 4, 1, 3, 5)  # s, t, O, p, q, C
+    return (torch.from_numpy(np.kron(v.g, u.g)).to(w) @ taps.reshape(4, -1)).view(-1, o, 4 * c)
+
+
+def convolve(x: Tensor, w: Tensor) -> Tensor:
+    """`conv2d(x, w, stride=2, padding=1)`: (B, C, H, W) and (O, C, 4, 4) → (B, O, h, w)."""
+    v, u = _axis(x.shape[2]), _axis(x.shape[3])
+    n, b, c, o = v.n * u.n, x.shape[0], x.shape[1], w.shape[0]
+    d = _both(v.a, x.permute(0, 2, 3, 1), u.a).view(b, v.n, v.t, 2, u.n, u.t, 2 * c)
+    d = d.permute(1, 4, 0, 2, 5, 3, 6).reshape(n, -1, 4 * c)  # (n·n, B·t·t, 4·C)
+    y = _Product.apply(d, _taps(w, v, u))
+    y = torch.from_numpy(np.kron(v.s, u.s)).to(y) @ y.view(n, -1)  # (m·m, B·t·t·O)
+    y = y.view(v.m, u.m, b, v.t, u.t, o).permute(2, 3, 0, 4, 1, 5).contiguous()
+    return y.view(b, v.t * v.m, u.t * u.m, o).permute(0, 3, 1, 2)
+
+
+def transpose(y: Tensor, w: Tensor, size: tuple[int, int]) -> Tensor:
+    """`conv_transpose2d(y, w, stride=2, padding=1)`: (B, O, h, w) and (O, C, 4, 4) → (B, C, H, W), H and W given."""
+    v, u = _axis(size[0]), _axis(size[1])
+    n, b, o, c = v.n * u.n, y.shape[0], y.shape[1], w.shape[1]
+    y = y.permute(0, 2, 3, 1).reshape(b, v.t, v.m, u.t, u.m, o).permute(2, 4, 0, 1, 3, 5)
+    d = torch.from_numpy(np.kron(v.s, u.s).T).to(y) @ y.reshape(v.m * u.m, -1)  # (n·n, B·t·t·O)
+    x = torch.bmm(d.view(n, -1, o), _taps(w, v, u))
+    x = x.view(v.n, u.n, b, v.t, u.t, 2, 2 * c).permute(2, 0, 3, 5, 1, 4, 6)
+    x = x.reshape(b, v.n * v.t * 2, u.n * u.t * 2, c)
+    return _both(v.a.T, x, u.a.T).permute(0, 3, 1, 2)

@@ -1,0 +1,290 @@
+"""Judging: every number with its protocol, interval and floor; what cannot be compared is refused."""
+
+import json
+from math import log
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from bestiary.errors import BestiaryError
+from bestiary.measures.number import Judgement
+from bestiary.runs.fit import fit
+from bestiary.runs.folder import weights_hash
+from bestiary.runs.judge import judge, judge_samples
+from bestiary.runs.run import load
+from tests.runs.tiny import IMAGES, TABLE, VECTORS, tiny
+
+QUICK = {"n": 60, "k": 3}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("judged")
+    (root / "t.csv").write_text(TABLE)
+    return root
+
+
+@pytest.fixture(scope="module")
+def digits(root):
+    run = tiny(root, "digits", steps=30)
+    return run, run.judge(**QUICK)
+
+
+def by_name(judgement):
+    return {number.name: number for number in judgement.numbers}
+
+
+def test_every_number_can_be_repeated_and_read(digits):
+    run, judgement = digits
+    assert judgement.protocol == {"split": "test", "seed": 0, "weights": weights_hash(run.path)}
+    for number in judgement.numbers:
+        assert {"n", "split", "seed", "interval"} <= set(number.protocol), number.name
+        assert number.low <= number.value <= number.high
+        assert number.title
+        assert number.unit
+        assert number.says
+        assert number.better == "lower"
+    found = by_name(judgement)
+    assert set(found) == {"nll_elbo", "bpd_elbo", "nll_iwae", "bpd_iwae", "copied", "fidelity", "coverage"}
+    assert (found["nll_elbo"].protocol["k"], found["nll_iwae"].protocol["k"]) == (1, 3)
+    assert found["nll_elbo"].protocol["binarised"] == "once, by seed"
+    assert all(found[name].floor is not None for name in ("copied", "fidelity", "coverage"))
+
+
+def test_bits_are_nats_over_log_two_for_each_pixel(digits):
+    found = by_name(digits[1])
+    for name in ("elbo", "iwae"):
+        nats, bits = found[f"nll_{name}"], found[f"bpd_{name}"]
+        assert bits.unit == "bits/dim"
+        for end in ("value", "low", "high"):
+            assert getattr(bits, end) == pytest.approx(getattr(nats, end) / log(2) / 64)
+
+
+@pytest.mark.parametrize(("data", "likelihood", "discrete"), [
+    ("digits", "logistic", True), ("digits", "gaussian", False), ("ring", "gaussian", False),
+])  # fmt: skip
+def test_bits_are_for_probabilities_only(root, data, likelihood, discrete):
+    found = by_name(tiny(root, data, likelihood=likelihood, steps=5).judge(**QUICK))
+    assert ("bpd_elbo" in found) == discrete
+    assert found["nll_elbo"].protocol["of"] == ("probability" if discrete else "density")
+
+
+def test_the_same_judgement_is_made_again(digits):
+    run, judgement = digits
+    again = load(run.path).judge(**QUICK)
+    assert again.numbers == judgement.numbers
+    assert run.judge(**QUICK, seed=1).numbers != judgement.numbers
+    run.judge(**QUICK)
+
+
+def test_what_is_written_is_what_was_found(digits):
+    run, judgement = digits
+    run.judge(**QUICK)
+    written = json.loads((run.path / "judgement.json").read_text(), parse_constant=pytest.fail)
+    assert set(written) == {"made", "protocol", "numbers", "notes"}
+    again = Judgement.from_dict(written)
+    assert again.numbers == judgement.numbers
+    assert again.to_dict() == written
+
+
+def test_the_card_has_the_numbers_until_the_weights_change(root):
+    run = tiny(root, steps=10)
+    run.judge(**QUICK)
+    card = (run.path / "README.md").read_text()
+    assert "| −ELBO |" in card
+    assert "fitted further since" not in card
+    fit(resume=run.path, steps=15, quiet=True)
+    assert "fitted further since" in (run.path / "README.md").read_text()
+    load(run.path).judge(**QUICK)
+    assert "fitted further since" not in (run.path / "README.md").read_text()
+
+
+def test_no_bound_beats_the_entropy(root):
+    """−L ≥ −E log p(x) ≥ entropy of π, up to the noise of the examples that were drawn."""
+    run = fit("gaussian", "vae", root=root, quiet=True, n=2000, latent=2, hidden=(32,), steps=600, lr=3e-3, validate=0)
+    found = by_name(run.judge(n=200, k=20))
+    truth = run.dataset.truth
+    exact = -torch.as_tensor(truth.log_prob(run.part("test", 200)[0].numpy())).mean()
+    for name in ("nll_elbo", "nll_iwae"):
+        number = found[name]
+        assert number.floor.value == pytest.approx(truth.entropy)
+        assert number.high >= truth.entropy
+        assert number.value >= exact - 0.05  # paired on the same examples: E_π log π/p ≥ 0
+    assert found["nll_elbo"].value - exact < 0.5  # and it has learnt something
+
+
+def test_evidence_of_images(digits):
+    run, _ = digits
+    found = load_file(run.path / "evidence.safetensors")
+    shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
+    image = (8, 8, 1)
+    assert shapes == {
+        "samples": (60, *image), "data": (60, *image), "reconstructed_from": (16, *image),
+        "reconstructions": (16, *image), "codes": (60, 2), "code_labels": (60,), "codes_2d": (60, 2),
+        "manifold": (225, *image), "neighbour_of": (12, *image), "neighbours": (12, 4, *image),
+        "neighbour_distances": (12, 4),
+    }  # fmt: skip
+    assert all(found[name].dtype == torch.uint8 for name in ("samples", "data", "neighbours", "manifold"))
+    assert found["samples"].max() < run.spec.levels
+    assert torch.equal(found["codes_2d"], found["codes"])
+    train = torch.as_tensor(run.dataset.part("train"))
+    assert (train == found["neighbours"][0, 0]).flatten(1).all(1).any()
+    steps = found["neighbour_distances"].diff(dim=1)
+    assert (steps >= 0).all()
+
+
+@pytest.mark.parametrize(("data", "model"), [("ring", "vae"), ("t.csv", "gan"), (VECTORS, "vae"), (IMAGES, "dcgan")])
+def test_evidence_of_everything_else(root, data, model):
+    run = tiny(root, root / data if isinstance(data, str) and "." in data else data, model, steps=5)
+    names = {n.name for n in run.judge(**QUICK).numbers}
+    assert names >= {"copied", "fidelity", "coverage"}
+    found = load_file(run.path / "evidence.safetensors")
+    assert ("codes" in found) == (model == "vae")
+    assert ("truth_density" in found) == (isinstance(data, str) and data == "ring")
+    assert found["samples"].dtype == (torch.uint8 if model == "dcgan" else torch.float32)
+    if "truth_density" in found:
+        left, right, bottom, top = found["extent"].tolist()
+        cell = (right - left) * (top - bottom) / 160**2
+        assert 0.5 < float(found["truth_density"].sum() * cell) < 1.5
+    assert run.report().is_file()
+
+
+def test_distances_among_codes(digits):
+    run, judgement = digits
+    found = by_name(run.judge(**QUICK, space="latent"))
+    assert found["fidelity"].protocol["space"] == "latent"
+    assert found["fidelity"].value != by_name(judgement)["fidelity"].value
+    run.judge(**QUICK)
+
+
+def test_the_floor_of_training_examples_is_not_themselves(root):
+    found = by_name(tiny(root, "digits", steps=5).judge(n=2000, k=1, split="train"))
+    assert found["fidelity"].floor.value > 0.01
+    assert set(found) == {"nll_elbo", "bpd_elbo", "copied", "fidelity", "coverage"}  # L_1 is said once
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"n": 3}, "at least 4"),
+        ({"k": 0}, "at least one draw"),
+        ({"split": "tset"}, "did you mean `test`"),
+        ({"space": "pixel"}, "did you mean `pixels`"),
+    ],
+)
+def test_a_slip_is_answered(digits, options, says):
+    with pytest.raises(BestiaryError, match=says):
+        digits[0].judge(**options)
+
+
+def test_codes_need_an_encoder(root):
+    with pytest.raises(BestiaryError, match="needs an encoder"):
+        tiny(root, "ring", "gan", steps=5).judge(space="latent")
+
+
+@pytest.mark.parametrize("data", [VECTORS[:3], IMAGES[:3]])
+def test_three_examples_are_judged_as_far_as_they_go(root, data):
+    run = tiny(root, data, steps=5)
+    judgement = run.judge(**QUICK)
+    assert "copied" not in by_name(judgement)
+    assert any("Too few examples" in note for note in judgement.notes)
+    assert by_name(judgement)["nll_elbo"].low is None or np.isnan(by_name(judgement)["nll_elbo"].low)
+    assert load_file(run.path / "evidence.safetensors")["codes_2d"].shape == (1, 2)
+    assert run.report().is_file()
+
+
+# ------------------------------------------------------------------------- samples from any program
+
+
+@pytest.fixture(scope="module")
+def sides(root):
+    """The same kind of images as a folder and as an array."""
+    images = np.random.default_rng(1).integers(0, 256, (40, 8, 8), np.uint8)
+    (root / "real").mkdir()
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(root / "real" / f"{i}.png")
+    np.save(root / "same.npy", images)
+    np.save(root / "floats.npy", images.astype(np.float32) / 255)
+    np.save(root / "signed.npy", images.astype(np.float32) / 127.5 - 1)
+    return root
+
+
+@pytest.mark.parametrize("fake", ["real", "same.npy", "floats.npy", "signed.npy"])
+def test_what_is_real_meets_its_floor_in_any_file_and_range(sides, fake):
+    judgement = judge(real=sides / "real", fake=sides / fake)
+    assert judgement.protocol["n_real"] == judgement.protocol["n_fake"] == 40
+    for number in judgement.numbers:
+        assert {"n", "seed", "space", "interval"} <= set(number.protocol)
+        assert number.value <= number.floor.high + 1e-6
+        assert number.low <= number.value <= number.high
+    assert Judgement.from_dict(judgement.to_dict()).to_dict() == judgement.to_dict()
+    assert any("40 samples" in note for note in judgement.notes)
+
+
+def test_what_is_not_real_is_far_from_it(sides):
+    for name, fake in (("fidelity", np.full((40, 8, 8), 255, np.uint8)), ("coverage", np.zeros((40, 8, 8), np.uint8))):
+        number = judge_samples(sides / "real", fake)[name]
+        assert number.low > number.floor.high
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "options", "says"),
+    [
+        ("real", "t.csv", {}, r"real is image of shape \(1, 8, 8\), fake is table"),
+        ("real", IMAGES[:, :4], {}, "size=HxW"),
+        ("real", IMAGES.reshape(60, 64), {}, "shape=HxW"),
+        ("real", np.stack([IMAGES] * 3, -1), {}, "colour="),
+        ("real", IMAGES * 1000.0, {}, "pixels lie between"),
+        ("real", IMAGES[:3], {}, "n=10000 takes 40 of 40 and 3 of 3"),
+        ("real", "same.npy", {"n": 5}, "n=5 takes 5 of 40"),
+        ("real", "same.npy", {"sise": 8}, "did you mean `size`"),
+        ("real", "nowhere", {}, "unknown data"),
+        (VECTORS, VECTORS[:, :2], {}, "column x3"),
+        ("t.csv", VECTORS, {}, "column age of numbers"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(sides, real, fake, options, says):
+    real, fake = (sides / side if isinstance(side, str) else side for side in (real, fake))
+    with pytest.raises(BestiaryError, match=says):
+        judge_samples(real, fake, **options)
+
+
+def test_options_go_to_the_side_that_knows_them(sides):
+    big = sides / "big"
+    big.mkdir()
+    for i in range(10):
+        Image.fromarray(np.full((16, 16), 20 * i, np.uint8)).save(big / f"{i}.png")
+    assert judge_samples("digits", big, size=8, n=40).protocol["n_fake"] == 10
+    assert judge_samples(sides / "same.npy", IMAGES.reshape(60, 64), shape="8x8", seed=-1).numbers
+
+
+def test_columns_are_matched_by_name_and_weigh_the_same(sides):
+    """A column in other units, or in another place, changes nothing; a word that never occurs does not disappear."""
+    head, *rows = TABLE.strip().split("\n")
+    cells = [row.split(",") for row in rows]
+    for name, lines in {
+        "cents.csv": [head, *(f"{a},{t},{float(p) * 1000}" for a, t, p in cells)],
+        "turned.csv": ["paid,age,town", *(f"{p},{a},{t}" for a, t, p in cells)],
+        "poor.csv": [head, *(row for row in rows if "Oslo" not in row)],
+        "words.csv": [head, *(f"{a},{t},much" for a, t, _ in cells)],
+    }.items():
+        (sides / name).write_text("\n".join(lines))
+    whole = judge_samples(sides / "t.csv", sides / "t.csv").numbers
+    strip = [(n.value, n.floor.value) for n in whole]
+    assert [(n.value, n.floor.value) for n in judge_samples(sides / "t.csv", sides / "turned.csv").numbers] == strip
+    scaled = judge_samples(sides / "cents.csv", sides / "cents.csv").numbers
+    assert [(n.value, n.floor.value) for n in scaled] == [pytest.approx(pair, abs=1e-5) for pair in strip]
+    poor = judge_samples(sides / "t.csv", sides / "poor.csv")
+    assert poor.protocol["n_fake"] == 60
+    with pytest.raises(BestiaryError, match="column paid of numbers"):
+        judge_samples(sides / "t.csv", sides / "words.csv")
+
+
+def test_judge_takes_a_run_or_two_sides(digits):
+    for given in ({}, {"real": "digits"}, {"run": digits[0], "real": "digits", "fake": "digits"}):
+        with pytest.raises(BestiaryError, match="--real A --fake B"):
+            judge(**given)
+    assert judge(digits[0].path, **QUICK).numbers == digits[1].numbers

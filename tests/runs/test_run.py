@@ -1,0 +1,109 @@
+"""A run that is loaded: its samples are a function of weights, n and seed; its data come in model units."""
+
+import numpy as np
+import pytest
+import torch
+
+from bestiary.data.columns import to_columns
+from bestiary.errors import BestiaryError
+from bestiary.runs.run import Run, load, sample
+from tests.runs.tiny import IMAGES, TABLE, tiny
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    (root / "t.csv").write_text(TABLE)
+    return {
+        "points": tiny(root / "runs"),
+        "digits": tiny(root / "runs", "digits", steps=5),
+        "images": tiny(root / "runs", IMAGES, "dcgan", steps=5),
+        "table vae": tiny(root / "runs", root / "t.csv", steps=40),
+        "table gan": tiny(root / "runs", root / "t.csv", "gan", steps=40),
+    }
+
+
+def test_samples_are_a_function_of_seed_and_number(runs):
+    run = runs["points"]
+    fresh = load(run.path)
+    torch.manual_seed(5)
+    noise = torch.initial_seed(), torch.get_rng_state()
+    first = fresh.sample(5)  # the first builds the model, the second has it
+    assert (torch.initial_seed(), True) == (noise[0], torch.equal(torch.get_rng_state(), noise[1]))
+    assert np.array_equal(first, fresh.sample(5))
+    assert np.array_equal(first, sample(run, 5))
+    assert np.array_equal(first, sample(run.path, 5))
+    assert not np.array_equal(first, fresh.sample(5, seed=1))
+    assert fresh.sample_x(300, batch=128).shape == (300, 2)
+
+
+@pytest.mark.parametrize("kind", ["digits", "images"])
+def test_samples_of_images_are_stored_like_the_data(runs, kind):
+    run = runs[kind]
+    drawn = run.sample(3)
+    assert (drawn.dtype, drawn.shape) == (np.uint8, (3, 8, 8, 1))
+    assert drawn.max() < run.spec.levels
+
+
+@pytest.mark.parametrize("kind", ["table vae", "table gan"])
+def test_samples_of_a_table_lie_in_its_support(runs, kind):
+    run = runs[kind]
+    x = run.sample_x(50)
+    categories = x[:, 1:4]
+    assert torch.allclose(categories.sum(1), torch.ones(50))
+    assert (categories >= 0).all()
+    columns = to_columns(run.spec, x.numpy())
+    assert list(columns) == ["age", "town", "paid"]
+    assert set(columns["town"]) <= {"Rome", "Köln", "Oslo"}
+    assert np.isfinite(columns["age"]).all()
+    if kind == "table vae":  # a draw from the likelihood, not its mean
+        assert set(categories.flatten().tolist()) == {0.0, 1.0}
+
+
+def test_parts_are_the_data_in_model_units(runs):
+    run = runs["digits"]
+    x, y = run.part("test")
+    assert x.shape[1:] == (1, 8, 8)
+    assert x.min() == 0
+    assert x.max() == 1
+    assert len(x) == len(y) == len(run.dataset.parts["test"])
+    some, labels = run.part("test", 7)
+    assert torch.equal(some, x[:7])
+    assert torch.equal(labels, y[:7])
+    assert not torch.equal(run.part("test", 7, seed=1)[0], some)
+    with pytest.raises(BestiaryError, match="did you mean `test`"):
+        run.part("tset")
+
+
+def test_codes_and_decoded_codes(runs):
+    run = runs["digits"]
+    x, _ = run.part("test", 6)
+    z = run.encode(run.observe(x))
+    assert z.shape == (6, 2)
+    assert torch.equal(run.observe(x), run.observe(x))
+    assert run.decode(z.numpy()).shape == x.shape
+    with pytest.raises(BestiaryError, match="GAN cannot encode"):
+        runs["images"].encode(x)
+    assert runs["images"].decode(torch.zeros(2, 2)).shape == (2, 1, 8, 8)
+
+
+def test_samples_are_at_least_one(runs):
+    with pytest.raises(BestiaryError, match="at least one"):
+        runs["points"].sample(0)
+
+
+def test_a_run_is_its_folder(runs, monkeypatch):
+    run = runs["points"]
+    assert (run.name, repr(run)) == (run.path.name, f"Run({str(run.path)!r})")
+    monkeypatch.chdir(run.path.parents[1])
+    assert load().path.resolve() == runs["table gan"].path.resolve()
+    assert load().name == runs["table gan"].name
+    assert Run("ring-vae").spec == run.spec
+    with pytest.raises(BestiaryError, match="did you mean `ring-vae`"):
+        load("ring-vea")
+
+
+def test_a_report_is_written(runs):
+    run = runs["table vae"]
+    assert run.report() == run.path / "report.html"
+    assert run.name in (run.path / "report.html").read_text()
