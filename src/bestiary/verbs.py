@@ -49,8 +49,10 @@ def fit(
     typed: Sequence[str],
 ) -> None:
     """`bestiary fit DATA MODEL key=value …`, or `--resume RUN` with neither. `typed`: the line, for torchrun."""
-    bare, rest = _bare(line, 0 if how["resume"] else 2)
+    bare, rest = _bare(line, 2)
     options = _keys(words(rest, flags), how)
+    if bare and how["resume"]:
+        raise BestiaryError(f"--resume knows DATA and MODEL from the run: leave out `{shlex.join(bare)}`")
     if len(bare) < 2 and not how["resume"]:
         raise BestiaryError(_half(bare, rest))
     source: Any = bare[0] if bare else None

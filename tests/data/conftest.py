@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-
 REAL_DATA = os.environ.get("BESTIARY_DATA")
 
 

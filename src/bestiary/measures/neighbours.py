@@ -28,6 +28,8 @@ from bestiary.measures.number import Number, Reference
 
 __all__ = ["copying", "distances", "nearest", "two_sample_distances", "wilson"]
 
+LEAST_TO_RESAMPLE = 8
+
 
 def nearest(a: Tensor, b: Tensor, k: int = 1, block: int = 2048) -> tuple[Tensor, Tensor]:
     """The k nearest rows of b for each row of a: distances (n, k), ascending, and row numbers (n, k)."""
@@ -132,8 +134,10 @@ def two_sample_distances(
     return numbers
 
 
-def _median(values: Tensor, seed: int, draws: int = 200) -> tuple[float, float, float]:
-    """The median and its 95% bootstrap interval."""
+def _median(values: Tensor, seed: int, draws: int = 200) -> tuple[float, float | None, float | None]:
+    """The median and its 95% bootstrap interval; none from a handful of values, of which a bootstrap knows nothing."""
+    if len(values) < LEAST_TO_RESAMPLE:
+        return float(values.median()), None, None
     generator = torch.Generator().manual_seed(seed)
     again = values[torch.randint(len(values), (draws, len(values)), generator=generator)].median(1).values
     low, high = again.quantile(torch.tensor([0.025, 0.975])).tolist()

@@ -28,9 +28,10 @@ __all__ = ["Conv", "ConvTranspose", "gather", "scatter"]
 PRODUCT_POSITIONS = 16
 # … or where one side has at most so many channels and the small grid at most so many positions.
 THIN_CHANNELS, THIN_POSITIONS = 4, 196
-# Winograd's form is taken where both sides have so many channels and a batch so many windows, and, with fewer channels
-# than WIDE_CHANNELS, where the small grid has at most so many positions.
-WINOGRAD_CHANNELS, WINOGRAD_WINDOWS, WIDE_CHANNELS, NARROW_POSITIONS = 64, 100, 128, 64
+# Winograd's form is taken where a batch has at least so many windows on a grid of at least so many positions, with so
+# many channels on both sides; with a few less, where their product is large enough and the grid small.
+WINDOWS, WINDOW_POSITIONS, WIDE_CHANNELS = 100, 9, 96
+NARROW_CHANNELS, NARROW_PRODUCT, NARROW_POSITIONS = 64, 64 * 128, 49
 
 
 class _Gather(torch.autograd.Function):
@@ -93,11 +94,12 @@ def _as_product(x: Tensor, positions: int, channels: int) -> bool:
     return x.device.type == "cpu" and (positions <= PRODUCT_POSITIONS or thin)
 
 
-def _as_winograd(x: Tensor, geometry: tuple[int, ...], h: int, w: int, channels: int) -> bool:
+def _as_winograd(x: Tensor, geometry: tuple[int, ...], h: int, w: int, a: int, b: int) -> bool:
     if x.device.type != "cpu" or x.dtype.itemsize < 4 or torch.is_autocast_enabled("cpu") or geometry != (4, 2, 1):
-        return False  # in bf16 its error would be large
-    enough = channels >= WIDE_CHANNELS or (channels >= WINOGRAD_CHANNELS and h * w <= NARROW_POSITIONS)
-    return enough and len(x) * winograd.windows(h) * winograd.windows(w) >= WINOGRAD_WINDOWS
+        return False  # in 16 bits its error would be large
+    narrow = min(a, b) >= NARROW_CHANNELS and a * b >= NARROW_PRODUCT and h * w <= NARROW_POSITIONS
+    enough = len(x) * winograd.windows(h) * winograd.windows(w) >= WINDOWS and h * w >= WINDOW_POSITIONS
+    return enough and (min(a, b) >= WIDE_CHANNELS or narrow)
 
 
 class Conv(nn.Conv2d):
@@ -106,11 +108,10 @@ class Conv(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         k, s, p = self.kernel_size[0], self.stride[0], int(self.padding[0])
         h, w = ((n + 2 * p - k) // s + 1 for n in input.shape[2:])
-        channels = min(self.in_channels, self.out_channels)
-        if _as_winograd(input, (k, s, p), h, w, channels):
+        if _as_winograd(input, (k, s, p), h, w, self.in_channels, self.out_channels):
             out = winograd.convolve(input, self.weight)
             return out if self.bias is None else out + self.bias[:, None, None]
-        if not _as_product(input, h * w, channels):
+        if not _as_product(input, h * w, min(self.in_channels, self.out_channels)):
             return super().forward(input)
         rows = gather(input.permute(0, 2, 3, 1), k, s, p)  # (B·h·w, k·k·C)
         weight = self.weight.permute(0, 2, 3, 1).reshape(self.out_channels, -1)  # a view of channels-last memory
@@ -124,11 +125,10 @@ class ConvTranspose(nn.ConvTranspose2d):
         k, s, p = self.kernel_size[0], self.stride[0], int(self.padding[0])
         h, w = input.shape[2:]
         height, width = ((n - 1) * s - 2 * p + k + o for n, o in zip((h, w), self.output_padding, strict=True))
-        channels = min(self.in_channels, self.out_channels)
-        if output_size is None and _as_winograd(input, (k, s, p), h, w, channels):
+        if output_size is None and _as_winograd(input, (k, s, p), h, w, self.in_channels, self.out_channels):
             out = winograd.transpose(input, self.weight, (height, width))
             return out if self.bias is None else out + self.bias[:, None, None]
-        if output_size is not None or not _as_product(input, h * w, channels):
+        if output_size is not None or not _as_product(input, h * w, min(self.in_channels, self.out_channels)):
             return super().forward(input, output_size)
         weight = self.weight.permute(0, 2, 3, 1).reshape(self.in_channels, -1)
         rows = input.permute(0, 2, 3, 1).reshape(-1, self.in_channels) @ weight  # (B·h·w, k·k·C)

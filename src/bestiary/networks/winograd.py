@@ -1,4 +1,4 @@
-"""Convolutions with kernel 4, stride 2, padding 1 that need a third to a half of the multiplications, and their transposes.
+"""Convolutions with kernel 4, stride 2, padding 1, and their transposes, with a third to a half of the multiplications.
 
 Such a convolution is one with kernel 2 and stride 1 over the four phases (p, q) of the padded image:
 
@@ -24,7 +24,6 @@ Legend: B batch, C channels in, O channels out, H W large side, h w small side, 
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -90,28 +89,10 @@ def _both(left: np.ndarray, x: Tensor, right: np.ndarray) -> Tensor:
     return torch.matmul(torch.from_numpy(right).to(x), rows.view(-1, w, c)).view(b, len(left), len(right), c)
 
 
-class _Product(torch.autograd.Function):
-    """d uᵀ for every point: (n·n, rows, K), (n·n, O, K) → (n·n, rows, O), with the gradient of u laid out as u is."""
-
-    @staticmethod
-    def forward(d: Tensor, u: Tensor) -> Tensor:
-        return torch.bmm(d, u.mT)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor]:
-        d, u = ctx.saved_tensors
-        return torch.bmm(g, u), torch.bmm(g.mT, d)
-
-
-def _taps(w: Tensor, v: _Axis, u: _Axis) -> Tensor:
-    """G w Gᵀ: (O, C, 4, 4) → (n·n, O, 4·C)."""
-    o, c = w.shape[:2]
-    taps = w.permute(2, 3, 0, 1).reshape(2, 2, 2, 2, o, c).permute(0, 2, 4, 1, 3, 5)  # s, t, O, p, q, C
-    return (torch.from_numpy(np.kron(v.g, u.g)).to(w) @ taps.reshape(4, -1)).view(-1, o, 4 * c)
+def _taps(w: Tensor, v: _Axis, u: _Axis, order: tuple[int, ...]) -> Tensor:
+    """G w Gᵀ for kernels (4, 4, ·, ·), whose dimensions (s, p, t, q, ·, ·) come in this order."""
+    taps = w.reshape(2, 2, 2, 2, *w.shape[2:]).permute(order).reshape(4, -1)
+    return torch.from_numpy(np.kron(v.g, u.g)).to(w) @ taps
 
 
 def convolve(x: Tensor, w: Tensor) -> Tensor:
@@ -120,7 +101,7 @@ def convolve(x: Tensor, w: Tensor) -> Tensor:
     n, b, c, o = v.n * u.n, x.shape[0], x.shape[1], w.shape[0]
     d = _both(v.a, x.permute(0, 2, 3, 1), u.a).view(b, v.n, v.t, 2, u.n, u.t, 2 * c)
     d = d.permute(1, 4, 0, 2, 5, 3, 6).reshape(n, -1, 4 * c)  # (n·n, B·t·t, 4·C)
-    y = _Product.apply(d, _taps(w, v, u))
+    y = torch.bmm(d, _taps(w.permute(2, 3, 1, 0), v, u, (0, 2, 1, 3, 4, 5)).view(n, 4 * c, o))
     y = torch.from_numpy(np.kron(v.s, u.s)).to(y) @ y.view(n, -1)  # (m·m, B·t·t·O)
     y = y.view(v.m, u.m, b, v.t, u.t, o).permute(2, 3, 0, 4, 1, 5).contiguous()
     return y.view(b, v.t * v.m, u.t * u.m, o).permute(0, 3, 1, 2)
@@ -132,7 +113,7 @@ def transpose(y: Tensor, w: Tensor, size: tuple[int, int]) -> Tensor:
     n, b, o, c = v.n * u.n, y.shape[0], y.shape[1], w.shape[1]
     y = y.permute(0, 2, 3, 1).reshape(b, v.t, v.m, u.t, u.m, o).permute(2, 4, 0, 1, 3, 5)
     d = torch.from_numpy(np.kron(v.s, u.s).T).to(y) @ y.reshape(v.m * u.m, -1)  # (n·n, B·t·t·O)
-    x = torch.bmm(d.view(n, -1, o), _taps(w, v, u))
+    x = torch.bmm(d.view(n, -1, o), _taps(w.permute(2, 3, 0, 1), v, u, (0, 2, 4, 1, 3, 5)).view(n, o, 4 * c))
     x = x.view(v.n, u.n, b, v.t, u.t, 2, 2 * c).permute(2, 0, 3, 5, 1, 4, 6)
     x = x.reshape(b, v.n * v.t * 2, u.n * u.t * 2, c)
     return _both(v.a.T, x, u.a.T).permute(0, 3, 1, 2)

@@ -276,7 +276,7 @@ def _validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], d
                     bounds = [model.bound(model.observe(model_units(s.to(device), spec)), 1) for s in stored.split(250)]
                 values = torch.cat(bounds)
                 half = 1.96 * float(values.std()) / len(values) ** 0.5 if len(values) > 1 else 0.0
-                bound = float(values.mean())
+                bound = float(values.mean()) - spec.log_scale  # in the units of the file
                 numbers = {"bound": bound, "low": bound - half, "high": bound + half}
         if trainer.team.rank == 0:
             write_picture(path / "samples" / f"round-{trainer.round:08d}.png", samples, spec)
