@@ -14,7 +14,9 @@ With d(a, B) = min_{b ∈ B} ‖a − b‖ / √F, the root mean squared differe
 The floors of the last two are real examples in the place of samples: a model cannot be asked to do better, though one
 that makes averages of examples (blurred means) can come below the fidelity floor, which is no merit.
 
-Legend: n samples, m examples, F features; distances in blocks, so that memory stays below `block`² numbers.
+Neighbours are screened by matrix products, in blocks of `block`² numbers, and decided by exact distances.
+
+Legend: n samples, m examples, F features.
 """
 
 from collections.abc import Mapping
@@ -29,6 +31,7 @@ from bestiary.measures.number import Number, Reference
 __all__ = ["copying", "distances", "nearest", "two_sample_distances", "wilson"]
 
 LEAST_TO_RESAMPLE = 8
+SPARE = 8  # candidates beyond k, among which the exact distance decides
 
 
 def nearest(a: Tensor, b: Tensor, k: int = 1, block: int = 2048) -> tuple[Tensor, Tensor]:
@@ -40,20 +43,33 @@ def nearest(a: Tensor, b: Tensor, k: int = 1, block: int = 2048) -> tuple[Tensor
         raise BestiaryError("nearest neighbours need at least one example on each side")
     if k < 1:
         raise BestiaryError(f"nearest neighbours are at least one; got k={k}")
-    k = min(k, len(b))
-    found_d, found_i = [], []
-    for rows in a.split(block):
-        best_d = torch.full((len(rows), 0), torch.inf)
-        best_i = torch.zeros((len(rows), 0), dtype=torch.long)
-        for first in range(0, len(b), block):
-            d = torch.cdist(rows, b[first : first + block], compute_mode="donot_use_mm_for_euclid_dist")
-            d, i = d.topk(min(k, d.shape[1]), largest=False)
-            both_d, both_i = torch.cat([best_d, d], 1), torch.cat([best_i, i + first], 1)
-            best_d, order = both_d.topk(min(k, both_d.shape[1]), largest=False)
-            best_i = both_i.gather(1, order)
-        found_d.append(best_d)
-        found_i.append(best_i)
-    return torch.cat(found_d) / sqrt(a.shape[1]), torch.cat(found_i)
+    k, centre = min(k, len(b)), b.mean(0)  # far from the origin the products would lose digits
+    near_b = b - centre
+    found = [_exactly(r, b, _candidates(r - centre, near_b, k + SPARE, block), k) for r in a.split(block)]
+    d, index = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return d / sqrt(a.shape[1]), index
+
+
+def _candidates(rows: Tensor, b: Tensor, m: int, block: int) -> Tensor:
+    """Row numbers of about the m nearest, (n, m), by ‖b‖² − 2⟨a, b⟩: a product, right but for its last digits."""
+    best = torch.full((len(rows), 0), torch.inf)
+    index = torch.zeros((len(rows), 0), dtype=torch.long)
+    for first in range(0, len(b), block):
+        part = b[first : first + block]
+        score = torch.addmm(part.square().sum(1), rows, part.T, alpha=-2)
+        score, i = score.topk(min(m, len(part)), largest=False)
+        best, i = torch.cat([best, score], 1), torch.cat([index, i + first], 1)
+        best, order = best.topk(min(m, best.shape[1]), largest=False)
+        index = i.gather(1, order)
+    return index
+
+
+def _exactly(rows: Tensor, b: Tensor, index: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k nearest of the candidates by ‖a − b‖ itself: a copy is at distance 0."""
+    step = max(1, (1 << 24) // (index.shape[1] * rows.shape[1]))  # at most so many numbers at a time
+    d = torch.cat([(r[:, None] - b[i]).norm(dim=2) for r, i in zip(rows.split(step), index.split(step), strict=True)])
+    d, order = d.topk(k, largest=False)
+    return d, index.gather(1, order)
 
 
 def distances(a: Tensor, b: Tensor) -> Tensor:

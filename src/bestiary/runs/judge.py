@@ -39,7 +39,8 @@ from bestiary.training.device import seeded
 
 __all__ = ["judge", "judge_run", "judge_samples"]
 
-NEIGHBOURS, SHOWN, MOST_TRAIN = 4, 64, 20_000  # neighbours drawn, examples drawn, training examples searched
+NEIGHBOURS, SHOWN = 4, 64  # neighbours drawn, examples drawn
+MOST_TRAIN, MOST_UNSEEN = 20_000, 2_500  # examples searched: of the training part, of each part that was held out
 LEAST = 4  # examples, for any number that compares two sets
 
 Space = Literal["pixels", "latent"]
@@ -130,7 +131,7 @@ def _distances(
         (lambda a: run.encode(run.observe(a, seed))) if space == "latent" else lambda a: a
     )
     s, h, t = into(samples), into(x), into(train)
-    unseen = into(torch.cat([run.part(name, MOST_TRAIN, seed)[0] for name in ("validation", "test")]))
+    unseen = into(torch.cat([run.part(name, MOST_UNSEEN, seed)[0] for name in ("validation", "test")]))
     # the floor is of real examples that are not the ones judged on
     h, other = (h[::2], h[1::2]) if protocol["split"] == "train" else (h, t[: len(h)])
     where, enough = _space(run.spec, space), min(len(h), len(other)) > 1
