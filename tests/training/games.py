@@ -27,6 +27,7 @@ class Duel(nn.Module):
         super().__init__()
         self.a = nn.Parameter(torch.tensor([1.0, -1.0]))
         self.b = nn.Parameter(torch.tensor([0.5, 2.0]))
+        self.c = nn.Parameter(torch.tensor([0.0, 1.0]))
         self.critic = critic
         self.seen: list[tuple[str, int, int, float, Tensor]] = []
 
@@ -34,12 +35,13 @@ class Duel(nn.Module):
         return [
             Player("critic", [self.a], self._loss("critic", self.a), **self.critic),
             Player("generator", [self.b], self._loss("generator", self.b)),
+            Player("arbiter", [self.c], self._loss("arbiter", self.c)),  # not in the order of the alphabet
         ]
 
     def _loss(self, name: str, own: nn.Parameter):
         def loss(batch: Batch, clock: Clock) -> dict[str, Tensor]:
             noise = normal((len(batch.x), 2))
-            self.seen.append((name, int(clock.round), clock.turn, float(noise[0, 0]), batch.x[0].clone()))
+            self.seen.append((name, int(clock.round), int(clock.turn), float(noise[0, 0]), batch.x[0].clone()))
             total = (own - batch.x.mean(0) + 0.1 * noise.mean(0)).square().sum() + (self.a * self.b).sum()
             return {"total": total, "norm": own.square().sum()}
 

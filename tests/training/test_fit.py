@@ -116,3 +116,37 @@ def test_the_present_weights_are_written_when_a_validation_and_a_save_meet(tmp_p
     again = trainer(Duel(), validate=5, save=5, patience=5)
     resume(again, tmp_path, quiet)
     assert again.facts["best_round"] == 20
+
+
+def test_a_validation_bound_that_is_not_finite_fails_the_run(tmp_path):
+    with pytest.raises(RunFailed, match="player `validation`: the term `bound` is nan at round 5"):
+        fit(trainer(Duel(), validate=5), tmp_path, lambda: {"bound": float("nan")})
+    assert all("validation.bound" not in line for line in read_journal(tmp_path / "journal.jsonl"))
+
+
+def test_more_patience_takes_a_stopped_run_on(tmp_path):
+    ending = fit(trainer(Duel(), validate=2, patience=1), tmp_path, lambda: {"bound": 0.0})
+    assert (ending.round, ending.finished) == (4, True)
+    more = trainer(Duel(), validate=2, patience=3)
+    resume(more, tmp_path, quiet)
+    assert fit(more, tmp_path, lambda: {"bound": 0.0}).round == 8
+
+
+def test_the_last_line_holds_the_whole_gradient(tmp_path):
+    """Also where the rounds are no multiple of the journal's step."""
+    game = trainer(Duel(), steps=7, log=5)
+    fit(game, tmp_path)
+    last = read_journal(tmp_path / "journal.jsonl")[-1]
+    assert last["round"] == 7
+    assert last["generator.gradient"] == pytest.approx(float(game.model.b.grad.norm()))
+
+
+def test_a_loss_without_a_total_is_refused(tmp_path):
+    from bestiary.errors import BestiaryError
+
+    class Ill(Duel):
+        def players(self):
+            return [Player("ill", [self.a], lambda batch, clock: {"loss": self.a.sum()})]
+
+    with pytest.raises(BestiaryError, match="player `ill` has no term `total`; it has loss"):
+        fit(trainer(Ill()), tmp_path)

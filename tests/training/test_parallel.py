@@ -19,7 +19,7 @@ Lines = list[dict[str, float]]
 
 
 def fit(root: Path, model: str, nproc: int, parallel: str = "ddp", **environ: str) -> Lines:
-    words = f"fit digits {model} {RUN[model]} steps=12 batch=32 log=3 validate=6 save=6".split()
+    words = f"fit digits {model} {RUN[model]} steps=12 batch=32 log=3 validate=4 save=6".split()
     flags = ["--runs", str(root), "--name", "run", "--device", "cpu", "--parallel", parallel, "--quiet"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", **environ}
     nprocs = ["--nproc", str(nproc)] if nproc > 1 else []

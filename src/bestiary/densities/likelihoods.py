@@ -105,7 +105,7 @@ class Gaussian(Likelihood):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
-        self.log_var = nn.Parameter(torch.zeros(()))
+        self.log_var = nn.Parameter(torch.zeros(1))  # FSDP2 shards no 0-d parameters
 
     def forward(self, h: Tensor) -> _Gaussian:
         return _Gaussian(h.float(), self.log_var)

@@ -6,6 +6,7 @@ from typing import Any
 
 from bestiary.data.load import likelihood_that_fits
 from bestiary.data.spec import Spec
+from bestiary.densities.likelihoods import Bernoulli
 
 __all__ = ["INFER", "infer"]
 
@@ -25,7 +26,8 @@ def _network(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _binarise(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:
-    if options["likelihood"] == "bernoulli" and spec.levels > 2:
+    bernoulli = options["likelihood"] == "bernoulli" or isinstance(options["likelihood"], Bernoulli)
+    if bernoulli and spec.levels > 2:
         return "dynamic", f"bernoulli wants 0 or 1, and these images have {spec.levels} levels"
     return "none", "x is used as it is"
 

@@ -90,10 +90,10 @@ class VAE(Model):
         return self.likelihood(self.decoder(z.flatten(0, 1))).log_prob(xs).view(k, b)
 
     def bound(self, x: Tensor, k: int = 1, chunk: int = 0) -> Tensor:
-        """L_K per example (B,), computed in float64 over chunks of samples. `chunk=0`: about 4096 rows at a time."""
+        """L_K per example (B,), the sum over k in float64, in chunks of samples (of about 8 million numbers)."""
         if k < 1:
             raise BestiaryError(f"the importance-weighted bound needs k ≥ 1 samples; got k={k}")
-        size = chunk or max(1, 4096 // len(x))
+        size = chunk or max(1, (1 << 23) // (len(x) * self.spec.dimensions))
         q, p = self.posterior(self.encoder(x)), self.prior()
         total = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
         for first in range(0, k, size):

@@ -14,7 +14,7 @@ from torch import nn
 
 from bestiary.data.spec import Spec
 from bestiary.densities.latent import POSTERIORS, PRIORS
-from bestiary.densities.likelihoods import LIKELIHOODS, Likelihood
+from bestiary.densities.likelihoods import LIKELIHOODS, Bernoulli, Likelihood
 from bestiary.errors import BestiaryError, unknown
 from bestiary.models.gan import GAN
 from bestiary.models.infer import infer
@@ -67,7 +67,7 @@ def vae(
         likelihood=family,
         objective=_weighted(objective, parse_schedule(beta)),
         samples=samples,
-        binarise=_binariser(binarise, spec, likelihood == "bernoulli"),
+        binarise=_binariser(binarise, spec, isinstance(family, Bernoulli)),
         optimiser=Adam(parse_schedule(lr)),
     )
 
@@ -154,6 +154,12 @@ def _made(what: str, part: Any, table: Mapping[str, Callable[..., T]], *argument
 
 
 def _weighted(objective: str | Objective, beta: float | Schedule) -> Objective:
+    if not isinstance(objective, str) and beta != 1.0:
+        raise BestiaryError(
+            f"beta={beta} belongs to the objectives that have a name; give it to your function yourself"
+        )
+    if not isinstance(objective, str) and not callable(objective):
+        raise BestiaryError(f"objective= takes a name or a function of a Draw; got {objective!r}")
     if isinstance(objective, str):
         return partial(_pick("objective", objective, OBJECTIVES), beta=beta)
     return objective

@@ -6,6 +6,7 @@ A new run never touches an old one. `resume` goes on with an old one, from its o
 checkpoint stands. Under torchrun every process comes through here; the first writes, all play.
 """
 
+import os
 import platform
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save as to_bytes
 
@@ -144,15 +146,19 @@ def _planned(path: Path, data: Any, model: str | None, options: Mapping[str, Any
 
 def _folder(what: Plan, root: Path, name: str | None, team: Team) -> Path:
     """A new folder; under torchrun the one this launch has made already, if a worker was restarted."""
-    import os
-
-    mark = root / f".launch-{os.environ.get('TORCHELASTIC_RUN_ID', '')}"
+    mark = _mark(root)
     if team.world == 1 and not under_torchrun():
         return _made(what, root, name)
-    if team.rank == 0 and not mark.exists():
+    again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"  # a mark of before may be another launch's
+    if team.rank == 0 and not (again and mark.exists()):
         write_atomic(mark, _made(what, root, name).name)
     team.wait()
     return root / mark.read_text("utf-8")
+
+
+def _mark(root: Path) -> Path:
+    """Where a launch of torchrun keeps the name of its run."""
+    return root / f".launch-{os.environ.get('TORCHELASTIC_RUN_ID', '')}"
 
 
 def _made(what: Plan, root: Path, name: str | None) -> Path:
@@ -176,7 +182,7 @@ def _run(
             print(message, file=sys.stderr)
 
     precision = choose_precision(what.recipe.precision, device)
-    trainer = _trainer(what, model, device, precision, team, graphs, warn)
+    trainer = _trainer(what, model, device, precision, team, graphs)
     first = team.rank == 0
     go_back(trainer, path, warn)
     if trainer.round > trainer.rounds:
@@ -223,6 +229,7 @@ def _run(
         )
         write_card(path)
         note(path, f"ends at round {ending.round}: {ending.why}")
+        _mark(path.parent).unlink(missing_ok=True)
     team.wait()
     if ending.why == "interrupted":
         raise Interrupted(_how_to_go_on(what, path, ending, trainer.rounds))
@@ -242,13 +249,13 @@ def _how_to_go_on(what: Plan, path: Path, ending: Ending, rounds: int) -> str:
 def _model(what: Plan) -> Model:
     """The model with its first weights, a function of the seed."""
     with seeded(mix(what.recipe.seed, "weights")):
-        return build(what.model, what.dataset.spec, **what.model_options)
+        model = build(what.model, what.dataset.spec, **what.model_options)
+    if what.recipe.patience and "bound" not in model.abilities:
+        raise BestiaryError(f"patience={what.recipe.patience} waits for a better bound, and {what.model} has none")
+    return model
 
 
-def _trainer(
-    what: Plan, model: Model, device: torch.device, precision: str, team: Team, graphs: bool,
-    warn: Callable[[str], None],
-) -> Trainer:  # fmt: skip
+def _trainer(what: Plan, model: Model, device: torch.device, precision: str, team: Team, graphs: bool) -> Trainer:
     """Batches and players on the device."""
     recipe: Recipe = what.recipe
     layout = torch.channels_last if what.dataset.spec.kind == "image" else torch.contiguous_format
@@ -256,14 +263,15 @@ def _trainer(
     model.to(memory_format=layout)  # type: ignore[call-overload]
     team.shard(model)
     batches = Batches(what.dataset, recipe.batch, recipe.seed, device, team.rank, team.world)
-    return Trainer(model, model.players(), batches, recipe, precision, team, graphs, warn)
+    return Trainer(model, model.players(), batches, recipe, precision, team, graphs)
 
 
 def _validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], dict[str, float]]:
     """What happens at a validation: a picture of samples, and the bound where the model has one."""
     seed, device, spec = trainer.recipe.seed, trainer.device, dataset.spec
-    rows = dataset.parts["validation"][:VALIDATION_EXAMPLES]
-    stored = torch.as_tensor(dataset.stored[rows].copy())
+    rows = dataset.parts["validation"]  # some sets keep them sorted by class
+    order = np.random.Generator(np.random.PCG64(mix(seed, "validation"))).permutation(len(rows))
+    stored = torch.as_tensor(dataset.stored[rows[order[:VALIDATION_EXAMPLES]]])
 
     def validate() -> dict[str, float]:
         with trainer.judged() as judged:
@@ -286,7 +294,12 @@ def _validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], d
 
 
 def _processor() -> str:
-    return str(torch.cpu.get_capabilities().get("cpu_name", "")) or platform.processor()
+    """The processor's name, as Linux says it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
 
 
 def _agree(path: Path, what: Plan) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
@@ -77,7 +77,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         data = (path / "state.safetensors").read_bytes()
         if sha256(data).hexdigest() != facts["sha256"]:
             raise BestiaryError(f"checkpoint {path} is torn: its tensors do not have the hash that was written down")
-        return load_file(path / "state.safetensors"), facts
+        return load(data), facts
     except (OSError, KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
         raise BestiaryError(f"checkpoint {path} is torn or unreadable ({error})") from error
 

@@ -32,7 +32,7 @@ class Clock:
 
     round: Tensor  # 0-d float, on the device
     rounds: int  # how many rounds the run will have
-    turn: int = 0  # which turn of this player in this round
+    turn: Tensor | int = 0  # which turn of this player in this round; in a run 0-d, on the device
 
 
 def mix(*name: int | str) -> int:

@@ -9,20 +9,30 @@ import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 import torch
 
 from bestiary.errors import BestiaryError
 
-__all__ = ["choose_device", "choose_precision", "has_native_bf16", "seed_noise", "seeded", "threads_for", "tune_cpu"]
+__all__ = [
+    "choose_device",
+    "choose_precision",
+    "cpu_features",
+    "has_native_bf16",
+    "seed_noise",
+    "seeded",
+    "threads_for",
+    "tune_cpu",
+]
 
 
 def choose_device(name: str = "auto") -> torch.device:
     """The device that `--device` names, checked to be there."""
     have = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        return torch.device(next(kind for kind in have if have[kind]))
+        name = next(kind for kind in have if have[kind])
     kind, _, number = name.partition(":")
     if kind not in have or (number and not number.isdigit()):
         raise BestiaryError(f"device `{name}` is not one of auto, cpu, cuda, cuda:N, mps")
@@ -30,6 +40,8 @@ def choose_device(name: str = "auto") -> torch.device:
         raise BestiaryError(f"device `{name}` is not available here (`bestiary doctor` says why): use --device auto")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise BestiaryError(f"device `{name}`: this machine has {torch.cuda.device_count()} CUDA device(s)")
+    if name == "cuda":
+        return torch.device("cuda", torch.cuda.current_device())  # with its number: noise is seeded by it
     return torch.device(name)
 
 
@@ -38,9 +50,19 @@ def has_native_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
-        features = torch.cpu.get_capabilities()
-        return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
+        return bool({"avx512_bf16", "amx_bf16"} & cpu_features())
     return False
+
+
+def cpu_features() -> set[str]:
+    """What the processor can do, by the names that Linux and torch give; empty where nobody says."""
+    ask = getattr(torch.cpu, "get_capabilities", None)  # not in every torch that we take
+    if ask is not None:
+        return {name for name, there in ask().items() if there is True}
+    try:
+        return set(Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0].split())
+    except OSError:
+        return set()
 
 
 def choose_precision(name: str, device: torch.device) -> Literal["fp32", "bf16"]:

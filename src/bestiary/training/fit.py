@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from types import FrameType
 
@@ -51,7 +52,7 @@ def _listening() -> Iterator[_Asked]:
     asked = _Asked()
 
     def heard(number: int, frame: FrameType | None) -> None:
-        if asked.stop:
+        if asked.stop and number == signal.SIGINT:
             raise KeyboardInterrupt
         asked.stop = "interrupted"
 
@@ -103,6 +104,8 @@ def fit(
             watch(line)
 
     trainer.model.train()
+    if trainer.facts.get("misses", 0) < recipe.patience or not recipe.patience:
+        trainer.facts.pop("stopped", None)  # a resumed run may be more patient than it was
     why = str(trainer.facts.get("stopped", ""))
     with _listening() as asked:
         try:
@@ -112,7 +115,9 @@ def fit(
                 if logs := done % recipe.log == 0 or done == trainer.rounds:
                     write(trainer.line())
                 if validate is not None and recipe.validate and _due(done, recipe.validate, trainer.rounds):
-                    numbers = dict(validate())
+                    numbers = trainer.team.mean(dict(validate()))
+                    if not isfinite(numbers.get("bound", 0.0)):
+                        raise NonFinite("validation", "bound", done, numbers["bound"])
                     if numbers:
                         write({"round": done, **{f"validation.{k}": v for k, v in numbers.items()}})
                     why = _patience(trainer, numbers)

@@ -41,9 +41,12 @@ class Journal:
     def cut(self, size: int) -> None:
         """Forget what was written after the journal had `size` bytes."""
         if self.path.exists():
-            with open(self.path, "rb+") as file:
-                file.truncate(size)
-                os.fsync(file.fileno())
+            try:
+                with open(self.path, "rb+") as file:
+                    file.truncate(size)
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise disk_error(self.path, error) from error
 
 
 def read_journal(path: Path) -> list[dict[str, float]]:

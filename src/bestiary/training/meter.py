@@ -32,7 +32,8 @@ class Meter:
 
     def check(self, names: dict[str, list[str]]) -> dict[str, Tensor]:
         """All rows on the CPU, after making sure that every number in them is finite."""
-        stacks = {player: torch.stack(rows).cpu() for player, rows in self.rows.items() if rows}
+        # in the players' order, not in that in which a checkpoint was read
+        stacks = {player: torch.stack(self.rows[player]).cpu() for player in names if self.rows.get(player)}
         worst: tuple[int, str, int, float] | None = None
         for player, table in stacks.items():
             bad = (~table.isfinite()).nonzero()

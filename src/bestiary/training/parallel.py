@@ -52,6 +52,16 @@ class Team:
             if any(True for _ in network.parameters()):
                 fully_shard(network)
 
+    def settle(self, model: nn.Module) -> None:
+        """After shards were written to: forget the whole weights that FSDP2 keeps from a forward without gradient."""
+        if not self.sharded:
+            return
+        from torch.distributed.fsdp import FSDPModule
+
+        for network in model.children():
+            if isinstance(network, FSDPModule):
+                network.reshard()
+
     def mean(self, values: dict[str, float]) -> dict[str, float]:
         """The mean of named numbers over all processes."""
         if self.world == 1 or not values:
@@ -93,7 +103,7 @@ def placed(value: Tensor, p: Tensor) -> Tensor:
     from torch.distributed.tensor import DTensor, distribute_tensor
 
     if value.shape != p.shape:
-        return value  # a step counter
+        return value.to(p.device)  # a step counter
     if isinstance(p, DTensor):
         return distribute_tensor(value.to(p.device), p.device_mesh, p.placements)
     return torch.empty_like(p, dtype=value.dtype).copy_(value)

@@ -63,7 +63,7 @@ Optimiser = Adam | RMSprop
 def _first(lr: float | Schedule, device: torch.device) -> float | Tensor:
     """The rate to begin with: on CUDA a tensor, so that a captured step follows a schedule."""
     number = 0.0 if callable(lr) else lr
-    if not callable(lr) and lr <= 0:
+    if (min(lr.start, lr.stop) < 0 or max(lr.start, lr.stop) == 0) if callable(lr) else lr <= 0:
         raise BestiaryError(f"a learning rate must be positive; got lr={lr}")
     return torch.tensor(number, device=device) if callable(lr) and device.type == "cuda" else number
 

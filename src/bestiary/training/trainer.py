@@ -10,9 +10,9 @@ named tensors and take it back. Since noise and batches are functions of the rou
 one restored at round r goes on bit by bit as if it had never stopped (on the CPU, with the same number of threads).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from math import isfinite
+from math import isfinite, nan
 from typing import Any
 
 import torch
@@ -46,7 +46,6 @@ class Trainer:
         precision: str = "fp32",
         team: Team = Team(),
         graphs: bool = True,
-        warn: Callable[[str], None] = print,
     ) -> None:
         if recipe.steps is None:
             raise BestiaryError("a trainer needs to know how many rounds to play: set steps")
@@ -54,18 +53,19 @@ class Trainer:
         self.device, self.rounds, self.round = batches.device, recipe.steps, 0
         turns = [Turn(player, self.device, precision, recipe.clip, team.wrap(), team.sharded) for player in players]
         captured = graphs and self.device.type == "cuda" and team.world == 1
-        self.turns: list[Turn | Captured] = [Captured(t, warn) if captured else t for t in turns]
+        self.turns: list[Turn | Captured] = [Captured(t) if captured else t for t in turns]
         self.eager = turns
         self.average = Average(model, recipe.average) if recipe.average else None
         self.meter = Meter()
         self.best: dict[str, Tensor] = {}  # weights at the best validation bound, where patience asks for them
         self.facts: dict[str, Any] = {}  # plain facts of the driver: the best bound, validations without a better one
         self._time = torch.zeros((), device=self.device)
+        self._turn = torch.zeros((), device=self.device)
 
     def play(self, round: int) -> None:
         """All turns of one round. Waits for nothing on the device."""
         self._time.fill_(round)
-        last = (round + 1) % self.recipe.log == 0
+        last = (round + 1) % self.recipe.log == 0 or round + 1 == self.rounds
         dealt: dict[int, Batch] = {}
         with shared(self.team.rank, self.team.world):
             for player, turn in zip(self.players, self.turns, strict=True):
@@ -74,7 +74,8 @@ class Trainer:
                     if i not in dealt:
                         dealt[i] = self.batches.at(round, i)
                     seed_noise(mix(self.recipe.seed, round, player.name, i), self.device)
-                    values = turn(dealt[i], Clock(self._time, self.rounds, i), last and i == turns - 1)
+                    clock = Clock(self._time, self.rounds, self._turn.fill_(i))
+                    values = turn(dealt[i], clock, last and i == turns - 1)
                     self.meter.add(player.name, round, values)
         if self.average is not None:
             self.average.update(round)
@@ -87,7 +88,7 @@ class Trainer:
 
     def line(self) -> dict[str, float]:
         """The journal's line: means since the last one, over all processes. Raises NonFinite."""
-        numbers = self.team.mean(self.meter.flush(self.names))
+        numbers = self.team.mean(self._flush())
         for player in self.players:  # a gradient can spoil weights without showing in a term before the next round
             norm = float(full(get_total_norm([p.detach() for p in player.parameters])))
             if not isfinite(norm):
@@ -95,19 +96,32 @@ class Trainer:
         epoch = self.round * self.batches.batch / len(self.batches)
         return {"round": self.round, "epoch": round(epoch, 4), **numbers}
 
+    def _flush(self) -> dict[str, float]:
+        """The meter's means; all processes fail together if one of them must."""
+        numbers, failed = {}, None
+        try:
+            numbers = self.meter.flush(self.names)
+        except NonFinite as error:
+            failed = error
+        if self.team.any(failed is not None):
+            raise failed or NonFinite("another process'", "total", self.round - 1, nan)
+        return numbers
+
     @contextmanager
     def judged(self) -> Iterator[nn.Module]:
         """The model as it is to be judged: in evaluation mode, with averaged weights, where there are any."""
         self.model.eval()
         try:
             with torch.no_grad(), self.average.applied() if self.average else nullcontext():
+                self.team.settle(self.model)
                 yield self.model
         finally:
+            self.team.settle(self.model)
             self.model.train()
 
     def weights(self) -> dict[str, Tensor]:
         """The weights to keep: the best if there are any, else the averaged, else the present ones."""
-        if self.best:
+        if self.best and self.recipe.patience:
             return self.best
         with self.judged():
             return {k: full(v).detach().clone() for k, v in self.model.state_dict().items()}

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from bestiary.data.batches import Batch
 from bestiary.errors import BestiaryError
 from bestiary.training.clock import Clock, at
+from bestiary.training.parallel import full
 from bestiary.training.player import Player, Terms
 
 __all__ = ["WARM", "Captured", "Turn"]
@@ -65,6 +66,10 @@ class Turn:
                 terms = self.loss(batch, clock)
         else:
             terms = self.loss(batch, clock)
+        if "total" not in terms:
+            raise BestiaryError(
+                f"the loss of player `{self.player.name}` has no term `total`; it has {', '.join(terms)}"
+            )
         torch.autograd.backward([terms["total"]], inputs=self.inputs)
         watched = _norm(self.small)
         norm = _norm(self.parameters) if measure or self.clip else None
@@ -105,17 +110,15 @@ def _norm(parameters: list[nn.Parameter]) -> Tensor:
     grads = [p.grad for p in parameters if p.grad is not None]
     if not grads:
         return torch.zeros((), device=parameters[0].device)
-    norm = torch.nn.utils.get_total_norm(grads)
-    return norm.full_tensor() if isinstance(norm, torch.distributed.tensor.DTensor) else norm
+    return full(torch.nn.utils.get_total_norm(grads))
 
 
 class Captured:
-    """The same turn as a CUDA graph. Replays what `Turn` would do; falls back to it if it cannot be captured."""
+    """The same turn as a CUDA graph. A loss and an `after` must be tensor code: their Python runs once."""
 
-    def __init__(self, turn: Turn, warn: Callable[[str], None]) -> None:
-        self.turn, self.warn, self.played = turn, warn, 0
+    def __init__(self, turn: Turn) -> None:
+        self.turn, self.played = turn, 0
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.refused = False
 
     @property
     def names(self) -> list[str]:
@@ -123,17 +126,15 @@ class Captured:
 
     def __call__(self, batch: Batch, clock: Clock, measure: bool = False) -> Tensor:
         self.played += 1
-        if self.refused:
-            return self.turn(batch, clock, measure)
         if self.played <= WARM:
             return self._warm(batch, clock)
-        if self.graph is None and not self._capture(batch, clock):
-            return self.turn(batch, clock, measure)
-        for mine, given in zip(self.batch, batch, strict=True):
-            if mine is not None and given is not None:
+        if self.graph is None:
+            self.graph = self._capture(batch, clock)
+        for mine, given in zip(
+            (*self.batch, self.clock.round, self.clock.turn), (*batch, clock.round, clock.turn), strict=True
+        ):
+            if isinstance(mine, Tensor) and isinstance(given, Tensor):
                 mine.copy_(given)
-        self.round.copy_(clock.round)
-        assert self.graph is not None  # for the type checker: _capture made it
         self.graph.replay()
         return self.values.clone()
 
@@ -145,16 +146,17 @@ class Captured:
         torch.cuda.current_stream().wait_stream(side)
         return values
 
-    def _capture(self, batch: Batch, clock: Clock) -> bool:
+    def _capture(self, batch: Batch, clock: Clock) -> torch.cuda.CUDAGraph:
         self.batch = Batch(batch.x.clone(), None if batch.y is None else batch.y.clone())
-        self.round = clock.round.clone()
+        self.clock = Clock(clock.round.clone(), clock.rounds, torch.as_tensor(clock.turn).clone())
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph):
-                self.values = self.turn(self.batch, Clock(self.round, clock.rounds, clock.turn), True)
-        except RuntimeError as error:
-            self.refused = True
-            self.warn(f"player {self.turn.player.name}: not captured, plays eagerly ({str(error).splitlines()[0]})")
-            return False
-        self.graph = graph
-        return True
+                self.values = self.turn(self.batch, self.clock, True)
+        except RuntimeError as error:  # the device's generator is left in the middle of a capture: there is no going on
+            why = str(error).splitlines()[0]
+            raise BestiaryError(
+                f"player `{self.turn.player.name}` could not be captured as a CUDA graph ({why}). A loss that reads"
+                " a value on the host (.item(), a branch on a tensor) cannot be: run it with --eager, or graphs=False"
+            ) from error
+        return graph
