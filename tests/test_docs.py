@@ -102,3 +102,20 @@ def test_docstrings_become_markup_without_losing_a_sign() -> None:
     assert "::\n\n      x = a * b   (1)\n" in made
     assert "Then:\n\n::\n\n    table | row\n" in made
     assert "- one\n  more" in made
+
+
+def test_links_in_the_documentation_lead_somewhere() -> None:
+    """Relative links and pictures of every page name files that are there."""
+    links = [(page, link) for page in PAGES for link in re.findall(r"\]\(([\w./-]*[./][\w./-]*)\)", page.read_text())]
+    assert links
+    assert not [f"{page.name}: {link}" for page, link in links if not (page.parent / link).exists()]
+
+
+def test_files_named_in_docstrings_and_pages_exist() -> None:
+    """`docs/….md` and `benchmarks/….md`, wherever they are named."""
+    texts = [*PAGES, *PACKAGE.rglob("*.py")]
+    named = {
+        name for text in texts for name in re.findall(r"\b(?:docs|benchmarks)/[\w/-]+\.(?:md|py)\b", text.read_text())
+    }
+    assert named
+    assert not [name for name in named if not (ROOT / name).exists()]

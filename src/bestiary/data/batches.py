@@ -34,7 +34,8 @@ def model_units(stored: Tensor, spec: Spec) -> Tensor:
     """Stored examples as the model sees them: (B, H, W, C) uint8 → (B, C, H, W) float in [0, 1], channels last."""
     if spec.kind != "image":
         return stored.float()
-    return stored.permute(0, 3, 1, 2).float().div_(spec.levels - 1)  # a view first: memory stays channels-last
+    x = stored.permute(0, 3, 1, 2).float()
+    return x if spec.levels == 2 else x.div_(spec.levels - 1)  # a view first: memory stays channels-last
 
 
 def stored_units(x: Tensor, spec: Spec) -> Tensor:
@@ -107,7 +108,7 @@ class Batches:
         """The batch of (round, turn): a pure function of them and the seed."""
         index = self.index(round, turn)
         if self._reader is None:
-            stored = self.stored[index]
+            stored = self.stored.index_select(0, index)  # ten times as fast as indexing, for rows of bytes
         else:
             ready = self._ahead.pop((round, turn), None)
             stored = ready.result() if ready else self._read(round, turn)
