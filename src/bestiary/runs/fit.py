@@ -258,7 +258,8 @@ def _model(what: Plan) -> Model:
 def _trainer(what: Plan, model: Model, device: torch.device, precision: str, team: Team, graphs: bool) -> Trainer:
     """Batches and players on the device."""
     recipe: Recipe = what.recipe
-    layout = torch.channels_last if what.dataset.spec.kind == "image" else torch.contiguous_format
+    images = what.dataset.spec.kind == "image" and not team.sharded  # FSDP2 takes contiguous weights only
+    layout = torch.channels_last if images else torch.contiguous_format
     model.to(device)
     model.to(memory_format=layout)  # type: ignore[call-overload]
     team.shard(model)
