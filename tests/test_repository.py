@@ -131,7 +131,6 @@ def test_a_planted_path_is_seen() -> None:
         assert MACHINE_PATH.search(text), text
     for text in (
         "and/or",
-        "src/work/x",
         "https://example.org/home/me",
         "~/opt/x",
         "$HOME/opt",

@@ -133,12 +133,23 @@ def test_more_patience_takes_a_stopped_run_on(tmp_path):
 
 
 def test_the_last_line_holds_the_whole_gradient(tmp_path):
-    """Also where the rounds are no multiple of the journal's step."""
-    game = trainer(Duel(), steps=7, log=5)
+    """Also where the rounds are no multiple of the journal's step, and weights as well as biases."""
+
+    class Net(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = torch.nn.Linear(2, 2)
+
+        def players(self):
+            weights = list(self.net.parameters())
+            return [Player("net", weights, lambda batch, clock: {"total": self.net(batch.x).square().mean()})]
+
+    game = trainer(Net(), steps=7, log=5)
     fit(game, tmp_path)
     last = read_journal(tmp_path / "journal.jsonl")[-1]
+    whole = torch.cat([p.grad.flatten() for p in game.model.parameters()]).norm()
     assert last["round"] == 7
-    assert last["generator.gradient"] == pytest.approx(float(game.model.b.grad.norm()))
+    assert last["net.gradient"] == pytest.approx(float(whole))
 
 
 def test_a_loss_without_a_total_is_refused(tmp_path):

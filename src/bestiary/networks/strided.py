@@ -6,8 +6,8 @@
 gather and scatter are linear and each the other's transpose, so each is the other's derivative, to any order. The
 values are those of `nn.Conv2d` and `nn.ConvTranspose2d` (whose parameters these are) within rounding.
 
-On small grids with many channels the library's strided kernels reach a tenth of the processor's peak and the product
-nearly all of it (measured by `make bench`, see benchmarks/RESULTS.md); on large grids the patches do not fit the cache
+On small grids with many channels the library's strided kernels stay far below the processor's peak and the product
+comes near it, which is where the convolutional rows of `make bench` gain; on large grids the patches do not fit the cache
 and the library wins. With kernel 4, stride 2 and padding 1, and enough channels and windows to pay for its transforms,
 the form with fewer multiplications is faster than both (`networks/winograd.py`). The constants say where the lines are.
 

@@ -75,7 +75,7 @@ def choose_precision(name: str, device: torch.device) -> Literal["fp32", "bf16"]
 def seed_noise(seed: int, device: torch.device) -> None:
     """Seed the default generators of the CPU and of `device`, and no other.
 
-    (`torch.manual_seed` would do, but where CUDA is absent it queues a call for every kind of device: 0.2 ms a time.)
+    (`torch.manual_seed` would do, but where CUDA is absent it queues a call for every kind of device at each turn.)
     """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
@@ -111,8 +111,8 @@ def tune_cpu() -> None:
     mallopt(trim_threshold, 1 << 30)
 
 
-# Below so many numbers in a batch one thread is as fast as several on an idle machine (8×8 images, batch 128: 3.2 ms a
-# round with one, 3.0 with two), and on a busy one, where threads wait for each other, five times as fast (3.2 to 17).
+# Below so many numbers in a batch (8×8 images, batch 128) one thread is about as fast as two on an idle machine, and
+# several times as fast on a busy one, where threads spin while they wait for each other.
 SMALL_BATCH = 1 << 15
 
 
