@@ -7,7 +7,7 @@ gather and scatter are linear and each the other's transpose, so each is the oth
 values are those of `nn.Conv2d` and `nn.ConvTranspose2d` (whose parameters these are) within rounding.
 
 On small grids with many channels the library's strided kernels stay far below the processor's peak and the product
-comes near it, which is where the convolutional rows of `make bench` gain; on large grids the patches do not fit the cache
+comes near it (the convolutional rows of `make bench` gain by it); on large grids the patches do not fit the cache
 and the library wins. With kernel 4, stride 2 and padding 1, and enough channels and windows to pay for its transforms,
 the form with fewer multiplications is faster than both (`networks/winograd.py`). The constants say where the lines are.
 
