@@ -14,8 +14,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bestiary.runs.grammar import comments, signature_options
-from bestiary.runs.values import expects, text
+from bestiary.models.options import comments, signature_options
+from bestiary.models.values import expects, text
 
 __all__ = ["fields_of", "rst", "write_pages", "write_zoo"]
 

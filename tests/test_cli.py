@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bestiary import cli
+from bestiary.models.options import signature_options
 from bestiary.models.zoo import MODELS
-from bestiary.runs.grammar import signature_options
 from bestiary.training.recipe import Recipe
 
 VERBS = ("fit", "sample", "judge", "report", "models", "data", "demo", "doctor")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bestiary.cli import main
-from bestiary.runs.grammar import signature_options
+from bestiary.models.options import signature_options
 from bestiary.runs.judge import judge_run
 
 TINY = ("steps=4", "hidden=8", "latent=2", "batch=16", "log=2", "validate=4", "save=4")

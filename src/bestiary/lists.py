@@ -8,8 +8,9 @@ from typing import Any
 
 from bestiary.console import next_steps, say, say_json, table, warn
 from bestiary.errors import BestiaryError, unknown
-from bestiary.runs.grammar import comments, route, signature_options, words
-from bestiary.runs.values import expects, text
+from bestiary.models.options import comments, signature_options
+from bestiary.models.values import expects, text
+from bestiary.runs.grammar import route, words
 
 __all__ = ["data", "doctor", "models", "sentence"]
 

@@ -14,8 +14,9 @@ from typing import Any
 from bestiary.console import dim, next_steps, say, say_json, table, warn
 from bestiary.errors import BestiaryError
 from bestiary.lists import sentence
-from bestiary.runs.grammar import route, signature_options, words
-from bestiary.runs.values import text
+from bestiary.models.options import signature_options
+from bestiary.models.values import text
+from bestiary.runs.grammar import route, words
 
 __all__ = ["demo", "fit", "judge", "report", "sample", "version"]
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bestiary.errors import BestiaryError
-from bestiary.runs.grammar import comments, route, signature_options, to_words, words
-from bestiary.runs.values import text
+from bestiary.models.options import comments, signature_options
+from bestiary.models.values import text
+from bestiary.runs.grammar import route, to_words, words
 
 FLAGS = ("--name", "--device", "--resume")
 

@@ -21,11 +21,11 @@ from bestiary.data.load import load as load_data
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError, unknown
 from bestiary.models.model import Model
+from bestiary.models.options import signature_options
+from bestiary.models.values import coerce
 from bestiary.models.zoo import MODELS, build
 from bestiary.runs.folder import find, read_config
-from bestiary.runs.grammar import signature_options
 from bestiary.runs.plan import GIVEN
-from bestiary.runs.values import coerce
 from bestiary.training.clock import mix
 from bestiary.training.device import seeded
 from bestiary.training.trainer import load_weights

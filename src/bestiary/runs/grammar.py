@@ -8,23 +8,21 @@ and its values as text, and `coerce` reads that text back. An option is a parame
 of a dataclass): its annotation is the only description of what it takes, its default the only default.
 """
 
-import inspect
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from functools import partial
-from typing import Any, get_type_hints
+from typing import Any
 
 from bestiary.errors import BestiaryError, nearest
-from bestiary.runs.values import coerce, text
+from bestiary.models.options import signature_options
+from bestiary.models.values import coerce, text
 
-__all__ = ["coerce", "comments", "route", "signature_options", "to_words", "words"]
+__all__ = ["route", "to_words", "words"]
 
 Options = Mapping[str, tuple[Any, Any]]  # name → (annotation, default)
 
 _KEY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
-_COMMENT = re.compile(r"\s*([^\W\d]\w*)\s*:[^#]*#\s*(.*\S)")
 
 
 def words(args: Sequence[str], flags: Sequence[str] = ()) -> dict[str, str]:
@@ -86,39 +84,6 @@ def to_words(options: Mapping[str, object]) -> str:
     "latent=20 hidden=400,400 learned=yes note='two words'"
     """
     return " ".join(f"{key}={shlex.quote(text(v)) if v != '' else ''}" for key, v in options.items())
-
-
-def signature_options(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
-    """The options of a function or dataclass: each parameter that has a default or goes by its name alone.
-
-    >>> def vae(spec, *, latent: int = 20): ...
-    >>> signature_options(vae)
-    {'latent': (<class 'int'>, 20)}
-    """
-    parameters = inspect.signature(function).parameters.values()
-    while isinstance(function, partial):
-        function = function.func
-    try:
-        hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
-    except NameError:  # a name that is imported for type checkers only: such options are passed as they are
-        hints = {}
-    empty, named = inspect.Parameter.empty, inspect.Parameter.KEYWORD_ONLY
-    return {
-        p.name: (hints.get(p.name, p.annotation), p.default)
-        for p in parameters
-        if p.kind is named or (p.default is not empty and p.kind is not inspect.Parameter.POSITIONAL_ONLY)
-    }
-
-
-def comments(function: Callable[..., Any]) -> dict[str, str]:
-    """What the source says behind each parameter or field: `latent: int = 20,  # dimensions of z`."""
-    while isinstance(function, partial):
-        function = function.func
-    try:
-        source = inspect.getsource(function)
-    except (OSError, TypeError):  # no source at hand
-        return {}
-    return {found[1]: found[2] for line in source.splitlines() if (found := _COMMENT.match(line))}
 
 
 def route(

@@ -29,10 +29,10 @@ from bestiary.measures.bound import bound_numbers
 from bestiary.measures.neighbours import copying, nearest, two_sample_distances
 from bestiary.measures.number import Judgement, Number, Reference
 from bestiary.models.model import Model
+from bestiary.models.options import signature_options
 from bestiary.runs.card import write_card
 from bestiary.runs.fitted import Fitted
 from bestiary.runs.folder import weights_hash
-from bestiary.runs.grammar import signature_options
 from bestiary.training.checkpoint import write_atomic
 from bestiary.training.clock import mix
 from bestiary.training.device import seeded

@@ -21,8 +21,9 @@ from bestiary.data.dataset import Dataset
 from bestiary.data.load import load, loader
 from bestiary.errors import BestiaryError, unknown
 from bestiary.models.infer import infer
+from bestiary.models.options import signature_options
 from bestiary.models.zoo import MODELS
-from bestiary.runs.grammar import route, signature_options, to_words
+from bestiary.runs.grammar import route, to_words
 from bestiary.training.clock import Schedule
 from bestiary.training.recipe import Recipe
 from bestiary.version import __version__

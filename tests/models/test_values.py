@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bestiary.errors import BestiaryError
-from bestiary.runs.values import coerce, expects, text
+from bestiary.models.values import coerce, expects, text
 from bestiary.training.clock import Linear, Schedule
 
 
