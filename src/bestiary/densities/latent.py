@@ -10,13 +10,31 @@ Legend: B batch, D latent.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from bestiary.densities.normal import DiagonalNormal, StandardNormal
+from bestiary.data.spec import Spec
+from bestiary.densities.normal import DiagonalNormal, Distribution, StandardNormal
 
-__all__ = ["POSTERIORS", "PRIORS", "Diagonal", "Standard"]
+__all__ = ["POSTERIORS", "PRIORS", "Diagonal", "Place", "Prior", "Standard"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a prior is to stand: what it may know of the model."""
+
+    spec: Spec
+    latent: int
+    infer: Callable[[Tensor], Distribution]  # x → q(z|x), a plain callable: its weights are the model's
+
+
+class Prior(nn.Module):
+    """() → p(z)."""
+
+    def begin(self, examples: Callable[[int], Tensor]) -> None:
+        """Once, before the first round of a new run: `examples(n)` gives n training examples as the model sees them."""
 
 
 class Diagonal(nn.Module):
@@ -32,18 +50,18 @@ class Diagonal(nn.Module):
         return DiagonalNormal(mean, log_var)
 
 
-class Standard(nn.Module):
+class Standard(Prior):
     """→ N(0, I) over (1, D)."""
 
     zero: Tensor
 
-    def __init__(self, latent: int) -> None:
+    def __init__(self, place: Place) -> None:
         super().__init__()
-        self.register_buffer("zero", torch.zeros(1, latent), persistent=False)
+        self.register_buffer("zero", torch.zeros(1, place.latent), persistent=False)
 
     def forward(self) -> StandardNormal:
         return StandardNormal(self.zero)
 
 
-POSTERIORS: dict[str, Callable[[int, int], nn.Module]] = {"diagonal": Diagonal}  # (features, latent) → module
-PRIORS: dict[str, Callable[[int], nn.Module]] = {"standard": Standard}  # (latent) → module
+POSTERIORS: dict[str, Callable[..., nn.Module]] = {"diagonal": Diagonal}  # (features, latent, *, options) → module
+PRIORS: dict[str, Callable[..., Prior]] = {"standard": Standard}  # (place, *, options) → module

@@ -47,6 +47,9 @@ class Likelihood(nn.Module):
 
     per: int = 1
     discrete: bool = False  # log_prob is the logarithm of a probability, not of a density
+    binary: bool = False  # wants x in {0, 1}: greys are binarised by the model
+    autoregressive: bool = False  # the mean has no closed form: a model shows a draw
+    cost: int = 1  # numbers held in memory for each number of x while log_prob is computed
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -54,6 +57,9 @@ class Likelihood(nn.Module):
 
     def forward(self, h: Tensor) -> Observed:
         raise NotImplementedError
+
+    def check(self, x: Tensor) -> None:
+        """Refuse data outside the support."""
 
 
 class _Bernoulli:
@@ -76,6 +82,7 @@ class Bernoulli(Likelihood):
     """x ∈ {0, 1}; greys are binarised by the model before they come here."""
 
     discrete = True
+    binary = True
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)

@@ -26,6 +26,9 @@ class Distribution(Protocol):
     @property
     def mean(self) -> Tensor: ...
 
+    @property
+    def variance(self) -> Tensor: ...  # per dimension; a flow has none in closed form and says so
+
     def rsample(self, shape: Sequence[int] = ()) -> Tensor: ...
 
     def log_prob(self, z: Tensor) -> Tensor: ...
@@ -36,6 +39,10 @@ class DiagonalNormal:
 
     def __init__(self, mean: Tensor, log_var: Tensor) -> None:
         self.mean, self.log_var = mean, log_var
+
+    @property
+    def variance(self) -> Tensor:
+        return self.log_var.exp()
 
     def rsample(self, shape: Sequence[int] = ()) -> Tensor:
         """z = μ + σ ε: (*shape, B, D)."""

@@ -28,7 +28,7 @@ __all__ = ["GAN"]
 class GAN(Model):
     """A game of two."""
 
-    abilities = frozenset({"decode"})
+    abilities = frozenset({"sample", "decode"})
 
     def __init__(
         self,

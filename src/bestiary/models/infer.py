@@ -6,7 +6,8 @@ from typing import Any
 
 from bestiary.data.load import likelihood_that_fits
 from bestiary.data.spec import Spec
-from bestiary.densities.likelihoods import Bernoulli
+from bestiary.densities.likelihoods import LIKELIHOODS
+from bestiary.models.options import made
 
 __all__ = ["INFER", "infer"]
 
@@ -26,9 +27,9 @@ def _network(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _binarise(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:
-    bernoulli = options["likelihood"] == "bernoulli" or isinstance(options["likelihood"], Bernoulli)
-    if bernoulli and spec.levels > 2:
-        return "dynamic", f"bernoulli wants 0 or 1, and these images have {spec.levels} levels"
+    binary = made("likelihood", options["likelihood"], LIKELIHOODS, spec).binary
+    if binary and spec.levels > 2:
+        return "dynamic", f"the likelihood wants 0 or 1, and these images have {spec.levels} levels"
     return "none", "x is used as it is"
 
 

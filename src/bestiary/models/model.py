@@ -1,13 +1,18 @@
 """What every model offers to everyone above it.
 
     players()       who plays, and what each minimises
-    sample(n)       n examples in model units
-    encode(x)       where "encode" is among its abilities: x → z, the posterior mean
+    sample(n)       where "sample" is among its abilities: n examples in model units
+    encode(x)       where "encode" is: x → z, the posterior mean
     decode(z)       where "decode" is:  z → E[x|z]
     bound(x, k)     where "bound" is:   a lower bound on log p(x), per example, in nats
+    infer(x), prior(), log_px(x, z), log_weights(x, k)     where "posterior" is: q(z|x), p(z), log p(x|z), log w
+    begin(examples) called once before the first round of a new run, e.g. to start pseudo-inputs from data
+    vitals(x)       named numbers of a few held-out examples, by which signs of illness are told while it is fitted
 
 Legend: B batch, D latent.
 """
+
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
@@ -21,7 +26,7 @@ __all__ = ["Model"]
 class Model(nn.Module):
     """A beast: networks and the players that train them."""
 
-    abilities: frozenset[str] = frozenset()  # of "encode", "decode", "bound"
+    abilities: frozenset[str] = frozenset({"sample"})  # of "sample", "encode", "decode", "bound", "posterior"
     discrete: bool = False  # whether `bound` is on the log of a probability rather than of a density
     latent: int  # D
 
@@ -32,8 +37,15 @@ class Model(nn.Module):
     def players(self) -> list[Player]:
         raise NotImplementedError
 
+    def begin(self, examples: Callable[..., Tensor]) -> None:
+        """Look at the data before training: `examples(n)` gives n training examples as observed, `examples()` some."""
+
+    def vitals(self, x: Tensor) -> dict[str, Tensor]:
+        """0-d numbers that tell how the model fares on examples x, as it observes them."""
+        return {}
+
     def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
-        raise NotImplementedError
+        raise self._cannot("sample")
 
     def observe(self, x: Tensor) -> Tensor:
         """What the model takes x to be, e.g. a binarised image. The identity for most."""
@@ -49,5 +61,5 @@ class Model(nn.Module):
         raise self._cannot("bound")
 
     def _cannot(self, ability: str) -> BestiaryError:
-        can = ", ".join(sorted(self.abilities)) or "only sample"
+        can = ", ".join(sorted(self.abilities)) or "do nothing of the kind"
         return BestiaryError(f"a {type(self).__name__} cannot {ability}: it can {can}")

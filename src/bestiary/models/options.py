@@ -11,14 +11,14 @@ option of a prior is one parameter in one file and known to the command line, to
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import partial, wraps
 from typing import Any, TypeVar, get_type_hints
 
 from bestiary.errors import BestiaryError, unknown
 from bestiary.models.values import coerce
 from bestiary.models.values import text as value_text
 
-__all__ = ["called", "comments", "made", "signature_options", "signed"]
+__all__ = ["called", "comments", "like", "made", "part_options", "signature_options", "signed"]
 
 T = TypeVar("T")
 
@@ -149,3 +149,23 @@ def made(what: str, part: Any, table: Mapping[str, Callable[..., T]], *arguments
 def _example(table: Mapping[str, Callable[..., Any]]) -> str:
     name = next((n for n in table if part_options(table[n])), next(iter(table)))
     return signed(name, part_options(table[name]))
+
+
+def like(model: Callable[..., T], says: str, **parts: object) -> Callable[..., T]:
+    """The same model with other defaults, under a name of its own.
+
+    >>> def vae(spec, *, beta: float = 1.0): return beta
+    >>> beta_vae = like(vae, "The KL weighs more.", beta=4.0)
+    >>> beta_vae(None), beta_vae(None, beta=2.0), beta_vae.__doc__
+    (4.0, 2.0, 'The KL weighs more.')
+    """
+    whole = inspect.signature(model)
+    changed = [p.replace(default=parts.get(p.name, p.default)) for p in whole.parameters.values()]
+
+    @wraps(model)
+    def named(*arguments: object, **options: object) -> T:
+        return model(*arguments, **{**parts, **options})
+
+    named.__doc__ = says
+    named.__signature__ = whole.replace(parameters=changed)  # type: ignore[attr-defined]
+    return named

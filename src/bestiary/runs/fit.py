@@ -22,6 +22,7 @@ from safetensors.torch import save as to_bytes
 from bestiary.data.batches import Batches, model_units, stored_units
 from bestiary.data.dataset import Dataset
 from bestiary.data.picture import write_picture
+from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
 from bestiary.models.model import Model
 from bestiary.models.zoo import build
@@ -250,9 +251,25 @@ def _model(what: Plan) -> Model:
     """The model with its first weights, a function of the seed."""
     with seeded(mix(what.recipe.seed, "weights")):
         model = build(what.model, what.dataset.spec, **what.model_options)
+    with seeded(mix(what.recipe.seed, "begin")), torch.no_grad():
+        model.begin(_examples(what, model))
     if what.recipe.patience and "bound" not in model.abilities:
         raise BestiaryError(f"patience={what.recipe.patience} waits for a better bound, and {what.model} has none")
     return model
+
+
+def _examples(what: Plan, model: Model) -> Callable[..., torch.Tensor]:
+    """A function that gives n training examples, or at most a thousand, as the model observes them."""
+    rows, spec = what.dataset.parts["train"], what.dataset.spec
+
+    def examples(n: int | None = None) -> torch.Tensor:
+        if n is not None and n > len(rows):
+            raise BestiaryError(f"{n} training examples are asked for, and there are {len(rows)}: ask for fewer")
+        order = np.random.Generator(np.random.PCG64(mix(what.recipe.seed, "begin"))).permutation(len(rows))
+        stored = what.dataset.stored[np.sort(rows[order[: n or 1000]])]
+        return model.observe(model_units(torch.as_tensor(np.ascontiguousarray(stored)), spec))
+
+    return examples
 
 
 def _trainer(what: Plan, model: Model, device: torch.device, precision: str, team: Team, graphs: bool) -> Trainer:
@@ -278,7 +295,7 @@ def _validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], d
         with trainer.judged() as judged:
             model: Any = judged
             with seeded(mix(seed, "picture"), device):
-                samples = stored_units(model.sample(64), spec).cpu().numpy()
+                picture = stored_units(_shown(model, stored[:64].to(device), spec), spec).cpu().numpy()
             numbers: dict[str, float] = {}
             if "bound" in model.abilities:
                 with seeded(mix(seed, "validation"), device):
@@ -288,10 +305,17 @@ def _validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], d
                 bound = float(values.mean()) - spec.log_scale  # in the units of the file
                 numbers = {"bound": bound, "low": bound - half, "high": bound + half}
         if trainer.team.rank == 0:
-            write_picture(path / "samples" / f"round-{trainer.round:08d}.png", samples, spec)
+            write_picture(path / "samples" / f"round-{trainer.round:08d}.png", picture, spec)
         return numbers
 
     return validate
+
+
+def _shown(model: Model, stored: torch.Tensor, spec: Spec) -> torch.Tensor:
+    """64 samples; of a model that cannot sample, what it makes of held-out examples."""
+    if "sample" in model.abilities:
+        return model.sample(64)
+    return model.decode(model.encode(model.observe(model_units(stored, spec))))
 
 
 def _processor() -> str:

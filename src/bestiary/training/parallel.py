@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from bestiary.errors import BestiaryError
 
-__all__ = ["Team", "full", "join", "launch", "local", "placed", "under_torchrun"]
+__all__ = ["Team", "full", "join", "launch", "local", "placed", "under_torchrun", "whole_mean"]
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,16 @@ def placed(value: Tensor, p: Tensor) -> Tensor:
     if isinstance(p, DTensor):
         return distribute_tensor(value.to(p.device), p.device_mesh, p.placements)
     return torch.empty_like(p, dtype=value.dtype).copy_(value)
+
+
+def whole_mean(x: Tensor) -> Tensor:
+    """The mean over the rows of the whole batch, of which each process holds an equal part; autograd goes through."""
+    mean = x.mean(0)
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return mean
+    from torch.distributed.nn.functional import all_reduce
+
+    return all_reduce(mean / dist.get_world_size())
 
 
 def under_torchrun() -> bool:

@@ -1,0 +1,152 @@
+"""The latent-variable half of the zoo: one function that composes, and the names that differ from it by a part.
+
+    vae = posterior × prior × likelihood × objective
+    ae  = encoder, code, decoder × likelihood
+
+A comment beside a parameter is its help; a part that has options is called: prior=vamp(500).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from inspect import signature
+from typing import Literal
+
+from torch import nn
+
+from bestiary.data.spec import Spec
+from bestiary.densities.latent import POSTERIORS, PRIORS, Place
+from bestiary.densities.likelihoods import LIKELIHOODS, Likelihood
+from bestiary.errors import BestiaryError
+from bestiary.models.autoencoder import Autoencoder
+from bestiary.models.checks import binariser, positive
+from bestiary.models.model import Model
+from bestiary.models.options import called, like, made
+from bestiary.models.parts import VAE_NETWORKS, choose, features_of, must_give
+from bestiary.models.vae import VAE
+from bestiary.objectives.latent import OBJECTIVES, Objective
+from bestiary.training.clock import Schedule, parse_schedule
+from bestiary.training.player import Adam
+
+__all__ = ["LATENT", "ae", "vae"]
+
+
+def vae(
+    spec: Spec,
+    *,
+    latent: int = 20,  # dimensions of z
+    network: Literal["auto", "mlp", "conv"] = "auto",  # mlp: tanh, as in the lectures; conv follows the image's size
+    hidden: tuple[int, ...] = (400,),  # widths of the mlp's hidden layers
+    width: int = 32,  # channels of the first convolution
+    likelihood: str | Likelihood = "auto",  # p(x|z): bernoulli, gaussian, logistic, categorical, mixed, pixelcnn
+    binarise: Literal["auto", "none", "dynamic", "threshold"] = "auto",  # greys under a likelihood of 0 and 1
+    posterior: str | nn.Module = "diagonal",  # q(z|x); from Python a module, features → distribution
+    prior: str | nn.Module = "standard",  # p(z); from Python a module, () → distribution
+    objective: str | Objective = "elbo",  # what is minimised; from Python a function of a Draw
+    beta: float | Schedule = 1.0,  # weight of the KL in objective=elbo: a number or e.g. linear(0,1,2000)
+    samples: int = 1,  # draws of z for each x
+    lr: float | Schedule = 1e-3,  # Adam's rate
+    encoder: nn.Module | None = None,  # from Python: (B, *shape) → (B, features)
+    decoder: nn.Module | None = None,  # from Python: (B, latent) → (B, per·C, H, W) or (B, per·F)
+) -> Model:
+    """Variational autoencoder: a lower bound on log p(x), an encoder and a decoder."""
+    positive(latent=latent, samples=samples, width=width, hidden=min(hidden, default=1))
+    family = made("likelihood", likelihood, LIKELIHOODS, spec)
+    encode, decode = _networks(spec, latent, network, hidden, width, encoder, decoder, family)
+    q = made("posterior", posterior, POSTERIORS, features_of(encode, spec), latent)
+    return VAE(
+        spec,
+        latent,
+        encoder=encode,
+        posterior=q,
+        prior=made("prior", prior, PRIORS, Place(spec, latent, infer=lambda x: q(encode(x)))),
+        decoder=decode,
+        likelihood=family,
+        objective=_objective(objective, parse_schedule(beta), samples),
+        samples=samples,
+        binarise=binariser(binarise, spec, family),
+        optimiser=Adam(parse_schedule(lr)),
+    )
+
+
+def ae(
+    spec: Spec,
+    *,
+    latent: int = 20,  # dimensions of the code
+    network: Literal["auto", "mlp", "conv"] = "auto",  # mlp: tanh, as in the lectures; conv follows the image's size
+    hidden: tuple[int, ...] = (400,),  # widths of the mlp's hidden layers
+    width: int = 32,  # channels of the first convolution
+    likelihood: str | Likelihood = "auto",  # p(x|z): −log p(x|z) is what is lost in the code
+    binarise: Literal["auto", "none", "dynamic", "threshold"] = "auto",  # greys under a likelihood of 0 and 1
+    noise: float = 0.0,  # σ: x + σ ε in, x out
+    lr: float | Schedule = 1e-3,  # Adam's rate
+    encoder: nn.Module | None = None,  # from Python: (B, *shape) → (B, features)
+    decoder: nn.Module | None = None,  # from Python: (B, latent) → (B, per·C, H, W) or (B, per·F)
+) -> Model:
+    """Autoencoder: compresses and makes features; it has no p(z) and does not sample."""
+    positive(latent=latent, width=width, hidden=min(hidden, default=1))
+    if not 0 <= noise < float("inf"):
+        raise BestiaryError(f"noise={noise}: the standard deviation of what is added to x must be finite and ≥ 0")
+    family = made("likelihood", likelihood, LIKELIHOODS, spec)
+    encode, decode = _networks(spec, latent, network, hidden, width, encoder, decoder, family)
+    return Autoencoder(
+        spec,
+        latent,
+        encoder=encode,
+        code=nn.Linear(features_of(encode, spec), latent),
+        decoder=decode,
+        likelihood=family,
+        noise=noise,
+        binarise=binariser(binarise, spec, family),
+        optimiser=Adam(parse_schedule(lr)),
+    )
+
+
+LATENT: dict[str, Callable[..., Model]] = {
+    "ae": ae,
+    "dae": like(ae, "Denoising autoencoder: x + ε in, x out.", noise=0.3),
+    "vae": vae,
+    "beta-vae": like(vae, "β-VAE: the KL weighs β times, for factors apart at the price of detail.", beta=4.0),
+    "annealed-vae": like(vae, "KL annealing: β rises from 0 to 1, so that z is used first.", beta="linear(0,1,2000)"),
+    "free-bits-vae": like(vae, "Free bits: max(λ, KL), so that z keeps at least λ nats.", objective="free_bits(2)"),
+    "iwae": like(vae, "Importance weighted: the bound L_K of K draws.", objective="iwae", samples=50),
+    "dip-vae": like(vae, "DIP-VAE: the moments of q(z) drawn to the identity.", objective="dip"),
+    "iaf-vae": like(vae, "An inverse autoregressive flow as posterior.", posterior="iaf"),
+    "mixture-vae": like(vae, "A mixture of Gaussians as prior.", prior="mixture"),
+    "vamp-vae": like(vae, "VampPrior: p(z) is the mean of q(z|u) over learned pseudo-inputs u.", prior="vamp"),
+    "flow-prior-vae": like(vae, "An autoregressive flow as prior, trained with the rest.", prior="maf"),
+    "pixel-vae": like(vae, "A PixelCNN of limited sight decodes; what is global is left to z.", likelihood="pixelcnn"),
+}
+
+
+def _networks(
+    spec: Spec, latent: int, network: str, hidden: tuple[int, ...], width: int,
+    encoder: nn.Module | None, decoder: nn.Module | None, family: Likelihood,
+) -> tuple[nn.Module, nn.Module]:  # fmt: skip
+    """Encoder and decoder by name, or the user's own, tried."""
+    nets = choose(VAE_NETWORKS, network, spec)
+    if decoder is not None:
+        must_give(decoder, "decoder", [latent], (family.per * spec.shape[0], *spec.shape[1:]))
+    return (
+        nets.inward(spec, latent, hidden, width) if encoder is None else encoder,
+        nets.outward(spec, latent, hidden, width, family.per) if decoder is None else decoder,
+    )
+
+
+def _objective(objective: str | Objective, beta: float | Schedule, samples: int) -> Objective:
+    """An objective by its name or call, with β where it has one."""
+    if not isinstance(objective, str):
+        if not callable(objective):
+            raise BestiaryError(f"objective= takes a name or a function of a Draw; got {objective!r}")
+        if beta != 1.0:
+            raise BestiaryError(f"beta={beta} belongs to objective=elbo; give it to your function yourself")
+        return objective
+    function, options = called("objective", objective, OBJECTIVES)
+    if beta != 1.0:
+        if "beta" not in signature(function).parameters:
+            raise BestiaryError(f"beta={beta} belongs to objective=elbo; {objective} does not weight the KL by it")
+        if "beta" in options:
+            raise BestiaryError(f"β is given twice, beta={beta} and objective={objective}: keep one of them")
+        options["beta"] = beta
+    if objective.startswith("iwae") and samples < 2:
+        raise BestiaryError("objective=iwae with samples=1 is the ELBO: give samples=5 or more, or use objective=elbo")
+    return partial(function, **options)
