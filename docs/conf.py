@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 from plain import fields_of, rst, write_pages, write_zoo  # noqa: E402
 
-from bestiary.models.zoo import MODELS  # noqa: E402
+from bestiary.models.zoo import MODELS, PARTS  # noqa: E402
 
 project, author, copyright = "bestiary", "The bestiary authors", "The bestiary authors, Apache License 2.0"
 release = importlib.metadata.version("bestiary")
@@ -67,7 +67,7 @@ def read_docstring(app: Any, what: str, name: str, thing: Any, options: Any, lin
 def write_generated(app: Any) -> None:
     """The pages that list what is there."""
     write_pages(HERE.parent / "src" / "bestiary", HERE / "api", ROOMS)
-    write_zoo(HERE / "api", MODELS)
+    write_zoo(HERE / "api", MODELS, PARTS)
 
 
 def setup(app: Any) -> None:

@@ -9,12 +9,12 @@ stays as it is.
 import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bestiary.models.options import comments, signature_options
+from bestiary.models.options import comments, part_options, signature_options, signed
 from bestiary.models.values import expects, text
 
 __all__ = ["fields_of", "rst", "write_pages", "write_zoo"]
@@ -75,8 +75,10 @@ def write_pages(package: Path, folder: Path, rooms: dict[str, str]) -> None:
     _write(folder / "index.rst", index + "".join(f"   {room}\n" for room in there))
 
 
-def write_zoo(folder: Path, models: dict[str, Callable[..., Any]]) -> None:
-    """One page with every named model and its options."""
+def write_zoo(
+    folder: Path, models: Mapping[str, Callable[..., Any]], parts: Mapping[str, Mapping[str, Callable[..., Any]]]
+) -> None:
+    """One page with every named model and its options, and the parts that they may name."""
     page = _heading("The zoo", "=") + "Every named model, and its options as ``key=value``.\n\n"
     for name, make in models.items():
         page += _heading(name, "-") + "\n".join(rst((make.__doc__ or "").splitlines())) + OPTIONS
@@ -84,6 +86,16 @@ def write_zoo(folder: Path, models: dict[str, Callable[..., Any]]) -> None:
         for key, (annotation, default) in signature_options(make).items():
             cells = (f"``{key}``", inline(text(default)), inline(expects(annotation)), inline(says.get(key, "")))
             page += "   * - " + "\n     - ".join(cells) + "\n"
+        page += "\n"
+    page += (
+        _heading("Parts", "-")
+        + "What an option that names a part may name; what stands in parentheses is optional.\n\n"
+    )
+    for key, table in parts.items():
+        page += f"``{key}=``\n\n" + "".join(
+            f"- ``{signed(n, part_options(b))}``: {inline((b.__doc__ or '').strip().splitlines()[0])}\n"
+            for n, b in table.items()
+        )
         page += "\n"
     _write(folder / "zoo.rst", page)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bestiary.console import next_steps, say, say_json, table, warn
 from bestiary.errors import BestiaryError, unknown
-from bestiary.models.options import comments, signature_options
+from bestiary.models.options import comments, part_options, signature_options, signed
 from bestiary.models.values import expects, text
 from bestiary.runs.grammar import route, words
 
@@ -34,16 +34,30 @@ def models(name: str | None, as_json: bool) -> None:
 
     sections = {"model": _options(MODELS[name]), "training": _options(Recipe)}
     if as_json:
-        return say_json({"name": name, "says": _summary(MODELS[name]), **sections})
+        return say_json({"name": name, "says": _summary(MODELS[name]), **sections, "parts": _parts(MODELS[name])})
     say(f"{name}: {_summary(MODELS[name])}")
     for title, rows in sections.items():
         say("", f"Options of {'the model' if title == 'model' else 'training'}:", "")
         table(((r["key"], r["default"], r["takes"], r["says"]) for r in rows), ("key", "default", "takes", ""))
+    for key, rows in _parts(MODELS[name]).items():
+        say("", f"{key}= takes a name, or a call of one:", "")
+        table((f"  {r['part']}", r["says"]) for r in rows)
     return next_steps(f"bestiary fit digits {name}")
 
 
 def _summary(make: Any) -> str:
     return str(make.__doc__ or "").strip().partition("\n")[0]
+
+
+def _parts(make: Any) -> dict[str, list[dict[str, str]]]:
+    """What the options that name a part may name, with the options of each."""
+    from bestiary.models.zoo import PARTS
+
+    return {
+        key: [{"part": signed(n, part_options(build)), "says": _summary(build)} for n, build in PARTS[key].items()]
+        for key in signature_options(make)
+        if key in PARTS
+    }
 
 
 def _options(function: Any) -> list[dict[str, str]]:

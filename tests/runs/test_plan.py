@@ -120,3 +120,23 @@ def test_a_relative_path_is_kept_with_the_folder_it_was_relative_to(tmp_path):
 
 def test_a_plan_holds_the_data():
     assert isinstance(plan("ring", "vae", {"n": 50}).dataset, Dataset)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"beta": "linear(0,1,300)"},
+        {"lr": "cosine(1e-3,0,300)"},
+        {"objective": "free_bits(linear(0,2,300))"},
+        {"objective": "capacity(nats=cyclic(0,25,300))"},
+    ],
+)
+def test_a_schedule_that_would_never_end_is_refused(options):
+    with pytest.raises(BestiaryError, match="it would never end"):
+        plan("digits", "vae", {**options, "steps": 200})
+    assert plan("digits", "vae", {**options, "steps": 300}).recipe.steps == 300
+
+
+def test_a_default_schedule_must_end_too():
+    with pytest.raises(BestiaryError, match=r"steps=2000 or more"):
+        plan("digits", "annealed-vae", {"steps": 200})

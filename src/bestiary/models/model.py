@@ -62,4 +62,4 @@ class Model(nn.Module):
 
     def _cannot(self, ability: str) -> BestiaryError:
         can = ", ".join(sorted(self.abilities)) or "do nothing of the kind"
-        return BestiaryError(f"a {type(self).__name__} cannot {ability}: it can {can}")
+        return BestiaryError(f"{type(self).__name__} cannot {ability}: it can {can}")

@@ -4,19 +4,32 @@ A model here is a function of the data's spec and of its options; the options ar
 command line, `bestiary models NAME` and Python all read them off the same signature.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import signature
+from typing import Any
 
 from bestiary.data.spec import Spec
+from bestiary.densities.latent import POSTERIORS, PRIORS
+from bestiary.densities.likelihoods import LIKELIHOODS
 from bestiary.errors import unknown
 from bestiary.models.infer import infer
 from bestiary.models.model import Model
 from bestiary.models.zoo_adversarial import ADVERSARIAL
 from bestiary.models.zoo_latent import LATENT
+from bestiary.objectives.latent import OBJECTIVES
 
-__all__ = ["MODELS", "build"]
+__all__ = ["MODELS", "PARTS", "build"]
 
 MODELS: dict[str, Callable[..., Model]] = {**LATENT, **ADVERSARIAL}
+
+
+# options whose value names a part → the parts there are
+PARTS: dict[str, Mapping[str, Callable[..., Any]]] = {
+    "likelihood": LIKELIHOODS,
+    "posterior": POSTERIORS,
+    "prior": PRIORS,
+    "objective": OBJECTIVES,
+}
 
 
 def build(name: str, spec: Spec, **options: object) -> Model:

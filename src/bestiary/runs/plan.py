@@ -21,16 +21,18 @@ from bestiary.data.dataset import Dataset
 from bestiary.data.load import load, loader
 from bestiary.errors import BestiaryError, unknown
 from bestiary.models.infer import infer
-from bestiary.models.options import signature_options
-from bestiary.models.zoo import MODELS
+from bestiary.models.options import called, signature_options
+from bestiary.models.zoo import MODELS, PARTS
 from bestiary.runs.grammar import route, to_words
-from bestiary.training.clock import Schedule
+from bestiary.training.clock import Schedule, parse_schedule
 from bestiary.training.recipe import Recipe
 from bestiary.version import __version__
 
 __all__ = ["GIVEN", "LEAST_STEPS", "MOST_STEPS", "PASSES", "Plan", "is_part", "plan"]
 
 GIVEN = "given from Python"  # how config.toml begins to say what it cannot hold
+
+SCHEDULED = {"beta", "lr"}  # options that may be schedules
 
 PASSES, LEAST_STEPS, MOST_STEPS = (
     30,
@@ -103,6 +105,7 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None) -> Pla
     dataset = load(data, **routed["data"])
     model_options, reasons = infer(MODELS[model], dataset.spec, routed["model"])
     recipe, why = _steps(Recipe(**routed["training"]), len(dataset.parts["train"]))
+    _schedules_end(model_options, recipe)
     inferred = {k: f"{model_options[k]}: {reason}" for k, reason in reasons.items()}
     twice = sections["model"].keys() | signature_options(Recipe).keys()  # ring's seed is not the recipe's
     asked = {f"data.{k}" if k in twice else k: v for k, v in routed["data"].items()}
@@ -123,6 +126,19 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None) -> Pla
         inferred=inferred,
         said=said,
     )
+
+
+def _schedules_end(options: Mapping[str, Any], recipe: Recipe) -> None:
+    """Refuse a schedule that the run is too short for: what it leads to would never be reached."""
+    found = {k: parse_schedule(v) if k in SCHEDULED and isinstance(v, str) else v for k, v in options.items()}
+    for key in PARTS.keys() & {k for k, v in options.items() if isinstance(v, str)}:
+        found |= {f"{key}={options[key]}: {k}": v for k, v in called(key, options[key], PARTS[key])[1].items()}
+    for key, schedule in found.items():
+        if isinstance(schedule, Schedule) and recipe.steps is not None and schedule.steps > recipe.steps:
+            raise BestiaryError(
+                f"{key}={schedule} takes {schedule.steps} steps, and the run has {recipe.steps}: it would never end."
+                f" Give it at most {recipe.steps}, or steps={schedule.steps} or more"
+            )
 
 
 def is_part(value: Any) -> bool:
