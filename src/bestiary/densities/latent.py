@@ -11,6 +11,7 @@ Legend: B batch, D latent.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,14 @@ from torch import Tensor, nn
 from bestiary.data.spec import Spec
 from bestiary.densities.normal import DiagonalNormal, Distribution, StandardNormal
 
-__all__ = ["POSTERIORS", "PRIORS", "Diagonal", "Place", "Prior", "Standard"]
+__all__ = ["Diagonal", "Place", "Posterior", "Prior", "Standard", "StandardBase"]
+
+
+class Posterior(Distribution, Protocol):
+    """q(z|x) for a batch of x."""
+
+    @property
+    def components(self) -> Any: ...  # Gaussians that stand for this q in a mixture over many x
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,7 @@ class Place:
 
     spec: Spec
     latent: int
-    infer: Callable[[Tensor], Distribution]  # x → q(z|x), a plain callable: its weights are the model's
+    infer: Callable[[Tensor], Posterior]  # x → q(z|x), a plain callable: its weights are the model's
 
 
 class Prior(nn.Module):
@@ -38,7 +46,7 @@ class Prior(nn.Module):
 
 
 class Diagonal(nn.Module):
-    """(B, features) → N(μ, diag σ²) over (B, D)."""
+    """A diagonal Gaussian: one linear head for μ and one for log σ²."""
 
     def __init__(self, features: int, latent: int) -> None:
         super().__init__()
@@ -46,22 +54,30 @@ class Diagonal(nn.Module):
         self.head = nn.Linear(features, 2 * latent)
 
     def forward(self, features: Tensor) -> DiagonalNormal:
+        """(B, F) → N(μ, diag σ²) over (B, D)."""
         mean, log_var = self.head(features).float().chunk(2, dim=-1)
         return DiagonalNormal(mean, log_var)
 
 
-class Standard(Prior):
+class StandardBase(nn.Module):
     """→ N(0, I) over (1, D)."""
 
     zero: Tensor
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, latent: int) -> None:
         super().__init__()
-        self.register_buffer("zero", torch.zeros(1, place.latent), persistent=False)
+        self.register_buffer("zero", torch.zeros(1, latent), persistent=False)
 
     def forward(self) -> StandardNormal:
         return StandardNormal(self.zero)
 
 
-POSTERIORS: dict[str, Callable[..., nn.Module]] = {"diagonal": Diagonal}  # (features, latent, *, options) → module
-PRIORS: dict[str, Callable[..., Prior]] = {"standard": Standard}  # (place, *, options) → module
+class Standard(Prior):
+    """N(0, I)."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self.base = StandardBase(place.latent)
+
+    def forward(self) -> StandardNormal:
+        return self.base()

@@ -44,6 +44,11 @@ class DiagonalNormal:
     def variance(self) -> Tensor:
         return self.log_var.exp()
 
+    @property
+    def components(self) -> "DiagonalNormal":
+        """What stands for this q in a mixture over many x."""
+        return self
+
     def rsample(self, shape: Sequence[int] = ()) -> Tensor:
         """z = μ + σ ε: (*shape, B, D)."""
         noise = normal([*shape, *self.mean.shape], self.mean.device, dim=len(shape))

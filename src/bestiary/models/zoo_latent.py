@@ -14,8 +14,9 @@ from typing import Literal
 from torch import nn
 
 from bestiary.data.spec import Spec
-from bestiary.densities.latent import POSTERIORS, PRIORS, Place
+from bestiary.densities.latent import Place
 from bestiary.densities.likelihoods import LIKELIHOODS, Likelihood
+from bestiary.densities.parts import POSTERIORS, PRIORS
 from bestiary.errors import BestiaryError
 from bestiary.models.autoencoder import Autoencoder
 from bestiary.models.checks import binariser, positive

@@ -12,6 +12,7 @@ from functools import cached_property
 
 from torch import Tensor
 
+from bestiary.densities.full import WHOLE_KL
 from bestiary.densities.normal import Distribution, closed_kl
 from bestiary.training.clock import Clock
 
@@ -42,4 +43,7 @@ class Draw:
         """KL(q(z|x)‖p(z)) for each x (B,): in closed form where known, else its Monte Carlo estimate."""
         if self.kl_dims is not None:
             return self.kl_dims.sum(-1)
+        whole = WHOLE_KL.get((type(self.q), type(self.p)))
+        if whole is not None:
+            return whole(self.q, self.p)  # type: ignore[arg-type]
         return (self.log_qz - self.log_pz).mean(0)

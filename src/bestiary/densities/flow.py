@@ -1,0 +1,249 @@
+"""Distributions made by an invertible map of a base: z = f(u), log p(z) = log base(u) − log |det ∂f/∂u|.
+
+One direction of an autoregressive map costs one pass of its network, the other D passes. A posterior is drawn from at
+every step, so its fast direction is u → z (an inverse autoregressive flow, Kingma et al. 2016, arXiv 1606.04934); a
+prior's density is asked for at every step, so its fast direction is z → u (Papamakarios et al. 2017, arXiv 1705.07057).
+A flow remembers log p of its last draw: `log_prob` of that very tensor costs nothing.
+
+    iaf        z ← g ⊙ z + (1 − g) ⊙ m,   g = σ(s + 1.5),  (m, s) = MADE(z, h),  order reversed between steps
+    maf        affine autoregressive transforms           coupling   the same with two passes (half given, half moved)
+    nsf        rational-quadratic splines (Durkan et al. 2019, arXiv 1906.04032)
+
+maf, coupling and nsf are zuko's transforms. All begin near the identity.
+
+Legend: … leading dimensions, B batch, D latent, F features of the encoder.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from bestiary.densities.latent import Diagonal, Place, Prior, StandardBase
+from bestiary.densities.normal import DiagonalNormal
+from bestiary.errors import BestiaryError
+from bestiary.networks.made import MADE
+
+__all__ = ["IAF", "Flow", "FlowPosterior", "FlowPrior", "coupling", "maf", "maf_posterior", "nsf", "nsf_posterior"]
+
+Map = Callable[[Tensor], tuple[Tensor, Tensor]]  # (…, D) → the image (…, D) and log |det| (…)
+
+
+class Flow:
+    """The distribution of z = f(u), u ~ base."""
+
+    def __init__(self, base: DiagonalNormal, forward: Map, backward: Map) -> None:
+        self.base, self.forward, self.backward = base, forward, backward
+        self._last: tuple[Tensor, Tensor] | None = None  # a draw and its log density
+
+    @property
+    def mean(self) -> Tensor:
+        """f at the base's mean: a point of high density; the mean itself has no closed form."""
+        return self.forward(self.base.mean)[0]
+
+    @property
+    def variance(self) -> Tensor:
+        raise BestiaryError("a flow's variance has no closed form: use posterior=diagonal or posterior=full for it")
+
+    @property
+    def components(self) -> DiagonalNormal:
+        """What stands for this q in a mixture over many x: its Gaussian base."""
+        return self.base
+
+    def rsample(self, shape: Sequence[int] = ()) -> Tensor:
+        u = self.base.rsample(shape)
+        z, log_det = self.forward(u)
+        self._last = (z, self.base.log_prob(u) - log_det)
+        return z
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """(…, B, D) → (…, B)."""
+        if self._last is not None and self._last[0] is z:
+            return self._last[1]
+        u, log_det = self.backward(z)
+        return self.base.log_prob(u) + log_det
+
+
+def _needs_two(name: str, latent: int) -> None:
+    if latent < 2:
+        raise BestiaryError(
+            f"{name} needs latent=2 or more: in one dimension an autoregressive flow has nothing to see before it"
+        )
+
+
+def _counts(name: str, **numbers: int) -> None:
+    for key, number in numbers.items():
+        if number < 1:
+            raise BestiaryError(f"{name}({key}={number}): must be at least 1")
+
+
+class IAF(nn.Module):
+    """(B, F) → an inverse autoregressive flow from a diagonal Gaussian; every step sees the encoder's features."""
+
+    def __init__(
+        self,
+        features: int,
+        latent: int,
+        *,
+        steps: int = 4,  # transforms, each in the reverse order of the one before
+        width: int = 128,  # units of a hidden layer
+        depth: int = 1,  # hidden layers of each transform
+    ) -> None:
+        super().__init__()
+        _needs_two("posterior=iaf", latent)
+        _counts("iaf", steps=steps, width=width, depth=depth)
+        self.head = Diagonal(features, latent)
+        self.steps = nn.ModuleList(
+            MADE(latent, 2, [width] * depth, features, reverse=bool(i % 2)).start_at([0.0, 0.0]) for i in range(steps)
+        )
+
+    def forward(self, features: Tensor) -> Flow:
+        def down(u: Tensor) -> tuple[Tensor, Tensor]:
+            log_det = u.new_zeros(u.shape[:-1])
+            for step in self.steps:
+                m, s = step(u, features).float().unbind(-1)
+                gate = torch.sigmoid(s + 1.5)
+                u = gate * u + (1 - gate) * m
+                log_det = log_det + logsigmoid(s + 1.5).sum(-1)
+            return u, log_det
+
+        def up(z: Tensor) -> tuple[Tensor, Tensor]:
+            log_det = z.new_zeros(z.shape[:-1])
+            for step in list(self.steps)[::-1]:
+                u = z
+                for _ in range(z.shape[-1]):  # each pass settles one more dimension
+                    m, s = step(u, features).float().unbind(-1)
+                    gate = torch.sigmoid(s + 1.5)
+                    u = (z - (1 - gate) * m) / gate
+                z, log_det = u, log_det - logsigmoid(s + 1.5).sum(-1)
+            return z, log_det
+
+        return Flow(self.head(features), down, up)
+
+
+class FlowPosterior(nn.Module):
+    """(B, F) → zuko transforms of a diagonal Gaussian, drawn from in the fast direction."""
+
+    def __init__(self, flow: nn.Module, features: int, latent: int, context: int) -> None:
+        super().__init__()
+        self.head, self.context, self.flow = Diagonal(features, latent), nn.Linear(features, context), flow
+
+    def forward(self, features: Tensor) -> Flow:
+        h = torch.tanh(self.context(features)).float()
+        return Flow(self.head(features), *_maps(self.flow, h))
+
+
+class FlowPrior(Prior):
+    """→ a zuko flow from N(0, I) over (1, D), whose density is the fast direction."""
+
+    def __init__(self, flow: nn.Module, latent: int) -> None:
+        super().__init__()
+        self.flow, self.base = flow, StandardBase(latent)
+
+    def forward(self) -> Flow:
+        towards, away = _maps(self.flow, None)
+        return Flow(self.base(), away, towards)
+
+
+def _maps(flow: Any, context: Tensor | None) -> tuple[Map, Map]:
+    """The fast direction of a zuko flow and its slow one, in fp32 whatever surrounds them."""
+
+    def fast(u: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.autocast(u.device.type, enabled=False):
+            return flow.transform(_broadcast(context, u)).call_and_ladj(u)
+
+    def slow(z: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.autocast(z.device.type, enabled=False):
+            return flow.transform(_broadcast(context, z)).inv.call_and_ladj(z)
+
+    return fast, slow
+
+
+def _broadcast(context: Tensor | None, z: Tensor) -> Tensor | None:
+    return None if context is None else context.expand(*z.shape[:-1], context.shape[-1])
+
+
+def _zuko(
+    name: str, kind: str, latent: int, context: int, steps: int, width: int, depth: int, **more: Any
+) -> nn.Module:
+    """A zuko flow that begins near the identity."""
+    import zuko
+
+    _needs_two(name, latent)
+    _counts(name.partition("=")[2], steps=steps, width=width, depth=depth)
+    hidden = (width,) * depth
+    flow: nn.Module = getattr(zuko.flows, kind)(latent, context, transforms=steps, hidden_features=hidden, **more)
+    with torch.no_grad():
+        for transform in flow.transform.transforms:  # type: ignore[union-attr]
+            last = transform.hyper[-1]
+            last.weight.mul_(0.01)
+            last.bias.zero_()
+    return flow
+
+
+def maf_posterior(
+    features: int,
+    latent: int,
+    *,
+    steps: int = 4,  # transforms, each in the reverse order of the one before
+    width: int = 128,  # units of a hidden layer
+    depth: int = 1,  # hidden layers of each transform
+    context: int = 64,  # numbers of the encoder that every transform sees
+) -> FlowPosterior:
+    """Affine autoregressive transforms of a diagonal Gaussian, by zuko."""
+    flow = _zuko("posterior=maf", "MAF", latent, context, steps, width, depth)
+    return FlowPosterior(flow, features, latent, context)
+
+
+def nsf_posterior(
+    features: int,
+    latent: int,
+    *,
+    steps: int = 2,  # transforms, each in the reverse order of the one before
+    width: int = 128,  # units of a hidden layer
+    depth: int = 1,  # hidden layers of each transform
+    bins: int = 8,  # pieces of each spline
+    context: int = 64,  # numbers of the encoder that every transform sees
+) -> FlowPosterior:
+    """Neural splines of a diagonal Gaussian, by zuko."""
+    flow = _zuko("posterior=nsf", "NSF", latent, context, steps, width, depth, bins=bins)
+    return FlowPosterior(flow, features, latent, context)
+
+
+def maf(
+    place: Place,
+    *,
+    steps: int = 4,  # transforms, each in the reverse order of the one before
+    width: int = 128,  # units of a hidden layer
+    depth: int = 1,  # hidden layers of each transform
+) -> FlowPrior:
+    """An autoregressive flow: the density in one pass, a draw in D."""
+    return FlowPrior(_zuko("prior=maf", "MAF", place.latent, 0, steps, width, depth), place.latent)
+
+
+def coupling(
+    place: Place,
+    *,
+    steps: int = 6,  # transforms; each moves one half of z given the other
+    width: int = 128,  # units of a hidden layer
+    depth: int = 1,  # hidden layers of each transform
+) -> FlowPrior:
+    """Affine coupling layers (RealNVP, Dinh et al. 2017): fast in both directions."""
+    flow = _zuko("prior=coupling", "MAF", place.latent, 0, steps, width, depth, passes=2)
+    return FlowPrior(flow, place.latent)
+
+
+def nsf(
+    place: Place,
+    *,
+    steps: int = 3,  # transforms, each in the reverse order of the one before
+    width: int = 128,  # units of a hidden layer
+    depth: int = 1,  # hidden layers of each transform
+    bins: int = 8,  # pieces of each spline
+    coupled: bool = False,  # move one half of z given the other, instead of dimension by dimension
+) -> FlowPrior:
+    """Neural splines, autoregressive or coupled."""
+    more = {"bins": bins, "passes": 2 if coupled else None}
+    return FlowPrior(_zuko("prior=nsf", "NSF", place.latent, 0, steps, width, depth, **more), place.latent)

@@ -1,0 +1,35 @@
+"""The posteriors and priors there are, by name.
+
+posterior(features: int, latent: int, *, options) → module: what the encoder makes of x (B, F) → q(z|x) over (B, D)
+prior(place: Place, *, options)                   → module: () → p(z) over (1, D)
+"""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from bestiary.densities.flow import IAF, coupling, maf, maf_posterior, nsf, nsf_posterior
+from bestiary.densities.full import Full
+from bestiary.densities.latent import Diagonal, Prior, Standard
+from bestiary.densities.mixture import Mixture
+from bestiary.densities.vamp import Aggregated, Vamp
+
+__all__ = ["POSTERIORS", "PRIORS"]
+
+POSTERIORS: dict[str, Callable[..., nn.Module]] = {
+    "diagonal": Diagonal,
+    "full": Full,
+    "iaf": IAF,
+    "maf": maf_posterior,
+    "nsf": nsf_posterior,
+}
+
+PRIORS: dict[str, Callable[..., Prior]] = {
+    "standard": Standard,
+    "mixture": Mixture,
+    "vamp": Vamp,
+    "aggregated": Aggregated,
+    "maf": maf,
+    "coupling": coupling,
+    "nsf": nsf,
+}

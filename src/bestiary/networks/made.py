@@ -1,0 +1,67 @@
+"""A network whose output d sees only the inputs before d (MADE, Germain et al. 2015, arXiv 1502.03509).
+
+    out_d = f_d(u_1 … u_{d−1}, h),    h a context that every output sees
+
+Inputs have degrees 1 … D (D … 1 if reversed), hidden units degrees 1 … D − 1 in turn. A hidden unit sees inputs whose
+degree is at most its own, an output hidden units whose degree is less than its own; weights that would break this are
+masked. The context enters every layer.
+
+Legend: D inputs, P outputs for each, F context features.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["MADE"]
+
+
+class _Masked(nn.Linear):
+    """A linear layer with some weights held at zero."""
+
+    mask: Tensor
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__(mask.shape[1], mask.shape[0])
+        self.register_buffer("mask", mask.float(), persistent=False)
+
+    def forward(self, u: Tensor) -> Tensor:
+        return F.linear(u, self.weight * self.mask, self.bias)
+
+
+class MADE(nn.Module):
+    """(…, D) and a context (…, F) → (…, D, P)."""
+
+    def __init__(self, size: int, outputs: int, hidden: Sequence[int], context: int = 0, reverse: bool = False) -> None:
+        super().__init__()
+        self.size, self.outputs = size, outputs
+        order = torch.arange(1, size + 1)
+        degrees = [order.flip(0) if reverse else order]
+        degrees += [torch.arange(width) % max(1, size - 1) + 1 for width in hidden]
+        sees = [after[:, None] >= before for before, after in pairwise(degrees)]
+        last = (degrees[0][:, None] > degrees[-1]).repeat_interleave(outputs, 0)
+        self.layers = nn.ModuleList(_Masked(mask) for mask in (*sees, last))
+        widths = (*hidden, size * outputs)
+        self.context = nn.ModuleList(nn.Linear(context, width, bias=False) for width in widths) if context else None
+
+    def start_at(self, values: Sequence[float], scale: float = 0.01) -> "MADE":
+        """Begin with outputs close to these P values, whatever the input."""
+        last = self.layers[-1]
+        with torch.no_grad():
+            last.weight.mul_(scale)
+            last.bias.copy_(torch.tensor(values).repeat(self.size))
+            if self.context is not None:
+                self.context[-1].weight.mul_(scale)
+        return self
+
+    def forward(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+        for i, layer in enumerate(self.layers):
+            u = layer(u)
+            if self.context is not None and context is not None:
+                u = u + self.context[i](context)
+            if i < len(self.layers) - 1:
+                u = F.elu(u)
+        return u.unflatten(-1, (self.size, self.outputs))
