@@ -17,7 +17,7 @@ import torch
 import typer
 
 from bestiary.cli import app
-from bestiary.densities.latent import PRIORS
+from bestiary.densities.parts import PRIORS
 from bestiary.models.zoo import MODELS
 from bestiary.objectives.games import GAMES
 

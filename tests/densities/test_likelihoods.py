@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from bestiary.data.spec import Column, Spec
-from bestiary.densities.likelihoods import LIKELIHOODS, Bernoulli, DiscretisedLogistic, Gaussian, Mixed
+from bestiary.densities.likelihoods import Bernoulli, DiscretisedLogistic, Gaussian, Mixed
+from bestiary.densities.parts import LIKELIHOODS
 from bestiary.errors import BestiaryError
 
 BITS = Spec("image", (1, 2, 3), levels=2)
@@ -19,7 +20,10 @@ COLOUR = Spec("image", (3, 4, 4), levels=256)
 VECTOR = Spec("vector", (2,))
 TABLE = Spec("table", (6,), columns=(Column("a"), Column("b", categories=("x", "y", "z")), Column("c"),
                                       Column("d", categories=("only",))))  # fmt: skip
-KINDS = {"bernoulli": BITS, "gaussian": VECTOR, "logistic": COLOUR, "mixed": TABLE}
+THREE = Spec("image", (2, 1, 2), levels=3)
+KINDS = {
+    "bernoulli": BITS, "gaussian": VECTOR, "logistic": COLOUR, "mixed": TABLE, "categorical": THREE, "pixelcnn": BITS,
+}  # fmt: skip
 N = 20_000
 
 
@@ -204,8 +208,11 @@ def test_log_prob_is_fp32_whatever_the_network_computed_in(name: str) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         p = family(h)
         log_p = p.log_prob(x)
-    assert log_p.dtype == p.mean.dtype == p.sample().dtype == torch.float32
+    assert log_p.dtype == p.sample().dtype == torch.float32
     assert log_p.shape == (b,)
+    if family.autoregressive:  # its own network runs in bf16
+        return torch.testing.assert_close(log_p, family(h.float()).log_prob(x), atol=0.1, rtol=0.05)
+    assert p.mean.dtype == torch.float32
     assert p.mean.shape == x.shape
     torch.testing.assert_close(log_p, family(h.float()).log_prob(x))
 
@@ -232,6 +239,8 @@ def test_what_is_learned_gets_a_gradient(name: str) -> None:
     ("bernoulli", VECTOR, "likelihood=gaussian"), ("bernoulli", TABLE, "likelihood=gaussian"),
     ("logistic", VECTOR, "likelihood=gaussian"), ("logistic", TABLE, "likelihood=gaussian"),
     ("mixed", VECTOR, "likelihood=gaussian"), ("mixed", GREY, "likelihood=gaussian"),
+    ("categorical", VECTOR, "use mixed"), ("pixelcnn", TABLE, "gaussian or mixed"),
+    ("categorical", Spec("image", (1, 2, 2), levels=1000), "likelihood=logistic"),
 ])  # fmt: skip
 def test_data_of_another_kind_is_refused_with_a_likelihood_that_fits(name: str, spec: Spec, says: str) -> None:
     with pytest.raises(BestiaryError, match=says):
@@ -240,4 +249,100 @@ def test_data_of_another_kind_is_refused_with_a_likelihood_that_fits(name: str, 
 
 def test_which_are_probabilities() -> None:
     """Only where log_prob is that of a probability do nats turn into bits per dimension."""
-    assert {name for name, family in LIKELIHOODS.items() if family.discrete} == {"bernoulli", "logistic"}
+    probabilities = {"bernoulli", "logistic", "categorical", "pixelcnn"}
+    assert {name for name, family in LIKELIHOODS.items() if family.discrete} == probabilities
+
+
+def every(spec: Spec) -> Tensor:
+    """Every image there is, (L^CHW, C, H, W)."""
+    levels = [i / (spec.levels - 1) for i in range(spec.levels)]
+    return torch.tensor(list(product(levels, repeat=spec.dimensions))).view(-1, *spec.shape)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "spec"),
+    [
+        ("categorical", {}, THREE),
+        ("logistic", {"mixtures": 3}, THREE),
+        ("logistic", {"mixtures": 2}, Spec("image", (3, 1, 1), levels=5)),
+        ("pixelcnn", {"layers": 2}, BITS),
+        ("pixelcnn", {"head": "categorical"}, THREE),
+        ("pixelcnn", {"head": "logistic", "kernel": 1}, Spec("image", (3, 1, 2), levels=3)),
+    ],
+)
+def test_over_every_image_it_sums_to_one_and_draws_follow_it(name: str, options: dict, spec: Spec) -> None:
+    torch.manual_seed(4)
+    family = LIKELIHOODS[name](spec, **options)
+    h, x = context(spec, family.per, b=1), every(spec)
+    with torch.no_grad():
+        p = family(h.expand(len(x), *h.shape[1:])).log_prob(x).double().exp()
+        torch.testing.assert_close(p.sum(), torch.ones((), dtype=torch.float64), atol=1e-5, rtol=0)
+        drawn = family(h.expand(N, *h.shape[1:])).sample()
+    place = (drawn * (spec.levels - 1)).round().long().flatten(1)
+    code = (place * spec.levels ** torch.arange(spec.dimensions).flip(0)).sum(1)
+    assert fits(torch.bincount(code, minlength=len(x)), p)
+    if not family.autoregressive:
+        mean = family(h).mean[0]
+        if name == "categorical":
+            torch.testing.assert_close(mean, torch.einsum("n,nchw->chw", p.float(), x), atol=1e-4, rtol=0)
+        assert ((drawn.mean(0) - mean).abs() < 0.5 / (spec.levels - 1)).all()  # E x to within half a level
+
+
+def test_channels_of_a_mixture_depend_on_those_before() -> None:
+    spec = Spec("image", (3, 1, 1), levels=5)
+    family = LIKELIHOODS["logistic"](spec, mixtures=2)
+    h, x = context(spec, family.per, b=1), torch.tensor([0.5, 0.25, 0.75]).view(1, 3, 1, 1).requires_grad_()
+    p = family(h)
+    for c in range(3):
+        mu = p._channel(c, list(x.unbind(1))[:c]).mu.sum() + 0 * x.sum()
+        (slope,) = torch.autograd.grad(mu, x)
+        seen = slope.view(3)
+        assert torch.equal(seen != 0, torch.arange(3) < c)
+
+
+@pytest.mark.parametrize("sigma", ["pixel", 0.3])
+def test_a_gaussians_deviation_is_the_decoders_or_fixed(sigma: float | str) -> None:
+    family = Gaussian(VECTOR, sigma=sigma)
+    h, x = context(VECTOR, family.per), torch.randn(2, 2)
+    mean, deviation = (h[:, :2], (0.5 * h[:, 2:]).exp()) if sigma == "pixel" else (h, torch.tensor(0.3))
+    torch.testing.assert_close(family(h).log_prob(x), Normal(mean, deviation).log_prob(x).sum(1))
+    assert not list(family.parameters())
+    with pytest.raises(BestiaryError, match="sigma=0"):
+        Gaussian(VECTOR, sigma=0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "bad", "says"),
+    [
+        ("bernoulli", BITS, 0.5, "binarise=dynamic"),
+        ("bernoulli", BITS, -0.42, "-0.42"),
+        ("logistic", GREY, 255.0, "give images as uint8"),
+        ("logistic", GREY, 0.51, "17 levels"),
+        ("categorical", THREE, -1.0, "3 levels"),
+        ("gaussian", VECTOR, float("nan"), "NaN"),
+        ("pixelcnn", BITS, 0.3, "needs x in"),
+        ("mixed", TABLE, float("inf"), "infinite"),
+    ],
+)
+def test_data_outside_the_support_is_told_before_training(name: str, spec: Spec, bad: float, says: str) -> None:
+    family = LIKELIHOODS[name](spec)
+    family.check(torch.zeros(3, *spec.shape))
+    with pytest.raises(BestiaryError, match=says):
+        family.check(torch.full((3, *spec.shape), bad))
+
+
+def test_cached_draws_of_a_pixelcnn_are_those_of_the_whole_network() -> None:
+    spec = Spec("image", (1, 5, 6), levels=2)
+    torch.manual_seed(5)
+    family = LIKELIHOODS["pixelcnn"](spec, layers=3, width=8)
+    p = family(context(spec, family.per, b=4))
+    torch.manual_seed(6)
+    cached = p.sample()
+    torch.manual_seed(6)
+    assert torch.equal(cached, p.sample_naive())
+    assert set(cached.unique().tolist()) == {0.0, 1.0}
+    assert family.reach == 4
+    with pytest.raises(BestiaryError, match="no mean"):
+        _ = p.mean
+    with pytest.raises(BestiaryError, match="kernel must be odd"):
+        LIKELIHOODS["pixelcnn"](spec, kernel=2)

@@ -6,9 +6,12 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
-from bestiary.densities.latent import POSTERIORS, PRIORS, Diagonal, Standard
+from bestiary.data.spec import Spec
+from bestiary.densities.latent import Diagonal, Place, Standard
 from bestiary.densities.normal import CLOSED_KL, DiagonalNormal, closed_kl
+from bestiary.densities.parts import POSTERIORS, PRIORS
 
+PLACE = Place(Spec("vector", (2,)), 3, infer=lambda x: DiagonalNormal(x[:, :1].expand(-1, 3), torch.zeros(len(x), 3)))
 CASES = {  # μ, log σ² of q and of p, each (B=2, D=3)
     "far": ([[0.0, 1.0, -2.0], [3.0, 0.5, 0.0]], [[0.0, -1.0, 1.0], [0.5, -3.0, 2.0]]),
     "near": ([[0.1, 0.0, -0.1], [0.0, 0.2, 0.0]], [[0.0, 0.1, -0.1], [0.2, 0.0, -0.2]]),
@@ -44,7 +47,7 @@ def test_closed_kl_is_the_mean_of_draws_in_every_dimension(name: str) -> None:
 
 def test_kl_broadcasts_over_the_batch_of_a_prior() -> None:
     q, _ = pair("far")
-    assert closed_kl(q, Standard(3)()).shape == (2, 3)
+    assert closed_kl(q, Standard(PLACE)()).shape == (2, 3)
 
 
 def test_a_distribution_without_a_closed_form_has_none() -> None:
@@ -107,7 +110,7 @@ def test_diagonal_is_linear_in_its_features_and_fp32_whatever_they_are() -> None
 
 
 def test_standard_is_the_standard_normal_and_saves_nothing() -> None:
-    prior = Standard(3)
+    prior = Standard(PLACE)
     torch.testing.assert_close(prior().log_prob(torch.zeros(2, 3)), Normal(0, 1).log_prob(torch.zeros(2, 3)).sum(-1))
     assert prior().rsample((5,)).shape == (5, 1, 3)
     assert not prior.state_dict()
@@ -121,6 +124,6 @@ def test_every_posterior_and_prior_gives_a_distribution() -> None:
         assert z.shape == (2, 4, 3)
         assert q.log_prob(z).shape == (2, 4)
         for prior in PRIORS.values():
-            p = prior(3)()
+            p = prior(PLACE)()
             assert p.log_prob(z).shape == (2, 4)
             assert p.rsample((6,)).reshape(6, -1).shape == (6, 3)

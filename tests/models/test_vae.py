@@ -124,5 +124,5 @@ def test_what_a_gan_cannot_do_is_said() -> None:
         ("bound", lambda: model.bound(torch.zeros(1, 3))),
     ):
         assert ability not in model.abilities
-        with pytest.raises(BestiaryError, match=f"a GAN cannot {ability}: it can decode"):
+        with pytest.raises(BestiaryError, match=f"GAN cannot {ability}: it can decode, sample"):
             call()

@@ -1,10 +1,13 @@
 """Likelihoods p(x|z): modules that turn the decoder's output h into a distribution over x.
 
     bernoulli   p(x|z) = Π_i p_i^{x_i} (1 − p_i)^{1 − x_i},  logit p = h                x_i ∈ {0, 1}
-    gaussian    p(x|z) = Π_i N(x_i; h_i, σ²),  σ one learned number                      x_i ∈ ℝ
+    gaussian    p(x|z) = Π_i N(x_i; h_i, σ²),  σ one learned number, a fixed one, or one of the decoder's for each i
     logistic    P(x|z) = Π_i F((x_i + ½δ − μ_i)/s_i) − F((x_i − ½δ − μ_i)/s_i),  F the logistic function, δ = 1/(L − 1)
                 the spacing of the L levels, the outermost intervals open to ±∞          x_i ∈ {0, δ, 2δ, …, 1}
                 (discretised logistic: Kingma et al. 2016, arXiv 1606.04934)
+                mixtures=M: for each channel a mixture of M such logistics, whose μ are shifted by Σ_{c'<c} a_{cc'}
+                (x_{c'} − ½), linear in the channels before it (PixelCNN++, Salimans et al. 2017, arXiv 1701.05517)
+    categorical P(x|z) = Π_i softmax(h_i)_{x_i},  one logit for each of the L levels
     mixed       tables: gaussian for numbers (σ learned per column), categorical for each category's one-hot columns
 
 `log_prob` is in nats, summed over all but the batch, in fp32 whatever the network computed in. The first and third are
@@ -16,9 +19,9 @@ whose logarithm loses no digits however far x lies from μ.
 Legend: B batch, C H W image shape, F columns; h has `per` numbers for each number of x, stacked in dimension 1.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import log, pi
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +31,7 @@ from bestiary.data.spec import Spec
 from bestiary.densities.noise import normal, uniform
 from bestiary.errors import BestiaryError
 
-__all__ = ["LIKELIHOODS", "Bernoulli", "DiscretisedLogistic", "Gaussian", "Likelihood", "Mixed", "Observed"]
+__all__ = ["Bernoulli", "Categorical", "DiscretisedLogistic", "Gaussian", "Likelihood", "Mixed", "Observed"]
 
 
 class Observed(Protocol):
@@ -60,6 +63,8 @@ class Likelihood(nn.Module):
 
     def check(self, x: Tensor) -> None:
         """Refuse data outside the support."""
+        if not bool(x.isfinite().all()):
+            raise BestiaryError("x holds values that are NaN or infinite: leave those examples out, or fill them in")
 
 
 class _Bernoulli:
@@ -91,6 +96,14 @@ class Bernoulli(Likelihood):
                 f"likelihood=bernoulli needs x in {{0, 1}}, and a {spec.kind} holds numbers: use likelihood=gaussian"
             )
 
+    def check(self, x: Tensor) -> None:
+        super().check(x)
+        if not bool(((x == 0) | (x == 1)).all()):
+            raise BestiaryError(
+                f"likelihood=bernoulli needs x in {{0, 1}}; got {_range(x)}:"
+                " use binarise=dynamic, or another likelihood"
+            )
+
     def forward(self, h: Tensor) -> _Bernoulli:
         return _Bernoulli(h.float())
 
@@ -108,14 +121,29 @@ class _Gaussian:
 
 
 class Gaussian(Likelihood):
-    """x ∈ ℝ with one learned σ; on pixels a density over [0, 1], not a probability of their levels."""
+    """x ∈ ℝ; on pixels a density over [0, 1], not a probability of their levels."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        sigma: float | Literal["learned", "pixel"] = "learned",  # one learned number, a fixed one, or the decoder's
+    ) -> None:
         super().__init__(spec)
-        self.log_var = nn.Parameter(torch.zeros(1))  # FSDP2 shards no 0-d parameters
+        self.sigma, self.per = sigma, 2 if sigma == "pixel" else 1
+        if isinstance(sigma, float | int):
+            if not 0 < sigma < float("inf"):
+                raise BestiaryError(f"gaussian(sigma={sigma}): a standard deviation is finite and above 0")
+            self.register_buffer("log_var", torch.full((1,), 2 * log(sigma)), persistent=False)
+        elif sigma == "learned":
+            self.log_var = nn.Parameter(torch.zeros(1))  # FSDP2 shards no 0-d parameters
 
     def forward(self, h: Tensor) -> _Gaussian:
-        return _Gaussian(h.float(), self.log_var)
+        if self.per == 1:
+            return _Gaussian(h.float(), self.log_var)
+        mean, log_var = h.float().chunk(2, dim=1)
+        # σ ≥ e^{−3.5}: a pixel that never changes would otherwise raise the density without end
+        return _Gaussian(mean, log_var.clamp(-7, 7))
 
 
 class _DiscretisedLogistic:
@@ -130,13 +158,16 @@ class _DiscretisedLogistic:
         return (self.mu.clamp(0, 1) + s * tails).clamp(0, 1)
 
     def log_prob(self, x: Tensor) -> Tensor:
+        return self.log_each(x).flatten(1).sum(1)
+
+    def log_each(self, x: Tensor) -> Tensor:
+        """log P of every number of x."""
         width = 1 / (self.levels - 1)
         precision = (-self.log_scale).exp()
         a, delta = (x + width / 2 - self.mu) * precision, width * precision
         below, above = F.logsigmoid(a), F.logsigmoid(delta - a)  # log F(a), log F(−b)
         inside = below + above + (-torch.expm1(-delta)).clamp_min(1e-38).log()
-        each = torch.where(x < width / 2, below, torch.where(x > 1 - width / 2, above, inside))
-        return each.flatten(1).sum(1)
+        return torch.where(x < width / 2, below, torch.where(x > 1 - width / 2, above, inside))
 
     def sample(self) -> Tensor:
         u = uniform(self.mu.shape, self.mu.device).clamp(1e-6, 1 - 1e-6)
@@ -144,23 +175,135 @@ class _DiscretisedLogistic:
         return (x.clamp(0, 1) * (self.levels - 1)).round() / (self.levels - 1)
 
 
+class _LogisticMixture:
+    """Channel after channel: a mixture of discretised logistics whose μ are shifted by the channels before."""
+
+    def __init__(self, h: Tensor, mixtures: int, channels: int, levels: int) -> None:
+        h = h.unflatten(1, (channels, -1))  # (B, C, 3M + C − 1, H, W)
+        logits, mu, log_scale, self.coupling = h.split([mixtures] * 3 + [channels - 1], 2)
+        self.log_w, self.levels = logits.log_softmax(2), levels
+        self.mu, self.log_scale = 0.5 + 0.5 * mu, (log_scale - 2).clamp(min=-7)
+
+    def _channel(self, c: int, before: Sequence[Tensor]) -> _DiscretisedLogistic:
+        """The M logistics of channel c (B, M, H, W), given the channels before it (B, H, W) each."""
+        mu = self.mu[:, c]
+        for i, x in enumerate(before):
+            mu = mu + (self.coupling[:, c, i] * (x - 0.5))[:, None]
+        return _DiscretisedLogistic(mu, self.log_scale[:, c], self.levels)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        total = x.new_zeros(len(self.mu))
+        channels = list(x.expand(len(self.mu), *x.shape[1:]).unbind(1))
+        for c, xc in enumerate(channels):
+            each = self._channel(c, channels[:c]).log_each(xc[:, None])  # (B, M, H, W)
+            total = total + (self.log_w[:, c] + each).logsumexp(1).flatten(1).sum(1)
+        return total
+
+    def _in_turn(self, one: Callable[[_DiscretisedLogistic, Tensor], Tensor]) -> Tensor:
+        done: list[Tensor] = []
+        for c in range(self.mu.shape[1]):
+            done.append(one(self._channel(c, done), self.log_w[:, c]))
+        return torch.stack(done, 1)
+
+    @property
+    def mean(self) -> Tensor:
+        """E x of each channel, those before it at their means."""
+        return self._in_turn(lambda each, log_w: (log_w.exp() * each.mean).sum(1))
+
+    def sample(self) -> Tensor:
+        def one(each: _DiscretisedLogistic, log_w: Tensor) -> Tensor:
+            return each.sample().gather(1, _gumbel(log_w, 1)[:, None])[:, 0]
+
+        return self._in_turn(one)
+
+
 class DiscretisedLogistic(Likelihood):
     """x with L levels; μ and log s from the decoder for every channel of every pixel."""
 
-    per = 2
     discrete = True
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        mixtures: int = 1,  # logistics for each channel; more than one also couple the channels of a pixel
+    ) -> None:
         super().__init__(spec)
+        if mixtures < 1:
+            raise BestiaryError(f"logistic(mixtures={mixtures}): it needs at least one")
+        self.mixtures = mixtures
+        self.per = 2 if mixtures == 1 else 3 * mixtures + spec.shape[0] - 1
         if spec.kind != "image":
             raise BestiaryError(
                 f"likelihood=logistic needs pixels with levels, not a {spec.kind}: use likelihood=gaussian"
             )
 
-    def forward(self, h: Tensor) -> _DiscretisedLogistic:
+    def check(self, x: Tensor) -> None:
+        super().check(x)
+        _on_levels(x, self.spec.levels, "logistic")
+
+    def forward(self, h: Tensor) -> Observed:
+        if self.mixtures > 1:
+            return _LogisticMixture(h.float(), self.mixtures, self.spec.shape[0], self.spec.levels)
         mean, log_scale = h.float().chunk(2, dim=1)
         # Centred so that h = 0 means grey with s = e^{-2}; s is kept from vanishing on pixels that never change.
         return _DiscretisedLogistic(0.5 + 0.5 * mean, (log_scale - 2).clamp(min=-7), self.spec.levels)
+
+
+class _Categorical:
+    def __init__(self, log_p: Tensor) -> None:
+        self.log_p = log_p  # (B, C, L, H, W)
+
+    @property
+    def mean(self) -> Tensor:
+        levels = torch.linspace(0, 1, self.log_p.shape[2], device=self.log_p.device)
+        return torch.einsum("bclhw,l->bchw", self.log_p.exp(), levels)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        index = (x * (self.log_p.shape[2] - 1)).round().long().expand(len(self.log_p), *x.shape[1:])
+        return self.log_p.gather(2, index.unsqueeze(2)).flatten(1).sum(1)
+
+    def sample(self) -> Tensor:
+        return _gumbel(self.log_p, 2).float() / (self.log_p.shape[2] - 1)
+
+
+class Categorical(Likelihood):
+    """x with L levels and no order among them: one logit for each."""
+
+    discrete = True
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec)
+        if spec.kind != "image":
+            raise BestiaryError(f"likelihood=categorical needs pixels with levels, not a {spec.kind}: use mixed")
+        if spec.levels > 256:
+            raise BestiaryError(f"likelihood=categorical with {spec.levels} levels: use likelihood=logistic")
+        self.per = spec.levels
+
+    def check(self, x: Tensor) -> None:
+        super().check(x)
+        _on_levels(x, self.spec.levels, "categorical")
+
+    def forward(self, h: Tensor) -> _Categorical:
+        return _Categorical(h.float().unflatten(1, (self.spec.shape[0], -1)).log_softmax(2))
+
+
+def _gumbel(log_p: Tensor, dim: int) -> Tensor:
+    """A draw from the categories along `dim`: argmax of log p plus Gumbel noise."""
+    return (log_p - (-uniform(log_p.shape, log_p.device).clamp_min(1e-20).log()).log()).argmax(dim)
+
+
+def _range(x: Tensor) -> str:
+    return f"values from {float(x.min()):.3g} to {float(x.max()):.3g}"
+
+
+def _on_levels(x: Tensor, levels: int, name: str) -> None:
+    place = x * (levels - 1)
+    if bool((x < 0).any()) or bool((x > 1).any()) or bool(((place - place.round()).abs() > 1e-2).any()):
+        raise BestiaryError(
+            f"likelihood={name} needs x on the {levels} levels 0, 1/{levels - 1} … 1; got {_range(x)}:"
+            " give images as uint8, or use likelihood=gaussian"
+        )
 
 
 class _Mixed:
@@ -193,8 +336,7 @@ class _Mixed:
             if i >= 0:
                 columns.append(_Gaussian(self.h[:, s], self.log_var[i]).sample())
             else:
-                gumbel = -(-uniform(self.h[:, s].shape, self.h.device).clamp_min(1e-20).log()).log()
-                columns.append(F.one_hot((self.h[:, s] + gumbel).argmax(1), s.stop - s.start).float())
+                columns.append(F.one_hot(_gumbel(self.h[:, s], 1), s.stop - s.start).float())
         return torch.cat(columns, 1)
 
 
@@ -209,11 +351,3 @@ class Mixed(Likelihood):
 
     def forward(self, h: Tensor) -> _Mixed:
         return _Mixed(h.float(), self.log_var, self.spec)
-
-
-LIKELIHOODS: dict[str, Callable[[Spec], Likelihood]] = {
-    "bernoulli": Bernoulli,
-    "gaussian": Gaussian,
-    "logistic": DiscretisedLogistic,
-    "mixed": Mixed,
-}

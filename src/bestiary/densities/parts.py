@@ -1,4 +1,4 @@
-"""The posteriors and priors there are, by name.
+"""The posteriors, priors and likelihoods there are, by name.
 
 posterior(features: int, latent: int, *, options) → module: what the encoder makes of x (B, F) → q(z|x) over (B, D)
 prior(place: Place, *, options)                   → module: () → p(z) over (1, D)
@@ -11,10 +11,12 @@ from torch import nn
 from bestiary.densities.flow import IAF, coupling, maf, maf_posterior, nsf, nsf_posterior
 from bestiary.densities.full import Full
 from bestiary.densities.latent import Diagonal, Prior, Standard
+from bestiary.densities.likelihoods import Bernoulli, Categorical, DiscretisedLogistic, Gaussian, Likelihood, Mixed
 from bestiary.densities.mixture import Mixture
+from bestiary.densities.pixelcnn import PixelCNN
 from bestiary.densities.vamp import Aggregated, Vamp
 
-__all__ = ["POSTERIORS", "PRIORS"]
+__all__ = ["LIKELIHOODS", "POSTERIORS", "PRIORS"]
 
 POSTERIORS: dict[str, Callable[..., nn.Module]] = {
     "diagonal": Diagonal,
@@ -32,4 +34,13 @@ PRIORS: dict[str, Callable[..., Prior]] = {
     "maf": maf,
     "coupling": coupling,
     "nsf": nsf,
+}
+
+LIKELIHOODS: dict[str, Callable[..., Likelihood]] = {
+    "bernoulli": Bernoulli,
+    "gaussian": Gaussian,
+    "logistic": DiscretisedLogistic,
+    "categorical": Categorical,
+    "mixed": Mixed,
+    "pixelcnn": PixelCNN,
 }

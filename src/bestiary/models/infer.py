@@ -6,7 +6,7 @@ from typing import Any
 
 from bestiary.data.load import likelihood_that_fits
 from bestiary.data.spec import Spec
-from bestiary.densities.likelihoods import LIKELIHOODS
+from bestiary.densities.parts import LIKELIHOODS
 from bestiary.models.options import made
 
 __all__ = ["INFER", "infer"]

@@ -9,8 +9,7 @@ from inspect import signature
 from typing import Any
 
 from bestiary.data.spec import Spec
-from bestiary.densities.likelihoods import LIKELIHOODS
-from bestiary.densities.parts import POSTERIORS, PRIORS
+from bestiary.densities.parts import LIKELIHOODS, POSTERIORS, PRIORS
 from bestiary.errors import unknown
 from bestiary.models.infer import infer
 from bestiary.models.model import Model

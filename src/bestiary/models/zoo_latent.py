@@ -15,8 +15,8 @@ from torch import nn
 
 from bestiary.data.spec import Spec
 from bestiary.densities.latent import Place
-from bestiary.densities.likelihoods import LIKELIHOODS, Likelihood
-from bestiary.densities.parts import POSTERIORS, PRIORS
+from bestiary.densities.likelihoods import Likelihood
+from bestiary.densities.parts import LIKELIHOODS, POSTERIORS, PRIORS
 from bestiary.errors import BestiaryError
 from bestiary.models.autoencoder import Autoencoder
 from bestiary.models.checks import binariser, positive

@@ -11,6 +11,7 @@ Legend: D inputs, P outputs for each, F context features.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +35,9 @@ class _Masked(nn.Linear):
 
 class MADE(nn.Module):
     """(…, D) and a context (…, F) → (…, D, P)."""
+
+    layers: Any  # a ModuleList of _Masked
+    context: Any  # a ModuleList of Linear, one for each layer, or None
 
     def __init__(self, size: int, outputs: int, hidden: Sequence[int], context: int = 0, reverse: bool = False) -> None:
         super().__init__()
