@@ -73,9 +73,12 @@ def fit(
     if os.environ.get("RANK", "0") != "0":
         return None
     if as_json:
-        return say_json({"run": str(run.path), "env": _read_json(run.path / "env.json")})
+        return say_json({"run": str(run.path), "env": _read_json(run.path / "env.json"), "signs": run.signs})
     path = _name(run.path)
-    return next_steps(f"bestiary judge {path}", f"bestiary sample {path} n=64", f"bestiary report {path}")
+    for sign in run.signs:
+        say(f"sign: {sign['says']}", *(f"  {r['says']}: {r['command']}" for r in sign["remedies"]), "")
+    sample = [f"bestiary sample {path} n=64"] if "sample" in run.model.abilities else []
+    return next_steps(f"bestiary judge {path}", *sample, f"bestiary report {path}")
 
 
 def _without(flag: str, typed: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from bestiary.runs.run import Run
 TINY = {"steps": 20, "batch": 16, "log": 5, "validate": 10, "save": 5}
 SMALL = {
     "vae": {"latent": 2, "hidden": (8,)},
+    "ae": {"latent": 2, "hidden": (8,)},
     "gan": {"latent": 2, "hidden": (8,)},
     "dcgan": {"latent": 2, "width": 2},
 }

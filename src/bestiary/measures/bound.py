@@ -2,6 +2,9 @@
 
     log p(x) ≥ L_k(x) = E log 1/k Σ_i p(x, z_i)/q(z_i|x),   z_i ~ q(z|x)      (Burda et al. 2016, arXiv 1509.00519)
 
+From one set of K draws with weights w_1 … w_K, each L_k with k ≤ K is estimated by the mean over the ⌊K/k⌋ disjoint
+runs of k draws of log 1/k Σ w: unbiased for every k, and ELBO and L_K rest on the same draws.
+
 L_1 is the ELBO; L_k rises with k towards log p(x). Reported as −L_k, an upper bound on −log p(x): lower is better.
 The interval is mean ± 1.96 s/√n over examples; it does not cover the gap between the bound and log p(x).
 
@@ -12,7 +15,7 @@ For columns that were standardised, log p(raw) = log p(x) − Σ log scale: `shi
 Legend: n examples, k samples.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import log
 
@@ -22,7 +25,7 @@ from torch import Tensor
 from bestiary.errors import BestiaryError
 from bestiary.measures.number import Number, Reference
 
-__all__ = ["bound_numbers", "normal_interval"]
+__all__ = ["bound_numbers", "curve_of", "normal_interval"]
 
 
 def normal_interval(values: Tensor) -> tuple[float, float, float]:
@@ -34,8 +37,21 @@ def normal_interval(values: Tensor) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
+Bounds = Callable[[Tensor, Sequence[int]], Tensor]  # examples (B, …), k_1 … k_R → L_k (R, B)
+
+
+def curve_of(k: int) -> list[int]:
+    """1, 10, 100, … and k itself.
+
+    >>> curve_of(50), curve_of(100), curve_of(1)
+    ([1, 10, 50], [1, 10, 100], [1])
+    """
+    powers = [10**i for i in range(10) if 10**i < k]
+    return [*powers, k]
+
+
 def bound_numbers(
-    bound: Callable[[Tensor, int], Tensor],
+    bounds: Bounds,
     x: Tensor,
     k: int = 100,
     *,
@@ -45,33 +61,33 @@ def bound_numbers(
     protocol: Mapping[str, object] | None = None,
     batch: int = 64,
     progress: Callable[[int, int], None] = lambda done, of: None,
-) -> list[Number]:
-    """−L_1 and −L_k of the examples x, in nats, and in bits per dimension where `dimensions` > 0."""
+) -> tuple[list[Number], Tensor]:
+    """−L_1 and −L_k of the examples x, in nats, and in bits per dimension where `dimensions` > 0; and the k-curve.
+
+    The curve has a row for each of 1, 10, 100 … k: k, −L_k, and the ends of its interval, (R, 4).
+    """
     if k < 1:
         raise BestiaryError(f"the importance-weighted bound needs k ≥ 1 samples; got k={k}")
     if not len(x):
         raise BestiaryError("a bound needs at least one example to be judged on")
+    ks = curve_of(k)
+    losses = -_in_batches(bounds, x, ks, batch, progress) + shift  # (R, N)
+    told = [normal_interval(row) for row in losses]
     said = {**(protocol or {}), "n": len(x), "interval": "95%, normal, over examples"}
     numbers = []
-    for name, kk, title, says in _ROWS:
-        size = kk or k
-        if kk is None and k == 1:
-            continue
-        losses = -_in_batches(bound, x, size, batch, progress) + shift
-        value, low, high = normal_interval(losses)
-        how = {**said, "k": size}
-        full = title.format(k=size)
-        numbers.append(Number(f"nll_{name}", full, value, low, high, "nats", "lower", floor, protocol=how, says=says))
+    for name, row, title, says in _ROWS[: 1 if k == 1 else 2]:
+        how, full = {**said, "k": ks[row]}, title.format(k=k)
+        numbers.append(Number(f"nll_{name}", full, *told[row], "nats", "lower", floor, protocol=how, says=says))
         if dimensions:
             numbers.append(_in_bits(numbers[-1], name, log(2) * dimensions))
-    return numbers
+    return numbers, torch.tensor([[size, *interval] for size, interval in zip(ks, told, strict=True)])
 
 
 _ROWS = (
-    ("elbo", 1, "−ELBO", "At least this many nats short of certainty about each example; lower is better."),
+    ("elbo", 0, "−ELBO", "At least this many nats short of certainty about each example; lower is better."),
     (
         "iwae",
-        None,
+        -1,
         "−log p(x) at most, importance-weighted, k = {k}",
         "An upper bound on −log p(x), tighter than −ELBO; the distance between the two is what q(z|x) loses.",
     ),
@@ -79,18 +95,14 @@ _ROWS = (
 
 
 def _in_batches(
-    bound: Callable[[Tensor, int], Tensor],
-    x: Tensor,
-    k: int,
-    batch: int,
-    progress: Callable[[int, int], None],
+    bounds: Bounds, x: Tensor, ks: Sequence[int], batch: int, progress: Callable[[int, int], None]
 ) -> Tensor:
     parts = []
     with torch.no_grad():
         for first in range(0, len(x), batch):
-            parts.append(bound(x[first : first + batch], k).double().cpu())
+            parts.append(bounds(x[first : first + batch], ks).double().cpu())
             progress(min(first + batch, len(x)), len(x))
-    return torch.cat(parts)
+    return torch.cat(parts, 1)
 
 
 def _in_bits(nats: Number, name: str, unit: float) -> Number:

@@ -12,8 +12,10 @@
 Legend: B batch, D latent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from bestiary.data.spec import Spec
@@ -29,6 +31,7 @@ class Model(nn.Module):
     abilities: frozenset[str] = frozenset({"sample"})  # of "sample", "encode", "decode", "bound", "posterior"
     discrete: bool = False  # whether `bound` is on the log of a probability rather than of a density
     latent: int  # D
+    prior: Any  # () → p(z), where "posterior" is among the abilities
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -51,6 +54,12 @@ class Model(nn.Module):
         """What the model takes x to be, e.g. a binarised image. The identity for most."""
         return x
 
+    def infer(self, x: Tensor) -> Any:
+        raise self._cannot("posterior")
+
+    def log_px(self, x: Tensor, z: Tensor) -> Tensor:
+        raise self._cannot("decode")
+
     def encode(self, x: Tensor) -> Tensor:
         raise self._cannot("encode")
 
@@ -59,6 +68,10 @@ class Model(nn.Module):
 
     def bound(self, x: Tensor, k: int = 1) -> Tensor:
         raise self._cannot("bound")
+
+    def bounds(self, x: Tensor, ks: Sequence[int]) -> Tensor:
+        """`bound` for several k, (R, B)."""
+        return torch.stack([self.bound(x, k) for k in ks])
 
     def _cannot(self, ability: str) -> BestiaryError:
         can = ", ".join(sorted(self.abilities)) or "do nothing of the kind"

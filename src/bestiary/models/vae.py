@@ -10,7 +10,7 @@ Mohamed and Wierstra 2014). Judged: the importance-weighted bound (Burda, Grosse
 Legend: B batch, K samples, D latent.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import log
 
 import torch
@@ -93,6 +93,26 @@ class VAE(LatentModel):
         for log_w in self.log_weights(x, k, chunk):
             total = torch.logaddexp(total, log_w.logsumexp(0))
         return total - log(k)
+
+    def bounds(self, x: Tensor, ks: Sequence[int]) -> Tensor:
+        """L_k for each k, all from the same draws: the mean over disjoint runs of k of them, (R, B)."""
+        log_w = torch.cat(list(self.log_weights(x, max(ks))))  # (K, B)
+        runs = [log_w[: len(log_w) // k * k].unflatten(0, (-1, k)) for k in ks]
+        return torch.stack([run.logsumexp(1).mean(0) - log(run.shape[1]) for run in runs])
+
+    def vitals(self, x: Tensor) -> dict[str, Tensor]:
+        """Rate, share of active dimensions, distortion, and distortion with the z of another example."""
+        q, p = self.infer(x), self.prior()
+        z = q.rsample((1,))
+        drawn = Draw(x, z, self.log_px(x, z), q, p, Clock(torch.zeros(()), 1))
+        dims = drawn.kl_dims.mean(0) if drawn.kl_dims is not None else q.mean.var(0)
+        swapped = self.log_px(x, z.roll(1, 1))
+        return {
+            "kl": drawn.kl.mean(),
+            "active": (dims > 0.01).float().mean(),
+            "distortion": -drawn.log_px.mean(),
+            "swapped": -swapped.mean(),
+        }
 
     def encode(self, x: Tensor) -> Tensor:
         return self.infer(x).mean

@@ -215,6 +215,8 @@ def _shapes(spec: Spec | None) -> dict[str, tuple[int | None, ...]]:
         "truth_density": (None, None),
         "model_samples": (None, 2),
         "extent": (4,),
+        "k_curve": (None, 4),
+        "kl_dims": (None,),
     }
 
 

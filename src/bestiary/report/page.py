@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
-from bestiary.report import sections
+from bestiary.report import anatomy, sections
 from bestiary.report.beside import beside
 from bestiary.report.folder import Folder, command, read, real, sentences, table
 from bestiary.report.words import count, duration, numbers, plain, verdict
@@ -121,6 +121,8 @@ def write_report(run: Path) -> Path:
         fit=command("fit --resume", folder.path),
         beside=beside(folder),
         judged=sections.judged(folder),
+        signs=anatomy.signs(folder),
+        made_of=anatomy.made_of(folder),
         remarks=sentences(folder.judgement, "notes"),
         curves=sections.curves(folder),
         growth=sections.growth(folder),

@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from bestiary.runs.limits import seconds_of
 from bestiary.runs.plan import Plan, is_part, plan
 from bestiary.runs.progress import progress
 from bestiary.runs.run import Run
+from bestiary.runs.watch import watching, write_signs
 from bestiary.training.checkpoint import write_atomic
 from bestiary.training.clock import mix
 from bestiary.training.device import choose_device, choose_precision, seeded, threads_for, tune_cpu
@@ -48,6 +50,7 @@ __all__ = ["Interrupted", "fit"]
 
 MAY_CHANGE = {"steps", "patience", "log", "validate", "save", "keep"}  # when a run is resumed
 VALIDATION_EXAMPLES = 1000  # of the validation part, for the bound that is watched while fitting
+VITAL_EXAMPLES = 250  # of these, for the numbers that signs of illness are told by
 
 
 class Interrupted(BestiaryError):
@@ -210,7 +213,8 @@ def _run(
     try:
         # seeded: the caller's noise is left alone
         with seeded(0), progress(trainer.rounds, trainer.round, quiet, bits) as show:
-            ending = play(trainer, path, validate, show, limit)
+            watch = watching(path, what, trainer.rounds, show, warn) if first else show
+            ending = play(trainer, path, validate, watch, limit)
     except RunFailed as error:
         if first:
             note(path, str(error))
@@ -228,6 +232,7 @@ def _run(
             round=ending.round,
             why=ending.why,
         )
+        write_signs(path, what, trainer.rounds)
         write_card(path)
         note(path, f"ends at round {ending.round}: {ending.why}")
         _mark(path.parent).unlink(missing_ok=True)
@@ -304,6 +309,12 @@ def _validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], d
                 half = 1.96 * float(values.std()) / len(values) ** 0.5 if len(values) > 1 else 0.0
                 bound = float(values.mean()) - spec.log_scale  # in the units of the file
                 numbers = {"bound": bound, "low": bound - half, "high": bound + half}
+            if len(stored) > 1:
+                with seeded(mix(seed, "vitals"), device):
+                    some = model.observe(model_units(stored[:VITAL_EXAMPLES].to(device), spec))
+                    vitals = {k: float(v) for k, v in model.vitals(some).items()}
+                numbers |= vitals
+                numbers |= {"log_examples": log(len(dataset.parts["train"]))} if "kl" in vitals else {}
         if trainer.team.rank == 0:
             write_picture(path / "samples" / f"round-{trainer.round:08d}.png", picture, spec)
         return numbers

@@ -26,6 +26,7 @@ from bestiary.models.values import coerce
 from bestiary.models.zoo import MODELS, build
 from bestiary.runs.folder import find, read_config
 from bestiary.runs.plan import GIVEN
+from bestiary.runs.watch import read_signs
 from bestiary.training.clock import mix
 from bestiary.training.device import seeded
 from bestiary.training.trainer import load_weights
@@ -137,6 +138,11 @@ class Fitted:
         except SafetensorError as error:
             raise BestiaryError(f"{file} is torn ({error}): make it again with {resume}") from error
         return model.to(self.device).eval()
+
+    @property
+    def signs(self) -> list[dict[str, Any]]:
+        """Symptoms found while fitting, each with its remedies: what signs.json holds."""
+        return read_signs(self.path)
 
     def sample_x(self, n: int, seed: int = 0, batch: int = 256) -> Tensor:
         """n samples in model units; a function of (weights, n, seed)."""

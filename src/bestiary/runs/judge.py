@@ -30,6 +30,7 @@ from bestiary.measures.neighbours import copying, nearest, two_sample_distances
 from bestiary.measures.number import Judgement, Number, Reference
 from bestiary.models.model import Model
 from bestiary.models.options import signature_options
+from bestiary.runs.anatomy import anatomy, reading
 from bestiary.runs.card import write_card
 from bestiary.runs.fitted import Fitted
 from bestiary.runs.folder import weights_hash
@@ -72,17 +73,26 @@ def judge_run(
     x, labels = run.part(split, n, seed)
     protocol: dict[str, object] = {"split": split, "seed": seed}
     numbers: list[Number] = []
-    if "bound" in run.model.abilities:
-        numbers += _bounds(run, run.observe(x, seed), k, seed, protocol, quiet)
-    samples = run.sample_x(n, seed)
-    train, _ = run.part("train", MOST_TRAIN, seed)
-    numbers += _distances(run, samples, x, train, space, seed, protocol)
+    evidence: dict[str, Tensor] = {}
+    able = run.model.abilities
+    if "bound" in able:
+        found, evidence["k_curve"] = _bounds(run, run.observe(x, seed), k, seed, protocol, quiet)
+        numbers += found
+    if "posterior" in able and len(x) > 1:
+        found, evidence["kl_dims"] = anatomy(run, run.observe(x, seed), seed, protocol)
+        numbers += found
+    train, train_labels = run.part("train", MOST_TRAIN, seed)
+    if "encode" in able:
+        numbers += reading(run, (x, labels), (train, train_labels), seed, protocol)
+    samples = run.sample_x(n, seed) if "sample" in able else None
+    if samples is not None:
+        numbers += _distances(run, samples, x, train, space, seed, protocol)
     protocol |= {"weights": weights_hash(run.path)}
     judgement = Judgement(
         tuple(numbers), protocol, tuple(_notes(run, x, numbers)), datetime.now().isoformat(timespec="seconds")
     )
     write_atomic(run.path / "judgement.json", json.dumps(judgement.to_dict(), indent=1, ensure_ascii=False))
-    evidence = _evidence(run, samples, x, labels, train)
+    evidence |= _evidence(run, samples, x, labels, train)
     write_atomic(run.path / "evidence.safetensors", to_bytes(_apart(evidence)))
     write_card(run.path)
     return judgement
@@ -100,7 +110,9 @@ def _check(model: Model, n: int, k: int, space: Space) -> None:
         raise BestiaryError("space=latent needs an encoder, and this model has none: use space=pixels")
 
 
-def _bounds(run: Fitted, x: Tensor, k: int, seed: int, protocol: dict[str, object], quiet: bool) -> list[Number]:
+def _bounds(
+    run: Fitted, x: Tensor, k: int, seed: int, protocol: dict[str, object], quiet: bool
+) -> tuple[list[Number], Tensor]:
     spec, model, truth = run.spec, run.model, run.dataset.truth
     floor = (
         None if truth is None else Reference(truth.entropy, says="the entropy of π: no model's −E log p(x) is lower")
@@ -112,7 +124,7 @@ def _bounds(run: Fitted, x: Tensor, k: int, seed: int, protocol: dict[str, objec
         said["binarised"] = {"dynamic": "once, by seed", "threshold": "at 1/2"}[options["binarise"]]
     with seeded(mix(seed, "bound"), run.device):
         return bound_numbers(
-            lambda part, samples: model.bound(part.to(run.device), samples),
+            lambda part, ks: model.bounds(part.to(run.device), ks),
             x,
             k,
             dimensions=spec.dimensions if model.discrete else 0,
@@ -208,17 +220,21 @@ def _space(spec: Spec, space: str = "pixels") -> str:
     return "columns" if space == "pixels" and spec.kind != "image" else space
 
 
-def _evidence(run: Fitted, samples: Tensor, x: Tensor, labels: Tensor | None, train: Tensor) -> dict[str, Tensor]:
+def _evidence(
+    run: Fitted, samples: Tensor | None, x: Tensor, labels: Tensor | None, train: Tensor
+) -> dict[str, Tensor]:
     """What the report draws, as the data is stored."""
-    spec, shown = run.spec, samples[:SHOWN]
-    distance, index = nearest(shown[:12], train, NEIGHBOURS)
-    found = {
-        "samples": stored_units(samples if spec.kind != "image" else shown, spec),
-        "data": stored_units(x[:SHOWN] if spec.kind == "image" else x, spec),
-        "neighbour_of": stored_units(shown[:12], spec),
-        "neighbours": torch.stack([stored_units(train[i], spec) for i in index]),
-        "neighbour_distances": distance,
-    }
+    spec = run.spec
+    found = {"data": stored_units(x[:SHOWN] if spec.kind == "image" else x, spec)}
+    if samples is not None:
+        shown = samples[:SHOWN]
+        distance, index = nearest(shown[:12], train, NEIGHBOURS)
+        found |= {
+            "samples": stored_units(samples if spec.kind != "image" else shown, spec),
+            "neighbour_of": stored_units(shown[:12], spec),
+            "neighbours": torch.stack([stored_units(train[i], spec) for i in index]),
+            "neighbour_distances": distance,
+        }
     if {"encode", "decode"} <= run.model.abilities:
         found |= _latent(run, x, labels)
     if run.dataset.truth is not None and spec.shape == (2,):
@@ -267,7 +283,9 @@ def _notes(run: Fitted, x: Tensor, numbers: list[Number]) -> list[str]:
     notes = []
     if run.data_changed:
         notes.append("The data have changed since the fit: examples judged on may have been trained on.")
-    if "copied" not in {number.name for number in numbers}:
+    if "sample" not in run.model.abilities:
+        notes.append("This model has no p(z) and does not sample: it is judged on what its codes keep.")
+    elif "copied" not in {number.name for number in numbers}:
         notes.append(f"Too few examples were held out to tell whether any was copied: at least {LEAST} are needed.")
     if run.spec.log_scale and "bound" in run.model.abilities:
         notes.append("Bounds are in the units of the file: −log p(raw) = −log p(x) + Σ log scale.")

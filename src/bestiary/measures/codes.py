@@ -1,0 +1,94 @@
+"""Codes: which dimensions are used, what a linear reader finds in them, how many bits they take.
+
+    active     dimensions d with Var_x E[z_d|x] > 0.01                       (Burda et al. 2016, arXiv 1509.00519)
+    probe      accuracy of logistic regression from the code to the label, on examples it has not seen
+    bits       Σ_d H(round(z_d / s_d)),  s_d = σ_d / 4: the entropy of codes in steps of a quarter of their deviation
+
+Legend: N examples, D latent.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bestiary.errors import BestiaryError
+from bestiary.measures.neighbours import wilson
+from bestiary.measures.number import Number, Reference
+
+__all__ = ["active", "active_units", "bits", "probe", "quantised"]
+
+ACTIVE = 0.01  # variance of the posterior mean above which a unit counts as active
+STEPS = 4  # steps of the quantiser in a standard deviation
+
+
+def active(mean: Tensor) -> Tensor:
+    """Which dimensions of the posterior means (N, D) vary with x: (D,) bool."""
+    return mean.double().var(0) > ACTIVE
+
+
+def active_units(mean: Tensor, protocol: Mapping[str, object] | None = None, seed: int = 0, draws: int = 200) -> Number:
+    """How many dimensions are active, with the 95% interval over bootstrap samples of the examples."""
+    if len(mean) < 2:
+        raise BestiaryError("active units need at least two examples: they are about variance over them")
+    generator = torch.Generator().manual_seed(seed)
+    index = torch.randint(len(mean), (draws, len(mean)), generator=generator)
+    counts = np.array([int(active(mean[i]).sum()) for i in index])
+    low, high = np.quantile(counts, [0.025, 0.975])
+    said = {**(protocol or {}), "n": len(mean), "threshold": ACTIVE, "interval": f"95%, {draws} bootstrap samples"}
+    whole = Reference(mean.shape[1], says="all dimensions of z")
+    return Number(
+        "active_units", "active units", int(active(mean).sum()), float(low), float(high), "dimensions", "higher",
+        ceiling=whole, protocol=said, says="Dimensions of z that vary with x; the others carry nothing.",
+    )  # fmt: skip
+
+
+def probe(
+    train: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor],
+    raw: tuple[Tensor, Tensor] | None = None,
+    protocol: Mapping[str, object] | None = None,
+) -> Number:
+    """Accuracy of a linear probe; `raw`: the same examples (train, test) in pixels, for comparison."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    y_train, y_test = train[1].numpy(), test[1].numpy()
+    if len(np.unique(y_train)) < 2:
+        raise BestiaryError("a linear probe needs labels of at least two kinds")
+
+    def right(a: Tensor, b: Tensor) -> int:
+        reader = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        reader.fit(a.flatten(1).double().numpy(), y_train)
+        return int((reader.predict(b.flatten(1).double().numpy()) == y_test).sum())
+
+    hits, n = right(train[0], test[0]), len(y_test)
+    common = np.bincount(y_train).argmax()
+    majority = Reference(float((y_test == common).mean()), says="the commonest label")
+    pixels = None if raw is None else Reference(right(*raw) / n, says="the same probe on x itself")
+    said = {**(protocol or {}), "n": n, "train": len(y_train), "C": 1.0, "interval": "95%, Wilson"}
+    return Number(
+        "probe", "linear probe of the codes", hits / n, *wilson(hits, n), "accuracy", "higher", majority, pixels, said,
+        "How well a linear reader tells the label from the code: whether z makes features.",
+    )  # fmt: skip
+
+
+def quantised(z: Tensor) -> Tensor:
+    """Codes in steps of a quarter of each dimension's standard deviation."""
+    step = (z.std(0) / STEPS).clamp_min(1e-12)
+    return (z / step).round() * step
+
+
+def bits(z: Tensor, protocol: Mapping[str, object] | None = None) -> Number:
+    """Bits of the quantised codes (N, D), each dimension coded by itself with its empirical frequencies."""
+    step, total = (z.std(0) / STEPS).clamp_min(1e-12), 0.0
+    for place in (z / step).round().long().T:
+        share = place.unique(return_counts=True)[1].double() / len(z)
+        total -= float((share * share.log2()).sum())
+    said = {**(protocol or {}), "n": len(z), "step": "a quarter of each dimension's standard deviation"}
+    return Number(
+        "code_bits", "bits of the quantised code", total, unit="bits", better="lower", protocol=said,
+        says="What a code takes when its dimensions are rounded and coded one by one; biased down for few examples.",
+    )  # fmt: skip

@@ -1,0 +1,86 @@
+"""ELBO surgery: what the bound is made of (Hoffman and Johnson 2016; Chen et al. 2018, arXiv 1802.04942).
+
+    ELBO = E log p(x|z) − I_q[x, z] − KL(q(z)‖p(z)),     q(z) = 1/N Σ_n q(z|x_n)
+    I_q[x, z]     = E[log q(z|x) − log q(z)]              what z tells of x: 0 ≤ I ≤ ln N
+    KL(q(z)‖p(z)) = E[log q(z) − log p(z)]                how far the codes of all data are from the prior
+                  = TC + Σ_d KL(q(z_d)‖p(z_d)),           TC = E[log q(z) − Σ_d log q(z_d)],  where p(z) = Π_d p(z_d)
+
+E is over the N examples x_n and one draw z_n ~ q(z|x_n) for each. On these draws the parts add up to the ELBO exactly;
+q(z) is the mixture over these same N examples, so that I is bounded by ln N, which the protocol says.
+
+Legend: N examples, M of them in a block, D latent; nats.
+"""
+
+from collections.abc import Callable, Mapping
+from math import log, pi
+
+import torch
+from torch import Tensor
+
+from bestiary.errors import BestiaryError
+from bestiary.measures.bound import normal_interval
+from bestiary.measures.number import Number, Reference
+
+__all__ = ["aggregate", "aggregate_dims", "surgery"]
+
+BLOCK = 1 << 22  # numbers in a block of pairs
+
+
+def aggregate(z: Tensor, log_q: Callable[[Tensor], Tensor]) -> Tensor:
+    """log 1/N Σ_n q(z_m|x_n) for each z (N, D) → (N,); `log_q` gives (M, D) → (M, N)."""
+    rows = max(1, BLOCK // max(1, len(z) * z.shape[1]))
+    parts = [log_q(block).double().logsumexp(1) for block in z.split(rows)]
+    return torch.cat(parts) - log(len(z))
+
+
+def aggregate_dims(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
+    """log 1/N Σ_n N(z_md; μ_nd, σ_nd²) for each dimension by itself, (N, D)."""
+    columns = []
+    for d in range(z.shape[1]):
+        m, v = mean[:, d].double(), log_var[:, d].double()
+        parts = [
+            (-0.5 * ((block[:, None] - m).square() * (-v).exp() + v + log(2 * pi))).logsumexp(1)
+            for block in z[:, d].double().split(max(1, BLOCK // len(z)))
+        ]
+        columns.append(torch.cat(parts) - log(len(z)))
+    return torch.stack(columns, 1)
+
+
+def surgery(
+    log_px: Tensor,
+    log_pz: Tensor,
+    log_qz: Tensor,
+    log_aggregate: Tensor,
+    log_dims: Tensor | None = None,
+    protocol: Mapping[str, object] | None = None,
+) -> list[Number]:
+    """The parts of the ELBO as numbers, from densities of one draw for each example, all (N,); `log_dims` (N, D)."""
+    n = len(log_px)
+    if n < 2:
+        raise BestiaryError("ELBO surgery needs at least two examples: the aggregated posterior is a mixture over them")
+    said = {**(protocol or {}), "n": n, "k": 1, "interval": "95%, normal, over examples", "q(z)": f"mixture over {n}"}
+    most = Reference(log(n), says="ln N: no more can be told among N examples")
+    rows: list[tuple[str, str, Tensor, str, Reference | None]] = [
+        ("distortion", "reconstruction loss −E log p(x|z)", -log_px, _DISTORTION, None),
+        ("rate", "rate E KL(q(z|x)‖p(z))", log_qz - log_pz, _RATE, None),
+        ("mutual_information", "mutual information I_q[x, z]", log_qz - log_aggregate, _INFORMATION, most),
+        ("marginal_kl", "marginal KL(q(z)‖p(z))", log_aggregate - log_pz, _MARGINAL, None),
+    ]
+    if log_dims is not None:
+        whole = log_dims.sum(1)
+        rows += [
+            ("total_correlation", "total correlation of q(z)", log_aggregate - whole, _CORRELATION, None),
+            ("dimension_kl", "Σ KL of single dimensions of q(z) to p", whole - log_pz, _DIMENSIONS, None),
+        ]
+    return [
+        Number(name, title, *normal_interval(values), "nats", ceiling=ceiling, protocol=said, says=says)
+        for name, title, values, says, ceiling in rows
+    ]
+
+
+_DISTORTION = "What the code loses of x. With the rate it adds up to −ELBO: a point on the rate–distortion curve."
+_RATE = "Nats of z that each example costs: mutual information plus marginal KL."
+_INFORMATION = "How much z tells of which x it came from. Near 0 the decoder ignores z."
+_MARGINAL = "How far the codes of all examples lie from the prior; what a better prior can win."
+_CORRELATION = "How much the dimensions of z depend on each other over all examples."
+_DIMENSIONS = "How far each dimension by itself is from the prior, summed."

@@ -1,0 +1,95 @@
+"""What a sign is, and the story of a run that signs are read from.
+
+A story is the journal as series of named numbers, `<player>.<term>` while fitting and `validation.<number>` on examples
+kept from it, with the options of the model. A sign is a function of a story: nothing, or what is wrong, by which
+numbers, and what helps.
+
+Legend: T lines of the journal.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Remedy", "Sign", "Story", "told"]
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What helps, and the options that apply it."""
+
+    says: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A symptom that was found."""
+
+    name: str
+    says: str  # the illness and the numbers that show it, in a sentence
+    remedies: tuple[Remedy, ...]
+
+    def to_dict(self, round: int, command: Any = None) -> dict[str, Any]:
+        """For signs.json; `command` makes a line to type of a remedy's options."""
+        remedies = [
+            {"says": r.says, "command": command(r.options) if command and r.options else ""} for r in self.remedies
+        ]
+        return {"name": self.name, "says": self.says, "round": round, "remedies": remedies}
+
+
+class Story:
+    """The numbers of a run so far, and its options."""
+
+    def __init__(self, rounds: int, options: Mapping[str, Any] | None = None) -> None:
+        self.rounds, self.options, self.round = rounds, dict(options or {}), 0
+        self.series: dict[str, list[tuple[int, float]]] = {}
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """One line of the journal."""
+        self.round = max(self.round, int(line["round"]))
+        for key, value in line.items():
+            if "." in key and isinstance(value, int | float) and isfinite(value):
+                self.series.setdefault(key, []).append((int(line["round"]), float(value)))
+
+    def last(self, key: str) -> float | None:
+        """The newest value of a number, if there is one."""
+        return self.series[key][-1][1] if key in self.series else None
+
+    def recent(self, key: str, lines: int = 5) -> float | None:
+        """The mean of its last few values: single batches are noisy."""
+        values = [value for _, value in self.series.get(key, [])[-lines:]]
+        return sum(values) / len(values) if values else None
+
+    def every(self, *keys: str) -> tuple[float, ...] | None:
+        """The newest values of several numbers, if all are there."""
+        values = [self.last(key) for key in keys]
+        return tuple(v for v in values if v is not None) if None not in values else None
+
+    @property
+    def grown(self) -> bool:
+        """Whether a fifth of the run is over: before that most symptoms are those of youth."""
+        return self.round >= 0.2 * self.rounds
+
+
+def told(path: Path, rounds: int, options: Mapping[str, Any] | None = None) -> Story:
+    """The story that a journal tells; lines that are torn are left out."""
+    story = Story(rounds, options)
+    for line in _lines(path):
+        story.add(line)
+    return story
+
+
+def _lines(path: Path) -> Iterable[dict[str, Any]]:
+    if not path.is_file():
+        return
+    for text in path.read_text("utf-8", errors="replace").splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict) and "round" in line:
+            yield line

@@ -1,0 +1,21 @@
+"""All signs by name. A new one is a function of a story and a line here."""
+
+from collections.abc import Callable
+
+from bestiary.signs.latent import collapse, high_latent_loss, high_reconstruction_loss, over_regularised, overfit
+from bestiary.signs.sign import Sign, Story
+
+__all__ = ["SIGNS", "diagnose"]
+
+SIGNS: dict[str, Callable[[Story], Sign | None]] = {
+    "collapse": collapse,
+    "latent-loss": high_latent_loss,
+    "reconstruction-loss": high_reconstruction_loss,
+    "over-regularised": over_regularised,
+    "overfit": overfit,
+}
+
+
+def diagnose(story: Story) -> list[Sign]:
+    """The signs that a story shows now."""
+    return [sign for read in SIGNS.values() if (sign := read(story)) is not None]

@@ -1,0 +1,80 @@
+"""ELBO surgery on Gaussians, where every part is known in closed form."""
+
+from math import log
+
+import pytest
+import torch
+
+from bestiary.densities.normal import DiagonalNormal, StandardNormal
+from bestiary.errors import BestiaryError
+from bestiary.measures.surgery import aggregate, aggregate_dims, surgery
+
+N = 1500
+
+
+def parts(spread: torch.Tensor, noise: float, n: int = N) -> dict:
+    """x ~ N(0, spread), q(z|x) = N(x, noise² I): q(z) is N(0, spread + noise² I), and I its entropy less that of q."""
+    torch.manual_seed(0)
+    d = len(spread)
+    x = torch.distributions.MultivariateNormal(torch.zeros(d), spread).sample((n,))
+    q, p = DiagonalNormal(x, torch.full((n, d), 2 * log(noise))), StandardNormal(torch.zeros(1, d))
+    z = q.rsample(())
+    wide = DiagonalNormal(x.double(), q.log_var.double())
+    all_ = aggregate(z, lambda block: wide.log_prob(block[:, None].double()))
+    dims = aggregate_dims(z, q.mean, q.log_var)
+    log_px = -z.square().sum(1).double()
+    given = (log_px, p.log_prob(z).double(), q.log_prob(z).double(), all_, dims)
+    return {"given": given, "numbers": {m.name: m for m in surgery(*given)}, "q": q, "z": z}
+
+
+def test_the_aggregate_is_the_mean_of_the_densities() -> None:
+    found = parts(torch.eye(2), 0.7, n=40)
+    q, z = found["q"], found["z"]
+    direct = torch.stack([q.log_prob(zm) for zm in z]).double().logsumexp(1) - log(40)
+    torch.testing.assert_close(found["given"][3], direct, atol=1e-4, rtol=1e-4)
+    one = torch.distributions.Normal(q.mean[:, 0].double(), q.variance[:, 0].double().sqrt())
+    direct = torch.stack([one.log_prob(zm) for zm in z[:, 0].double()]).logsumexp(1) - log(40)
+    torch.testing.assert_close(found["given"][4][:, 0], direct, atol=1e-4, rtol=1e-4)
+
+
+def test_the_parts_add_up_to_the_elbo_on_the_same_draws() -> None:
+    found = parts(torch.tensor([[1.0, 0.5], [0.5, 1.0]]), 0.7)
+    log_px, log_pz, log_qz, *_ = found["given"]
+    value = {name: m.value for name, m in found["numbers"].items()}
+    elbo = float((log_px + log_pz - log_qz).mean())
+    assert -value["distortion"] - value["mutual_information"] - value["marginal_kl"] == pytest.approx(elbo, abs=1e-9)
+    assert value["rate"] == pytest.approx(value["mutual_information"] + value["marginal_kl"], abs=1e-9)
+    assert value["marginal_kl"] == pytest.approx(value["total_correlation"] + value["dimension_kl"], abs=1e-9)
+
+
+def test_each_part_is_the_closed_form() -> None:
+    """To four standard errors and the 1/N bias of a mixture over N examples."""
+    spread, noise = torch.tensor([[1.0, 0.5], [0.5, 1.0]]), 0.7
+    whole = spread + noise**2 * torch.eye(2)
+    truth = {
+        "mutual_information": 0.5 * float(torch.logdet(whole)) - 2 * log(noise),
+        "marginal_kl": 0.5 * float(whole.trace() - 2 - torch.logdet(whole)),
+        "total_correlation": 0.5 * float(whole.diagonal().log().sum() - torch.logdet(whole)),
+    }
+    truth["dimension_kl"] = truth["marginal_kl"] - truth["total_correlation"]
+    numbers = parts(spread, noise)["numbers"]
+    for name, value in truth.items():
+        m = numbers[name]
+        assert abs(m.value - value) < (m.high - m.low) + 0.02, name
+
+
+def test_information_is_bounded_by_the_examples() -> None:
+    numbers = parts(torch.eye(3), 1e-3, n=50)["numbers"]
+    assert numbers["mutual_information"].value == pytest.approx(log(50), abs=1e-3)
+    assert numbers["mutual_information"].ceiling.value == pytest.approx(log(50))
+    ignored = DiagonalNormal(torch.zeros(50, 3), torch.zeros(50, 3))  # q does not look at x
+    z = ignored.rsample(())
+    all_ = aggregate(z, lambda block: ignored.log_prob(block[:, None]))
+    found = surgery(z.sum(1).double(), ignored.log_prob(z), ignored.log_prob(z).double(), all_)
+    assert {m.name: m.value for m in found}["mutual_information"] == pytest.approx(0, abs=1e-6)
+
+
+def test_one_example_is_refused() -> None:
+    one = torch.zeros(1)
+    with pytest.raises(BestiaryError, match="at least two"):
+        surgery(one, one, one, one)
