@@ -4,14 +4,13 @@ Legend: R points of the k-curve, D latent.
 """
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
 from bestiary.report.folder import Folder, real, tables
-from bestiary.report.svg import Frame, compact, polyline, tag
+from bestiary.report.svg import Frame, compact, polyline, tag, ticks
 from bestiary.report.words import figure
 
 __all__ = ["made_of", "signs"]
@@ -71,7 +70,7 @@ def _dims(dims: np.ndarray, most: int = 80) -> Markup:
     """KL of each dimension of z, largest first; those below 0.01 nats are pale."""
     shown = dims[:most]
     top = max(float(shown.max()), 1e-3)
-    frame = Frame((0.0, float(len(shown))), (0.0, 1.08 * top), width=340, height=180, left=44, bottom=30)
+    frame = Frame((0.0, float(len(shown))), (0.0, 1.08 * top), width=340, height=190, left=44, bottom=40)
     step = (frame.width - frame.left - frame.right) / len(shown)
     base = frame.height - frame.bottom
     parts = [frame.axes((4, 4), "dimension of z, by rank", "nats")]
@@ -90,7 +89,7 @@ def _curve(curve: np.ndarray) -> Markup:
     room = 0.15 * (high.max() - low.min()) or 1.0
     x = np.log10(k)
     span = (float(x.min()) - 0.1, float(x.max()) + 0.1)
-    frame = Frame(span, (float(low.min() - room), float(high.max() + room)), width=340, height=180, left=48, bottom=30)
+    frame = Frame(span, (float(low.min() - room), float(high.max() + room)), width=340, height=190, left=48, bottom=40)
     edge = np.concatenate([low, high[::-1]])
     parts = [
         _axes(frame, k),
@@ -104,13 +103,16 @@ def _curve(curve: np.ndarray) -> Markup:
 
 def _axes(frame: Frame, k: np.ndarray) -> Markup:
     """Nats upwards; the ks that were drawn, along a logarithmic axis."""
-    base, parts = frame.height - frame.bottom, []
-    upwards = replace(frame, x=(0.25, 0.75)).axes((1, 4), "", "nats")  # no round number lies there: no ticks along x
+    left, right, base = frame.left, frame.width - frame.right, frame.height - frame.bottom
+    parts = []
+    for value in ticks(*frame.y, 4):
+        y = float(frame.py(value))
+        parts.append(tag("line", class_="grid", x1=left, x2=right, y1=y, y2=y))
+        parts.append(tag("text", compact(value), class_="tick", x=left - 6, y=y + 3.5, text_anchor="end"))
     for size in k.tolist():
         u = float(frame.px(np.log10(size)))
-        parts.append(tag("text", compact(size), class_="tick", x=u, y=base + 14, text_anchor="middle"))
-    middle = (frame.left + frame.width - frame.right) / 2
-    parts.append(
-        tag("text", "draws of z for each x, k", class_="label", x=middle, y=frame.height - 2, text_anchor="middle")
-    )
-    return Markup("").join([upwards, *parts])
+        parts.append(tag("text", compact(size), class_="tick", x=u, y=base + 17, text_anchor="middle"))
+    parts.append(tag("line", class_="rule", x1=left, x2=right, y1=base, y2=base))
+    below = {"x": (left + right) / 2, "y": frame.height - 3, "text_anchor": "middle"}
+    parts.append(tag("text", "draws of z for each x, k", class_="label", **below))
+    return Markup("").join(parts)

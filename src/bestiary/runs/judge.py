@@ -82,11 +82,11 @@ def judge_run(
         found, evidence["kl_dims"] = anatomy(run, run.observe(x, seed), seed, protocol)
         numbers += found
     train, train_labels = run.part("train", MOST_TRAIN, seed)
-    if "encode" in able:
-        numbers += reading(run, (x, labels), (train, train_labels), seed, protocol)
     samples = run.sample_x(n, seed) if "sample" in able else None
     if samples is not None:
         numbers += _distances(run, samples, x, train, space, seed, protocol)
+    if "encode" in able:
+        numbers += reading(run, (x, labels), (train, train_labels), seed, protocol)
     protocol |= {"weights": weights_hash(run.path)}
     judgement = Judgement(
         tuple(numbers), protocol, tuple(_notes(run, x, numbers)), datetime.now().isoformat(timespec="seconds")
