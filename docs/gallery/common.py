@@ -24,6 +24,8 @@ def quick(model: str, small: dict[str, Any], large: dict[str, Any] | None = None
 
 
 def images(x: np.ndarray, columns: int) -> np.ndarray:
-    """Images (N, H, W, 1) as one picture."""
-    n, h, w = (len(x) // columns) * columns, *x.shape[1:3]
-    return x[:n, :, :, 0].reshape(-1, columns, h, w).swapaxes(1, 2).reshape(-1, columns * w)
+    """Images (N, H, W, 1) as one picture, with a light line between them."""
+    n = (len(x) // columns) * columns
+    framed = np.pad(x[:n, :, :, 0], ((0, 0), (0, 1), (0, 1)), constant_values=x.max())
+    h, w = framed.shape[1:]
+    return framed.reshape(-1, columns, h, w).swapaxes(1, 2).reshape(-1, columns * w)
