@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.codes import active, active_units, bits, probe, quantised
+from bestiary.measures.codes import _right, active, active_units, bits, probe, quantised
 
 
 def codes(n: int = 600) -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,6 +39,20 @@ def test_a_probe_finds_what_is_linear_and_nothing_in_noise() -> None:
     assert probe((noise[:300], y[:300]), (noise[300:], y[300:])).low < 1 / 3 + 0.05
     with pytest.raises(BestiaryError, match="two kinds"):
         probe((z, torch.zeros(600)), (z, torch.zeros(600)))
+
+
+def test_the_weight_of_a_probe_is_chosen_where_it_was_not_fitted() -> None:
+    """Of 60 dimensions one tells a little: with 50 examples much weight on the data learns the other 59 by heart."""
+    torch.manual_seed(0)
+    y = torch.arange(550) % 2
+    z = torch.randn(550, 60)
+    z[:, 0] += 1.5 * y
+    number = probe((z[:50], y[:50]), (z[50:], y[50:]))
+    assert number.protocol["C"] in (0.01, 0.1, 1.0)
+    chosen = _right(z[:50], z[50:], y[:50].numpy(), y[50:].numpy())
+    assert number.value == chosen[0] / 500
+    again = probe((z[:50], y[:50]), (z[50:], 1 - y[50:]))  # the labels of the test examples play no part in it
+    assert again.protocol["C"] == number.protocol["C"]
 
 
 def test_bits_are_the_entropy_of_the_steps() -> None:

@@ -74,6 +74,19 @@ def test_information_is_bounded_by_the_examples() -> None:
     assert {m.name: m.value for m in found}["mutual_information"] == pytest.approx(0, abs=1e-6)
 
 
+def test_what_is_not_at_hand_is_not_told() -> None:
+    """A prior that does not factorise has no dimensions; a flow has no q(z). What is told is the same."""
+    log_px, log_pz, log_qz, log_all, dims = parts(torch.eye(2), 0.7, n=40)["given"]
+    whole, coarse, rate = (
+        surgery(log_px, log_pz, log_qz, log_all, dims),
+        *(surgery(log_px, log_pz, log_qz, part) for part in (log_all, None)),
+    )
+    assert [m.name for m in coarse] == ["distortion", "rate", "mutual_information", "marginal_kl"]
+    assert coarse == whole[:4]
+    assert [m.value for m in rate] == [m.value for m in whole[:2]]
+    assert "q(z)" not in rate[0].protocol
+
+
 def test_one_example_is_refused() -> None:
     one = torch.zeros(1)
     with pytest.raises(BestiaryError, match="at least two"):

@@ -83,6 +83,10 @@ def image_vae(rng: np.random.Generator) -> Made:
         "codes_2d": codes[:, :2].astype(np.float32),
     }
     evidence |= neighbours(samples[:8], digits(300, rng)[0])
+    bounds = np.array([80.12, 78.4, 77.83], np.float32)
+    evidence["k_curve"] = np.stack([np.array([1, 10, 100], np.float32), bounds, bounds - 0.95, bounds + 0.95], 1)
+    evidence |= {"kl_dims": np.geomspace(2, 1e-3, 18, dtype=np.float32)}
+    evidence |= {"code_variance": np.geomspace(1, 1e-3, 18, dtype=np.float32)}
     journal: list[dict[str, Any]] = []
     for round in range(10, 2001, 10):
         kl = 18 * (1 - np.exp(-round / 300)) + rng.normal(scale=0.3)
@@ -129,6 +133,10 @@ def image_vae(rng: np.random.Generator) -> Made:
         ),
         number("bits", "−log p(x) per dimension", 1.754, 0.021, **bits),
         memorisation(1.39),
+        number("distortion", "reconstruction loss", 62.1, 0.9, unit="nats", better=""),
+        number("mutual_information", "mutual information", 4.9, 0.1, unit="nats", better=""),
+        number("total_correlation", "total correlation", 9.02, 0.2, unit="nats", better=""),
+        number("dimension_kl", "KL of single dimensions", 4.1, 0.2, unit="nats", better=""),
     ]
     return Spec("image", (1, 8, 8), 17, classes=tuple("0123456789")), evidence, journal, numbers
 

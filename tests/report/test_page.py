@@ -82,7 +82,7 @@ def test_a_page_can_be_read_aloud(pages, kind):
 
 
 SECTIONS = {
-    "digits-vae": {"samples", "numbers", "fit", "reconstructions", "latent", "neighbours", "repeat"},
+    "digits-vae": {"samples", "numbers", "bound", "fit", "reconstructions", "latent", "neighbours", "repeat"},
     "digits-gan": {"samples", "numbers", "fit", "neighbours", "repeat"},
     "ring-vae": {"samples", "numbers", "fit", "repeat"},
     "people-vae": {"samples", "numbers", "fit", "neighbours", "repeat"},

@@ -132,6 +132,7 @@ def test_evidence_of_images(digits):
         "reconstructions": (16, *image), "codes": (60, 2), "code_labels": (60,), "codes_2d": (60, 2),
         "manifold": (225, *image), "neighbour_of": (12, *image), "neighbours": (12, 4, *image),
         "neighbour_distances": (12, 4), "k_curve": (2, 4), "kl_dims": (2,),
+        "code_variance": (2,),
     }  # fmt: skip
     assert all(found[name].dtype == torch.uint8 for name in ("samples", "data", "neighbours", "manifold"))
     assert found["samples"].max() < run.spec.levels
@@ -310,6 +311,29 @@ def test_a_flow_posterior_is_judged_without_pairs(root):
     found = by_name(tiny(root, "digits", "vae", steps=5, latent=3, posterior="iaf(steps=1,width=8)").judge(n=60, k=3))
     assert {"distortion", "rate", "active_units", "nll_iwae"} <= set(found)
     assert "mutual_information" not in found  # a density of z drawn for another x costs D passes
+
+
+@pytest.mark.parametrize("posterior", ["diagonal", "full"])
+def test_a_prior_that_does_not_factorise_has_no_dimensions(root, posterior):
+    run = tiny(root, "digits", "vae", steps=5, latent=3, posterior=posterior, prior="vamp(20)")
+    found = by_name(run.judge(n=60, k=3))
+    assert not {"total_correlation", "dimension_kl"} & set(found)
+    told = found["mutual_information"].value + found["marginal_kl"].value
+    assert told == pytest.approx(found["rate"].value, abs=1e-9)
+    evidence = load_file(run.path / "evidence.safetensors")
+    assert "kl_dims" not in evidence
+    assert len(evidence["code_variance"]) == 3
+    run.report()
+
+
+def test_the_parts_are_in_the_units_of_the_file(root):
+    """Columns far from unit scale: the parts add up to the bound on log p(raw)."""
+    x = np.random.default_rng(0).normal(size=(400, 3)) * [0.01, 100, 3]
+    run = tiny(root, x, "vae", steps=20, latent=2)
+    assert abs(run.spec.log_scale) > 0.5
+    found = by_name(run.judge(n=60, k=1))
+    whole = found["distortion"].value + found["mutual_information"].value + found["marginal_kl"].value
+    assert abs(whole - found["nll_elbo"].value) < found["nll_elbo"].high - found["nll_elbo"].low
 
 
 def test_the_parts_of_the_bound_add_up_to_it(digits):

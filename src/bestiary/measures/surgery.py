@@ -6,7 +6,8 @@
                   = TC + Σ_d KL(q(z_d)‖p(z_d)),           TC = E[log q(z) − Σ_d log q(z_d)],  where p(z) = Π_d p(z_d)
 
 E is over the N examples x_n and one draw z_n ~ q(z|x_n) for each. On these draws the parts add up to the ELBO exactly;
-q(z) is the mixture over these same N examples, so that I is bounded by ln N, which the protocol says.
+q(z) is the mixture over these same N examples, so that I is bounded by ln N, which the protocol says. Where log q(z|x)
+is at hand only for the z that was drawn, as for a flow, there is no q(z): only rate and distortion are told.
 
 Legend: N examples, M of them in a block, D latent; nats.
 """
@@ -23,7 +24,7 @@ from bestiary.measures.number import Number, Reference
 
 __all__ = ["aggregate", "aggregate_dims", "surgery"]
 
-BLOCK = 1 << 22  # numbers in a block of pairs
+BLOCK = 1 << 18  # numbers in a block of pairs: it stays in the cache
 
 
 def aggregate(z: Tensor, log_q: Callable[[Tensor], Tensor]) -> Tensor:
@@ -50,23 +51,30 @@ def surgery(
     log_px: Tensor,
     log_pz: Tensor,
     log_qz: Tensor,
-    log_aggregate: Tensor,
+    log_aggregate: Tensor | None = None,
     log_dims: Tensor | None = None,
     protocol: Mapping[str, object] | None = None,
 ) -> list[Number]:
-    """The parts of the ELBO as numbers, from densities of one draw for each example, all (N,); `log_dims` (N, D)."""
+    """The parts of the ELBO as numbers, from densities of one draw for each example, all (N,); `log_dims` (N, D).
+
+    Without `log_aggregate` the rate stays whole; without `log_dims`, as where p(z) does not factorise, the marginal KL.
+    """
     n = len(log_px)
     if n < 2:
         raise BestiaryError("ELBO surgery needs at least two examples: the aggregated posterior is a mixture over them")
-    said = {**(protocol or {}), "n": n, "k": 1, "interval": "95%, normal, over examples", "q(z)": f"mixture over {n}"}
-    most = Reference(log(n), says="ln N: no more can be told among N examples")
+    said = {**(protocol or {}), "n": n, "k": 1, "interval": "95%, normal, over examples"}
     rows: list[tuple[str, str, Tensor, str, Reference | None]] = [
         ("distortion", "reconstruction loss −E log p(x|z)", -log_px, _DISTORTION, None),
         ("rate", "rate E KL(q(z|x)‖p(z))", log_qz - log_pz, _RATE, None),
-        ("mutual_information", "mutual information I_q[x, z]", log_qz - log_aggregate, _INFORMATION, most),
-        ("marginal_kl", "marginal KL(q(z)‖p(z))", log_aggregate - log_pz, _MARGINAL, None),
     ]
-    if log_dims is not None:
+    if log_aggregate is not None:
+        said["q(z)"] = f"mixture over {n}"
+        most = Reference(log(n), says="ln N: no more can be told among N examples")
+        rows += [
+            ("mutual_information", "mutual information I_q[x, z]", log_qz - log_aggregate, _INFORMATION, most),
+            ("marginal_kl", "marginal KL(q(z)‖p(z))", log_aggregate - log_pz, _MARGINAL, None),
+        ]
+    if log_aggregate is not None and log_dims is not None:
         whole = log_dims.sum(1)
         rows += [
             ("total_correlation", "total correlation of q(z)", log_aggregate - whole, _CORRELATION, None),

@@ -78,8 +78,9 @@ class VAE(LatentModel):
         return Draw(x, z, self.log_px(x, z), q, p, clock)
 
     def log_weights(self, x: Tensor, k: int, chunk: int = 0) -> Iterator[Tensor]:
-        """log w_1 … log w_K in float64, in pieces (≤ chunk, B) of about 8 million numbers of x."""
-        size = chunk or max(1, (1 << 23) // (len(x) * self.spec.dimensions * self.likelihood.cost))
+        """log w_1 … log w_K in float64, in pieces (≤ chunk, B)."""
+        most = 1 << 19 if x.device.type == "cpu" else 1 << 23  # numbers of x at once: on a CPU they stay in the cache
+        size = chunk or max(1, most // (len(x) * self.spec.dimensions * self.likelihood.cost))
         q, p = self.infer(x), self.prior()
         for first in range(0, k, size):
             z = q.rsample((min(size, k - first),))

@@ -15,12 +15,13 @@ from bestiary.report.words import figure
 
 __all__ = ["made_of", "signs"]
 
-PARTS = (
-    ("distortion", "reconstruction"),
-    ("mutual_information", "mutual information"),
-    ("total_correlation", "total correlation"),
-    ("dimension_kl", "KL of single dimensions"),
+LOSS, INFORMATION = ("distortion", "reconstruction"), ("mutual_information", "mutual information")
+PARTS = (  # the finest that was measured
+    (LOSS, INFORMATION, ("total_correlation", "total correlation"), ("dimension_kl", "KL of single dimensions")),
+    (LOSS, INFORMATION, ("marginal_kl", "marginal KL")),
+    (LOSS, ("rate", "rate: KL(q(z|x)‖p(z))")),
 )
+ACTIVE = 0.01  # variance of E[z_d|x] over x above which a dimension is active (measures/codes.py)
 
 
 def signs(folder: Folder) -> list[dict[str, Any]]:
@@ -33,54 +34,65 @@ def signs(folder: Folder) -> list[dict[str, Any]]:
     return [{"says": str(s.get("says", "")), "remedies": tables(s, "remedies")} for s in kept if s.get("says")]
 
 
-def made_of(folder: Folder) -> dict[str, Markup] | None:
+def made_of(folder: Folder) -> dict[str, Any] | None:
     """The parts of −ELBO as one bar, KL by dimension, and −L_k over k."""
     values = {str(n.get("name")): real(n.get("value")) for n in tables(folder.judgement, "numbers")}
-    found = [(title, values.get(name)) for name, title in PARTS]
-    drawn: dict[str, Markup] = {}
-    if all(v is not None for _, v in found):
-        drawn["parts"] = _parts([(title, v) for title, v in found if v is not None])
-    if (dims := folder.evidence.get("kl_dims")) is not None and np.isfinite(dims).all():
-        drawn["dims"] = _dims(np.sort(dims)[::-1])
+    drawn: dict[str, Any] = {}
+    if rows := next((rows for rows in PARTS if all(values.get(name) is not None for name, _ in rows)), ()):
+        drawn["parts"] = _parts([(title, v) for name, title in rows if (v := values[name]) is not None])
+    drawn |= _carried(folder)
     curve = folder.evidence.get("k_curve")
     if curve is not None and len(curve) > 1 and np.isfinite(curve).all() and (curve[:, 0] > 0).all():
         drawn["curve"] = _curve(curve)
     return drawn or None
 
 
-def _parts(parts: list[tuple[str, float]]) -> Markup:
-    """Nats one after the other on one bar, each named below with its number."""
-    whole = sum(max(v, 0.0) for _, v in parts) or 1.0
-    at, wide, drawn = 0.0, 700.0, []
-    for i, (title, value) in enumerate(parts):
-        length = max(value, 0.0) / whole * wide
-        y = 52 + 20 * i
-        drawn += [
-            tag("rect", class_=f"part part{i}", x=at, y=6, width=max(length - 1.5, 0.5), height=26),
-            tag("rect", class_=f"part part{i}", x=0, y=y - 10, width=12, height=12),
-            tag("text", f"{title}, {figure(round(value, 2))} nats", class_="tick", x=20, y=y),
-        ]
-        at += length
-    told = "; ".join(f"{title} {figure(round(value, 2))} nats" for title, value in parts)
-    frame = Frame((0.0, 1.0), (0.0, 1.0), width=wide, height=58 + 20 * (len(parts) - 1))
-    return frame.draw(f"What −ELBO is made of: {told}", drawn, "plot wide")
+def _parts(parts: list[tuple[str, float]]) -> dict[str, Any]:
+    """Nats one after the other on one bar, and a line for each; what is below 0 has a line but no length."""
+    lengths = [max(value, 0.0) for _, value in parts]
+    whole, at, wide, drawn = sum(lengths) or 1.0, 0.0, 700.0, []
+    for i, length in enumerate(lengths):
+        share = length / whole * wide
+        drawn.append(tag("rect", class_=f"part{i}", x=at, y=0, width=max(share - 1.5, 0.5), height=28))
+        at += share
+    lines = [(title, _cents(value)) for title, value in parts]
+    told = "What −ELBO is made of: " + "; ".join(f"{title} {text} nats" for title, text in lines)
+    box = f"0 0 {wide:g} 28"
+    bar = tag("svg", *drawn, class_="stack", viewBox=box, preserveAspectRatio="none", role="img", aria_label=told)
+    return {"bar": bar, "lines": lines, "whole": _cents(sum(value for _, value in parts))}
 
 
-def _dims(dims: np.ndarray, most: int = 80) -> Markup:
-    """KL of each dimension of z, largest first; those below 0.01 nats are pale."""
-    shown = dims[:most]
-    top = max(float(shown.max()), 1e-3)
+def _cents(nats: float) -> str:
+    """Two decimals, whatever the size, so that a column adds up by eye; no −0.00."""
+    return f"{round(nats, 2) + 0.0:,.2f}".replace("-", "−")
+
+
+def _carried(folder: Folder) -> dict[str, Markup]:
+    """What each dimension of z carries: its KL where it has one, else the variance of its mean over x."""
+    kl, spread = (folder.evidence.get(key) for key in ("kl_dims", "code_variance"))
+    if spread is None or not np.isfinite(spread).all():
+        return {}
+    if kl is None or len(kl) != len(spread) or not np.isfinite(kl).all():
+        return {"spread": _dims(spread, spread > ACTIVE, "variance")}
+    return {"dims": _dims(kl, spread > ACTIVE, "nats")}
+
+
+def _dims(dims: np.ndarray, active: np.ndarray, unit: str, most: int = 80) -> Markup:
+    """A bar for each dimension of z, largest first; those that are not active are pale."""
+    order = np.argsort(-dims, kind="stable")[:most]
+    shown, strong = dims[order], active[order]
+    top = max(float(shown.max()), 0.1)  # where all are near 0, they look it
     frame = Frame((0.0, float(len(shown))), (0.0, 1.08 * top), width=340, height=190, left=44, bottom=40)
     step = (frame.width - frame.left - frame.right) / len(shown)
     base = frame.height - frame.bottom
-    parts = [frame.axes((4, 4), "dimension of z, by rank", "nats")]
+    parts = [frame.axes((4, 4), "dimension of z, by rank", unit)]
     for i, value in enumerate(shown.tolist()):
         y = float(frame.py(value))
-        class_ = "bar" if value > 0.01 else "bar pale"
+        class_ = "bar" if strong[i] else "bar pale"
         left = frame.left + step * (i + 0.12)
         parts.append(tag("rect", class_=class_, x=left, y=y, width=0.76 * step, height=max(base - y, 0.5)))
-    active = int((dims > 0.01).sum())
-    return frame.draw(f"KL by dimension: {active} of {len(dims)} above 0.01 nats, the largest {figure(top)}", parts)
+    most_of_one = f"the largest has {figure(float(shown[0]))} {unit}"
+    return frame.draw(f"{int(active.sum())} of {len(dims)} dimensions of z are active; {most_of_one}", parts)
 
 
 def _curve(curve: np.ndarray) -> Markup:

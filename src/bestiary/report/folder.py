@@ -217,6 +217,7 @@ def _shapes(spec: Spec | None) -> dict[str, tuple[int | None, ...]]:
         "extent": (4,),
         "k_curve": (None, 4),
         "kl_dims": (None,),
+        "code_variance": (None,),
     }
 
 

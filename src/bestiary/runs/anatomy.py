@@ -1,6 +1,6 @@
 """What a judge finds inside a model that has codes: ELBO surgery, active units, linear probe, compression.
 
-Legend: N examples, D latent.
+Legend: N examples, D latent, M of N in a block.
 """
 
 import torch
@@ -15,36 +15,52 @@ from bestiary.runs.fitted import Fitted
 from bestiary.training.clock import mix
 from bestiary.training.device import seeded
 
-__all__ = ["anatomy", "reading"]
+__all__ = ["PAIRLESS", "anatomy", "reading"]
 
 MOST = 2000  # examples in the mixture q(z): its cost grows with their square
-PROBED = 5000  # training examples that a linear probe is fitted to
+PROBED = 2000  # training examples that a linear probe is fitted to
+WIDEST = 4096  # numbers of x beyond which no probe of x itself is fitted for comparison: it would take minutes
+TOGETHER = 64, 256  # examples decoded, encoded at once
+
+PAIRLESS = (
+    "Mutual information and marginal KL are not told: they need log q(z|x) of a z drawn for another x, and for this"
+    " posterior each such pair of examples costs as many passes as z has dimensions."
+)
 
 
-def anatomy(run: Fitted, x: Tensor, seed: int, protocol: dict[str, object]) -> tuple[list[Number], Tensor]:
-    """Surgery and active units of examples x as observed; and the KL of each dimension, (D,)."""
+def anatomy(
+    run: Fitted, x: Tensor, seed: int, protocol: dict[str, object]
+) -> tuple[list[Number], dict[str, Tensor], list[str]]:
+    """Surgery and active units of examples x as observed; evidence: what each dimension carries, (D,); notes."""
     model, x = run.model, x[:MOST].to(run.device)
     with torch.no_grad(), seeded(mix(seed, "surgery"), run.device):
         q, p = model.infer(x), model.prior()
         z = q.rsample((1,))
-        log_qz, log_pz = q.log_prob(z)[0].double().cpu(), p.log_prob(z)[0].double().cpu()
-        log_px = torch.cat([model.log_px(a, b) for a, b in zip(x.split(256), z.split(256, 1), strict=True)], 1)
-        kl, z = closed_kl(q, p), z[0].cpu()
-    diagonal = isinstance(q, DiagonalNormal)
-    means = q.mean.detach().cpu()
-    numbers = [active_units(means, protocol, seed)]
-    if diagonal:
-        log_var = q.log_var.detach().cpu()
-        whole = DiagonalNormal(means.double(), log_var.double())
-        log_all = aggregate(z, lambda block: whole.log_prob(block[:, None].double()))
-        dims = aggregate_dims(z, means, log_var)
-        numbers = surgery(log_px[0].double().cpu(), log_pz, log_qz, log_all, dims, protocol) + numbers
-    else:  # log q(z|x_n) of a z drawn for another x costs D passes a pair, or D² numbers
-        said = {**protocol, "n": len(x), "k": 1, "interval": "95%, normal, over examples"}
-        rows = (("distortion", "reconstruction loss −E log p(x|z)", -log_px[0]), ("rate", "rate E KL", log_qz - log_pz))
-        numbers = [Number(n, t, *normal_interval(v), "nats", protocol=said) for n, t, v in rows] + numbers
-    dims_kl = kl.mean(0).cpu() if kl is not None else means.double().var(0)
-    return numbers, dims_kl.float()
+        log_qz, log_pz = q.log_prob(z)[0].cpu().double(), p.log_prob(z)[0].cpu().double()
+        # in the units of the file, like the bound: for columns that were standardised p(raw|z) = p(x|z) / Π scale
+        log_px = _log_px(run, x, z) - run.spec.log_scale
+        kl, means, z = closed_kl(q, p), q.mean.cpu(), z[0].cpu()
+        log_all = log_dims = None
+        if paired := q.components is q:  # log q(z|x) is at hand for any z
+            log_all = aggregate(z, lambda block: q.log_prob(block[:, None].to(run.device)).cpu())
+            if isinstance(p, DiagonalNormal):  # p(z) = Π_d p(z_d)
+                log_dims = aggregate_dims(z, means, q.variance.log().cpu())
+    numbers = surgery(log_px, log_pz, log_qz, log_all, log_dims, protocol)
+    at = "posterior means" if paired else "the flow at the mean of its base"
+    found = {"code_variance": means.double().var(0).float()}
+    found |= {} if kl is None else {"kl_dims": kl.mean(0).cpu().float()}
+    return [*numbers, active_units(means, {**protocol, "codes": at}, seed)], found, [] if paired else [PAIRLESS]
+
+
+def _log_px(run: Fitted, x: Tensor, z: Tensor) -> Tensor:
+    """log p(x|z) in nats for x (N, …) and z (1, N, D), some at a time: (N,)."""
+    pairs = zip(x.split(TOGETHER[0]), z.split(TOGETHER[0], 1), strict=True)
+    return torch.cat([run.model.log_px(a, b)[0].cpu().double() for a, b in pairs])
+
+
+def _codes(run: Fitted, x: Tensor, seed: int) -> Tensor:
+    """Posterior means of examples x, some at a time: (N, D)."""
+    return torch.cat([run.encode(part) for part in run.observe(x, seed).split(TOGETHER[1])])
 
 
 def reading(
@@ -55,14 +71,17 @@ def reading(
     protocol: dict[str, object],
 ) -> list[Number]:
     """A linear probe where there are labels; what a code costs and loses where there is no bound."""
-    numbers, (x, y), (x_train, y_train) = [], judged, (train[0][:PROBED], train[1])
-    codes = run.encode(run.observe(x, seed))
+    numbers, (x, y), (x_train, y_train) = [], judged, train
+    codes = _codes(run, x, seed)
     if "bound" not in run.model.abilities and len(x) > 1:
         numbers += _compression(run, run.observe(x, seed), codes, protocol)
-    if y is not None and y_train is not None and len(y_train[:PROBED].unique()) > 1 and y.dtype == torch.int64:
-        learned = run.encode(run.observe(x_train, seed))
-        y_train = y_train[:PROBED]
-        numbers.append(probe((learned, y_train), (codes, y), (x_train, x), {**protocol, "codes": "posterior means"}))
+    if y is not None and y_train is not None and y.dtype == torch.int64:
+        x_train, y_train = x_train[:PROBED], y_train[:PROBED]
+        if len(y_train.unique()) > 1:
+            raw = (x_train, x) if run.spec.dimensions <= WIDEST else None
+            learned = _codes(run, x_train, seed)
+            said = {**protocol, "codes": "posterior means"}
+            numbers.append(probe((learned, y_train), (codes, y), raw, said))
     return numbers
 
 
@@ -77,6 +96,6 @@ def _compression(run: Fitted, x: Tensor, codes: Tensor, protocol: dict[str, obje
         ("distortion_quantised", "reconstruction loss of the quantised code", quantised(codes), rounded),
     ):
         with torch.no_grad():
-            lost = -run.model.log_px(x.to(run.device), z[None].to(run.device))[0].cpu()
+            lost = run.spec.log_scale - _log_px(run, x.to(run.device), z[None].to(run.device))
         numbers.append(Number(name, title, *normal_interval(lost), "nats", "lower", protocol=said, says=says))
     return numbers

@@ -73,14 +73,15 @@ def judge_run(
     x, labels = run.part(split, n, seed)
     protocol: dict[str, object] = {"split": split, "seed": seed}
     numbers: list[Number] = []
+    notes: list[str] = []
     evidence: dict[str, Tensor] = {}
     able = run.model.abilities
     if "bound" in able:
         found, evidence["k_curve"] = _bounds(run, run.observe(x, seed), k, seed, protocol, quiet)
         numbers += found
     if "posterior" in able and len(x) > 1:
-        found, evidence["kl_dims"] = anatomy(run, run.observe(x, seed), seed, protocol)
-        numbers += found
+        found, dims, said = anatomy(run, run.observe(x, seed), seed, protocol)
+        numbers, notes, evidence = numbers + found, notes + said, evidence | dims
     train, train_labels = run.part("train", MOST_TRAIN, seed)
     samples = run.sample_x(n, seed) if "sample" in able else None
     if samples is not None:
@@ -89,7 +90,7 @@ def judge_run(
         numbers += reading(run, (x, labels), (train, train_labels), seed, protocol)
     protocol |= {"weights": weights_hash(run.path)}
     judgement = Judgement(
-        tuple(numbers), protocol, tuple(_notes(run, x, numbers)), datetime.now().isoformat(timespec="seconds")
+        tuple(numbers), protocol, (*_notes(run, x, numbers), *notes), datetime.now().isoformat(timespec="seconds")
     )
     write_atomic(run.path / "judgement.json", json.dumps(judgement.to_dict(), indent=1, ensure_ascii=False))
     evidence |= _evidence(run, samples, x, labels, train)
@@ -122,6 +123,8 @@ def _bounds(
     said |= {"likelihood": options["likelihood"]} if "likelihood" in options else {}
     if options.get("binarise", "none") != "none":
         said["binarised"] = {"dynamic": "once, by seed", "threshold": "at 1/2"}[options["binarise"]]
+    elif spec.levels == 2:
+        said["binarised"] = "statically: the data hold 0 and 1"
     with seeded(mix(seed, "bound"), run.device):
         return bound_numbers(
             lambda part, ks: model.bounds(part.to(run.device), ks),
