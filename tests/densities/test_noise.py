@@ -68,3 +68,21 @@ def test_moments() -> None:
     assert abs(float(u.mean()) - 0.5) < 4.5 * (1 / 12 / n) ** 0.5
     assert float(u.min()) >= 0
     assert float(u.max()) < 1
+
+
+def test_one_draw_is_the_first_of_many_and_so_is_its_gradient() -> None:
+    """K = 1 takes a shorter way to z = μ + σ ε; also on slices of the noise that several processes share."""
+    for shape, (rank, world) in (((1,), (0, 1)), ((1,), (1, 2)), ((), (1, 2)), ((1, 1), (0, 1))):
+        mean, log_var = torch.randn(4, 6).chunk(2, 1)
+        mean, log_var = mean.requires_grad_(), log_var.requires_grad_()
+        with shared(rank, world):
+            torch.manual_seed(5)
+            z = DiagonalNormal(mean, log_var).rsample(shape)
+            torch.manual_seed(5)
+            noise = normal([*shape, 4, 3], dim=len(shape))
+        assert z.shape == (*shape, 4, 3)
+        torch.testing.assert_close(z, mean + (log_var / 2).exp() * noise)
+        found = torch.autograd.grad(z.square().sum(), (mean, log_var))
+        wanted = torch.autograd.grad((mean + (log_var / 2).exp() * noise).square().sum(), (mean, log_var))
+        for a, b in zip(found, wanted, strict=True):
+            torch.testing.assert_close(a, b)

@@ -67,6 +67,43 @@ def test_a_turn_moves_its_own_parameters_only():
     assert model.b.grad is None
 
 
+def test_a_player_alone_leaves_weights_that_are_not_its_own():
+    """A game of one whose loss runs through a weight that nobody plays."""
+
+    class Half(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.own, self.other = (nn.Parameter(torch.ones(2)) for _ in range(2))
+
+        def players(self):
+            return [Player("half", [self.own], lambda batch, clock: {"total": (self.own * self.other).square().sum()})]
+
+    model = Half()
+    trainer(model).play(0)
+    assert model.other.grad is None
+    assert not torch.equal(model.own, torch.ones(2))
+
+
+def test_the_small_gradients_are_watched_as_one_vector():
+    """What is noted at each turn is the norm over biases and scales; where there are none, over all."""
+
+    class Net(nn.Module):
+        def __init__(self, bias: bool) -> None:
+            super().__init__()
+            self.net = nn.Sequential(nn.Linear(2, 3, bias), nn.Tanh(), nn.Linear(3, 1, bias))
+
+        def players(self):
+            own = list(self.parameters())
+            return [Player("net", own, lambda batch, clock: {"total": self.net(batch.x).square().mean()})]
+
+    for bias in (True, False):
+        model = Net(bias)
+        game = trainer(model)
+        numbers = game.turns[0](game.batches.at(0), _clock())
+        watched = [p.grad.flatten() for p in model.parameters() if p.ndim == 1 or not bias]
+        torch.testing.assert_close(numbers[-1], torch.cat(watched).norm())
+
+
 def _clock(round: int = 0):
     from bestiary.training.clock import Clock
 

@@ -7,7 +7,7 @@ slice. Outside a turn (sampling, judging) nothing is shared and the draw is plai
 Legend: B rows here, W processes; the batch is the dimension `dim` of the shape asked for.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -29,20 +29,19 @@ def shared(rank: int, world: int) -> Iterator[None]:
         _share = before
 
 
-def _mine(draw: Tensor, rows: int, dim: int) -> Tensor:
+def _drawn(draw: Callable[..., Tensor], shape: Sequence[int], device: torch.device | str, dim: int) -> Tensor:
     rank, world = _share
-    return draw if world == 1 else draw.narrow(dim, rank * rows, rows)
-
-
-def _whole(shape: Sequence[int], dim: int) -> list[int]:
-    return [n * _share[1] if i == dim else n for i, n in enumerate(shape)]
+    if world == 1:
+        return draw(shape, device=device)
+    whole = draw([n * world if i == dim else n for i, n in enumerate(shape)], device=device)
+    return whole.narrow(dim, rank * shape[dim], shape[dim])
 
 
 def normal(shape: Sequence[int], device: torch.device | str = "cpu", dim: int = 0) -> Tensor:
     """Standard normal noise ε of this shape, of which `dim` is the batch."""
-    return _mine(torch.randn(_whole(shape, dim), device=device), shape[dim], dim)
+    return _drawn(torch.randn, shape, device, dim)
 
 
 def uniform(shape: Sequence[int], device: torch.device | str = "cpu", dim: int = 0) -> Tensor:
     """Uniform noise on [0, 1) of this shape, of which `dim` is the batch."""
-    return _mine(torch.rand(_whole(shape, dim), device=device), shape[dim], dim)
+    return _drawn(torch.rand, shape, device, dim)

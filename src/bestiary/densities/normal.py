@@ -10,9 +10,10 @@ Legend: K samples, B batch, D latent.
 """
 
 from collections.abc import Callable, Sequence
-from math import log, pi
+from math import log, pi, prod
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from bestiary.densities.noise import normal
@@ -51,8 +52,11 @@ class DiagonalNormal:
 
     def rsample(self, shape: Sequence[int] = ()) -> Tensor:
         """z = μ + σ ε: (*shape, B, D)."""
-        noise = normal([*shape, *self.mean.shape], self.mean.device, dim=len(shape))
-        return self.mean + (0.5 * self.log_var).exp() * noise
+        std = (0.5 * self.log_var).exp()
+        if prod(shape) == 1:  # without a dimension to broadcast over, the gradient needs no sums
+            noise = normal(self.mean.shape, self.mean.device)
+            return torch.addcmul(self.mean, std, noise).reshape(*shape, *noise.shape)
+        return self.mean + std * normal([*shape, *self.mean.shape], self.mean.device, dim=len(shape))
 
     def log_prob(self, z: Tensor) -> Tensor:
         """(…, B, D) → (…, B)."""

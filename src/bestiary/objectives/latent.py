@@ -32,7 +32,8 @@ __all__ = ["OBJECTIVES", "Objective", "capacity", "dip", "elbo", "free_bits", "i
 
 
 def _parts(draw: Draw) -> dict[str, Tensor]:
-    return {"reconstruction": -draw.log_px.mean(0), "kl": draw.kl}  # (K, B) → (B,)
+    log_px = draw.log_px.squeeze(0) if len(draw.log_px) == 1 else draw.log_px.mean(0)  # (K, B) → (B,)
+    return {"reconstruction": -log_px, "kl": draw.kl}
 
 
 def elbo(

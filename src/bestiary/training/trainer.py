@@ -51,7 +51,8 @@ class Trainer:
             raise BestiaryError("a trainer needs to know how many rounds to play: set steps")
         self.model, self.players, self.batches, self.recipe, self.team = model, players, batches, recipe, team
         self.device, self.rounds, self.round = batches.device, recipe.steps, 0
-        turns = [Turn(player, self.device, precision, recipe.clip, team.wrap(), team.sharded) for player in players]
+        alone = _owns_all(players, model)
+        turns = [Turn(p, self.device, precision, recipe.clip, team.wrap(), team.sharded, alone) for p in players]
         captured = graphs and self.device.type == "cuda" and team.world == 1
         self.turns: list[Turn | Captured] = [Captured(t) if captured else t for t in turns]
         self.eager = turns
@@ -164,6 +165,12 @@ class Trainer:
             turn.names = list(facts["names"].get(turn.player.name, []))
         self.best = {k: v.to(self.device) for k, v in _part(state, "best").items()}
         self.round, self.facts = int(facts["round"]), dict(facts["driver"])
+
+
+def _owns_all(players: list[Player], model: nn.Module) -> bool:
+    """Whether there is one player, and no weight of the model is anybody else's."""
+    owned = {id(p) for p in players[0].parameters} if len(players) == 1 else set()
+    return all(id(p) in owned for p in model.parameters() if p.requires_grad)
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
