@@ -110,3 +110,13 @@ def test_an_overfitted_optimal_prior_shows_it(tmp_path) -> None:
     (sign,) = [s for s in run.signs if s["name"] == "overfit"]
     assert "aggregated" in sign["says"]
     assert "vamp" in sign["remedies"][0]["command"]
+
+
+@pytest.mark.parametrize(("beta", "more", "less"), [(1.0, "4", "0.25"), (0.01, "1", "0.0025"), (8.0, "32", "1")])
+def test_a_remedy_is_never_what_was_done(beta: float, more: str, less: str) -> None:
+    ill = {name: story(options={"beta": beta}, **told) for name, told in
+           {"latent-loss": {"kl": 60.0}, "reconstruction-loss": {"swapped": 20.0}}.items()}  # fmt: skip
+    found = {name: [r.options.get("beta") for s in diagnose(ill[name]) if s.name == name for r in s.remedies]
+             for name in ill}  # fmt: skip
+    assert more in found["latent-loss"]
+    assert less in found["reconstruction-loss"]

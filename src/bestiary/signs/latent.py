@@ -20,6 +20,13 @@ def _annealing(story: Story) -> Remedy:
     return Remedy("let the KL come in slowly, so that z is used first (annealing)", {"beta": f"linear(0,1,{n})"})
 
 
+def _moved(story: Story, factor: float) -> str:
+    """β on the way to 1 where it lies on the other side of it, else moved by the factor."""
+    now = story.options.get("beta", 1.0)
+    beta = float(now) if isinstance(now, int | float) else 1.0
+    return "1" if (beta - 1) * (factor - 1) < 0 else f"{beta * factor:g}"
+
+
 def collapse(story: Story) -> Sign | None:
     """q(z|x) is p(z): fewer than one dimension in twenty is active, or another example's z serves as well as its own
     (the reconstruction loss rises by less than 1%, and the rate is below half a nat)."""
@@ -57,7 +64,7 @@ def high_latent_loss(story: Story) -> Sign | None:
         " not: samples from p(z) fall between them"
     )
     richer = Remedy("a prior that can follow the codes", {"prior": "vamp"})
-    return Sign("latent-loss", says, (richer, Remedy("weigh the KL more", {"beta": "1"})))
+    return Sign("latent-loss", says, (richer, Remedy("weigh the KL more", {"beta": _moved(story, 4.0)})))
 
 
 def high_reconstruction_loss(story: Story) -> Sign | None:
@@ -73,7 +80,7 @@ def high_reconstruction_loss(story: Story) -> Sign | None:
         f" x (KL {kl:.2f} nats, {active:.0%} of its dimensions active)"
     )
     wider = Remedy("a larger network", {"hidden": "800,800"})
-    return Sign("reconstruction-loss", says, (Remedy("weigh the KL less", {"beta": "1"}), wider))
+    return Sign("reconstruction-loss", says, (Remedy("weigh the KL less", {"beta": _moved(story, 0.25)}), wider))
 
 
 def over_regularised(story: Story) -> Sign | None:
