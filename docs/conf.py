@@ -37,6 +37,7 @@ if list(GALLERY.glob("plot_*.py")):
         "examples_dirs": "gallery",
         "gallery_dirs": "auto_gallery",
         "within_subsection_order": "FileNameSortKey",
+        "ignore_pattern": r"__init__\.py|common\.py",
         "abort_on_example_error": True,
         "remove_config_comments": True,
         "show_memory": False,
