@@ -92,7 +92,7 @@ class Result:
     threads: int
     steps: int  # N
     ours: list[float]  # seconds for N steps, one for each repeat
-    theirs: list[float]
+    theirs: list[float]  # for N whole steps, also where only a part of each was done
 
     @property
     def ratios(self) -> list[float]:
@@ -106,11 +106,27 @@ class Result:
         """Images a second."""
         return self.steps * self.pair.images / statistics.median(seconds)
 
+    def minutes(self, seconds: Sequence[float]) -> float:
+        """How long the pair's whole job would take."""
+        return self.pair.job / self.rate(seconds) / 60
+
     @property
     def verdict(self) -> str:
-        if not self.pair.target:
+        if self.pair.threads not in (0, self.threads):
             return ""
-        return f"≥ {self.pair.target:.2f}: " + ("met" if self.median >= self.pair.target else "**missed**")
+        met = {True: "met", False: "**missed**"}
+        if self.pair.minutes:
+            return f"≤ {self.pair.minutes:g} min: {met[self.minutes(self.ours) <= self.pair.minutes]}"
+        return f"≥ {self.pair.target:.2f}: {met[self.median >= self.pair.target]}" if self.pair.target else ""
+
+    @property
+    def projection(self) -> str:
+        """The whole job in minutes, in words."""
+        took = [f"{self.minutes(side):.1f}" for side in (self.ours, self.theirs)]
+        return (
+            f"{self.pair.name}, {self.pair.job:,} images, {self.threads} thread(s), projected from the rates above:"
+            f" ours {took[0]} min, {self.pair.rival} {took[1]} min."
+        )
 
     def cells(self) -> list[str]:
         low, _, high = statistics.quantiles(self.ratios, n=4, method="inclusive")
@@ -133,13 +149,14 @@ HEAD = ["what", "against", "threads", "ours, images/s", "theirs", "ratio", "quar
 def measure(pair: Pair, threads: int, how: argparse.Namespace) -> tuple[Result, dict[str, str]]:
     """Play one pair at one number of threads; also the versions that both sides report."""
     with Worker(pair.ours, threads, how.clock) as ours, Worker(pair.theirs, threads, how.clock) as theirs:
-        trial = min(ours.run(2), theirs.run(2)) / 2  # seconds a step, of the faster
+        trial = min(ours.run(1), theirs.run(1) / pair.part)  # seconds a step, of the faster
         steps = max(1, round(how.seconds / trial))
         taken: dict[str, list[float]] = {"ours": [], "theirs": []}
         for i in range(how.repeats):
             order = [("ours", ours), ("theirs", theirs)]
             for name, worker in order if i % 2 == 0 else order[::-1]:
-                taken[name].append(worker.run(steps))
+                part = pair.part if name == "theirs" else 1.0
+                taken[name].append(worker.run(steps) / part)
         return Result(pair, threads, steps, taken["ours"], taken["theirs"]), theirs.facts | ours.facts
 
 
@@ -158,15 +175,18 @@ def table(results: Sequence[Result]) -> str:
 
 def page(results: Sequence[Result], facts: dict[str, str], how: argparse.Namespace) -> str:
     """RESULTS.md."""
-    sys.path.insert(0, str(HERE / "workers"))
     from images import source
+    from settings import BOUND_IMAGES, BOUND_PART
 
+    jobs = "\n\n".join(r.projection for r in results if r.pair.job)
     versions = ", ".join(f"{name} {number}" for name, number in sorted(facts.items()))
     return f"""# Speed against peers
 
 Written by `make bench`; do not edit.
 
 {table(results)}
+
+{jobs}
 
 **Ratio**: seconds of theirs / seconds of ours for the same number of steps, the median over {how.repeats} pairs; above
 1 ours is faster. The control, our loop against itself, shows how much of a ratio is noise.
@@ -184,7 +204,11 @@ fp32 on the CPU. 28×28 images: {source()}.
   Goodfellow's Algorithm 1 draw anew.
 - *pythae*: `BaseTrainer.train_step`, without evaluation, disk and progress bars; its default MLP (z = 40) and its
   convolutional networks for MNIST (z = 16), binary images, Adam, batch 100. Ours trains the same networks, given as
-  `encoder=` and `decoder=` and made of our layers (`networks/strided.py`).
+  `encoder=` and `decoder=` and made of our layers (`networks/strided.py`). VampPrior and IWAE: the same MLP.
+- *pythae's get_nll*: the bound of {BOUND_IMAGES} images a step for ours, {BOUND_PART} for pythae, whose seconds are
+  multiplied by {BOUND_IMAGES // BOUND_PART}; it takes image after image, ours the {BOUND_IMAGES} together.
+- *the whole network for each pixel*: the same PixelCNN, drawing without memory; one of the 28 rows of pixels is timed
+  and multiplied by 28, since every pixel costs the same.
 - *tutorial*: the loop of PyTorch's DCGAN tutorial with a DataLoader of two workers and per-item transforms through PIL
   (`workers/tutorial.py`); at 64×64 each item is a JPEG of 178×218, decoded each time, where our cache decoded it once.
   Its networks are our `dcgan`'s, width 64, batch 128.
@@ -234,6 +258,8 @@ def main() -> int:
             results.append(result)
             facts |= versions
             print(" · ".join(result.cells()), flush=True)
+            if pair.job:
+                print(result.projection, flush=True)
     out = how.out or (None if how.only else RESULTS)
     if out is not None:
         out.write_text(page(results, facts, how))

@@ -1,6 +1,22 @@
 """What is compared with what: the pairs of `make bench`."""
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# The workers read their settings from a module beside them, each in its own environment.
+sys.path.insert(0, str(Path(__file__).resolve().parent / "workers"))
+from settings import (
+    BOUND_IMAGES,
+    BOUND_PART,
+    BOUND_SAMPLES,
+    COMPONENTS,
+    DRAWN,
+    GAN_BATCH,
+    SAMPLES,
+    VAE_BATCH,
+)
 
 __all__ = ["PAIRS", "Pair"]
 
@@ -15,24 +31,60 @@ class Pair:
     theirs: tuple[str, str, str]
     images: int  # images a step
     target: float = 0.0  # the least speed of ours over theirs; 0: none is set
+    threads: int = 0  # the number of threads that the target is set for; 0: any
+    part: float = 1.0  # the part of a step that theirs does, where a whole one would take too long
+    job: int = 0  # images of a whole job, whose minutes are told; 0: none
+    minutes: float = 0.0  # the most minutes that ours may take for it; 0: none are set
 
 
-def _pair(name: str, rival: str, ours: str, theirs: tuple[str, str, str], images: int, target: float = 0.0) -> Pair:
-    return Pair(name, rival, (".venv", "ours.py", ours), theirs, images, target)
+def _pair(
+    name: str, rival: str, ours: str, theirs: tuple[str, str, str], images: int, target: float = 0.0, **more: Any
+) -> Pair:
+    return Pair(name, rival, (_OWN, "ours.py", ours), theirs, images, target, **more)
+
+
+def _pythae(name: str, case: str, target: float, threads: int = 0) -> Pair:
+    return _pair(name, "pythae", case, (_RIVALS, "pythae_vae.py", case), VAE_BATCH, target, threads=threads)
+
+
+def _judged(name: str, rival: str, case: str, theirs: tuple[str, str, str], images: int, **more: Any) -> Pair:
+    return Pair(name, rival, (_OWN, "judged.py", case), theirs, images, **more)
 
 
 _OWN, _RIVALS = ".venv", ".venv-rivals"
-_BARE, _PYTHAE, _TUTORIAL = "bare loop", "pythae", "tutorial"
-_OVERHEAD, _TWICE = 1 / 1.05, 2.0  # at most 5 % slower than bare; at least twice as fast as others
+_BARE, _TUTORIAL = "bare loop", "tutorial"
+_OVERHEAD, _TWICE, _THRICE = 1 / 1.05, 2.0, 3.0  # at most 5 % slower than bare; so many times as fast as others
 
 PAIRS = [
-    _pair("VAE, MLP 784-512-40", "ours again (control)", "vae-mlp", (_OWN, "ours.py", "vae-mlp"), 100),
-    _pair("VAE, MLP 784-512-40", _BARE, "vae-mlp", (_OWN, "bare.py", "vae-mlp"), 100, _OVERHEAD),
-    _pair("VAE, convolutions, 28×28", _BARE, "vae-conv", (_OWN, "bare.py", "vae-conv"), 100, _OVERHEAD),
-    _pair("DCGAN, 28×28", _BARE, "dcgan-28", (_OWN, "bare.py", "dcgan-28"), 128, _OVERHEAD),
-    _pair("DCGAN, 28×28", "bare loop, fakes shared", "dcgan-28", (_OWN, "bare.py", "dcgan-28-shared"), 128),
-    _pair("VAE, pythae's MLP", _PYTHAE, "pythae-mlp", (_RIVALS, "pythae_vae.py", "pythae-mlp"), 100, _TWICE),
-    _pair("VAE, pythae's convolutions", _PYTHAE, "pythae-conv", (_RIVALS, "pythae_vae.py", "pythae-conv"), 100, _TWICE),
-    _pair("DCGAN, 28×28", _TUTORIAL, "dcgan-28", (_RIVALS, "tutorial.py", "dcgan-28"), 128, _TWICE),
-    _pair("DCGAN, 64×64", _TUTORIAL, "dcgan-64", (_RIVALS, "tutorial.py", "dcgan-64"), 128, _TWICE),
+    _pair("VAE, MLP 784-512-40", "ours again (control)", "vae-mlp", (_OWN, "ours.py", "vae-mlp"), VAE_BATCH),
+    _pair("VAE, MLP 784-512-40", _BARE, "vae-mlp", (_OWN, "bare.py", "vae-mlp"), VAE_BATCH, _OVERHEAD),
+    _pair("VAE, convolutions, 28×28", _BARE, "vae-conv", (_OWN, "bare.py", "vae-conv"), VAE_BATCH, _OVERHEAD),
+    _pair("DCGAN, 28×28", _BARE, "dcgan-28", (_OWN, "bare.py", "dcgan-28"), GAN_BATCH, _OVERHEAD),
+    _pair("DCGAN, 28×28", "bare loop, fakes shared", "dcgan-28", (_OWN, "bare.py", "dcgan-28-shared"), GAN_BATCH),
+    _pythae("VAE, pythae's MLP", "pythae-mlp", _TWICE),
+    _pythae("VAE, pythae's convolutions", "pythae-conv", _TWICE),
+    _pythae(f"VAE, VampPrior K={COMPONENTS}", "pythae-vamp", _THRICE, threads=2),
+    _pythae(f"IWAE, k={SAMPLES}", "pythae-iwae", _THRICE, threads=2),
+    _judged(
+        f"bound, k={BOUND_SAMPLES}",
+        "pythae's get_nll",
+        "bound",
+        (_RIVALS, "pythae_vae.py", "bound"),
+        BOUND_IMAGES,
+        threads=2,
+        part=BOUND_PART / BOUND_IMAGES,
+        job=10_000,
+        minutes=8.0,
+    ),
+    _judged(
+        f"PixelCNN, {DRAWN} draws of 28×28",
+        "the whole network for each pixel",
+        "pixel",
+        (_OWN, "judged.py", "pixel-naive"),
+        DRAWN,
+        target=50.0,
+        part=1 / 28,
+    ),
+    _pair("DCGAN, 28×28", _TUTORIAL, "dcgan-28", (_RIVALS, "tutorial.py", "dcgan-28"), GAN_BATCH, _TWICE),
+    _pair("DCGAN, 64×64", _TUTORIAL, "dcgan-64", (_RIVALS, "tutorial.py", "dcgan-64"), GAN_BATCH, _TWICE),
 ]

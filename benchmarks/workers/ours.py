@@ -13,7 +13,19 @@ import numpy as np
 import torch
 from images import greys, ink, photographs
 from protocol import Prepare, serve
-from settings import GAN_BATCH, GAN_LR, IMAGES, LATENT_CONV, LATENT_GAN, LATENT_MLP, VAE_BATCH, VAE_LR, WIDTH
+from settings import (
+    COMPONENTS,
+    GAN_BATCH,
+    GAN_LR,
+    IMAGES,
+    LATENT_CONV,
+    LATENT_GAN,
+    LATENT_MLP,
+    SAMPLES,
+    VAE_BATCH,
+    VAE_LR,
+    WIDTH,
+)
 from torch import nn
 
 from bestiary.data.batches import Batches
@@ -29,7 +41,7 @@ from bestiary.training.journal import Journal
 from bestiary.training.recipe import Recipe
 from bestiary.training.trainer import Trainer
 
-__all__ = ["MODELS", "dataset", "seated"]
+__all__ = ["MODELS", "dataset", "pythae_mlp", "seated"]
 
 CPU = torch.device("cpu")
 
@@ -77,7 +89,7 @@ def play(model: Callable[[Spec], Model], data: Dataset, batch: int) -> Prepare:
     return lambda n: lambda: rounds(n)
 
 
-def pythae_mlp(spec: Spec) -> Model:
+def pythae_mlp(spec: Spec, **parts: object) -> Model:
     """784 → 512 → ReLU → 40 and back, pythae's default networks."""
     return build(
         "vae",
@@ -86,7 +98,16 @@ def pythae_mlp(spec: Spec) -> Model:
         lr=VAE_LR,
         encoder=Flat(nn.Linear(784, 512), nn.ReLU()),
         decoder=Shaped(nn.Sequential(nn.Linear(LATENT_MLP, 512), nn.ReLU(), nn.Linear(512, 784)), spec.shape),
+        **parts,
     )
+
+
+def pythae_vamp(spec: Spec) -> Model:
+    return pythae_mlp(spec, prior=f"vamp({COMPONENTS},free)")
+
+
+def pythae_iwae(spec: Spec) -> Model:
+    return pythae_mlp(spec, objective="iwae", samples=SAMPLES)
 
 
 def pythae_conv(spec: Spec) -> Model:
@@ -124,6 +145,8 @@ MODELS: dict[str, tuple[Callable[[Spec], Model], Callable[[], Dataset], int]] = 
     "vae-mlp": (vae_mlp, lambda: dataset(greys(IMAGES)), VAE_BATCH),
     "vae-conv": (vae_conv, lambda: dataset(greys(IMAGES)), VAE_BATCH),
     "pythae-mlp": (pythae_mlp, lambda: dataset(ink(IMAGES), 2), VAE_BATCH),
+    "pythae-vamp": (pythae_vamp, lambda: dataset(ink(IMAGES), 2), VAE_BATCH),
+    "pythae-iwae": (pythae_iwae, lambda: dataset(ink(IMAGES), 2), VAE_BATCH),
     "pythae-conv": (pythae_conv, lambda: dataset(ink(IMAGES), 2), VAE_BATCH),
     "dcgan-28": (dcgan, lambda: dataset(greys(IMAGES)), GAN_BATCH),
     "dcgan-64": (dcgan, lambda: dataset(photographs(512)), GAN_BATCH),

@@ -3,9 +3,29 @@
 Legend: B batch, N images in memory.
 """
 
-__all__ = ["GAN_BATCH", "GAN_LR", "IMAGES", "LATENT_CONV", "LATENT_GAN", "LATENT_MLP", "VAE_BATCH", "VAE_LR", "WIDTH"]
+__all__ = [
+    "BOUND_IMAGES",
+    "BOUND_PART",
+    "BOUND_SAMPLES",
+    "COMPONENTS",
+    "DRAWN",
+    "GAN_BATCH",
+    "GAN_LR",
+    "IMAGES",
+    "LATENT_CONV",
+    "LATENT_GAN",
+    "LATENT_MLP",
+    "SAMPLES",
+    "VAE_BATCH",
+    "VAE_LR",
+    "WIDTH",
+]
 
 IMAGES = 10_000  # N of 28×28
 VAE_BATCH, VAE_LR = 100, 5e-4  # as pythae's examples for MNIST
 LATENT_MLP, LATENT_CONV = 40, 16  # D
+COMPONENTS, SAMPLES = 500, 50  # of VampPrior (Tomczak and Welling 2018), of IWAE (Burda et al. 2016)
+BOUND_SAMPLES, BOUND_IMAGES = 5000, 64  # k as in published tables; images a step, as our judge takes them
+BOUND_PART = 2  # images of a step that pythae is given
+DRAWN = 16  # images that a PixelCNN draws at once
 GAN_BATCH, GAN_LR, LATENT_GAN, WIDTH = 128, 2e-4, 100, 64  # as PyTorch's DCGAN tutorial
