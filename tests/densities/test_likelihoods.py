@@ -346,3 +346,14 @@ def test_cached_draws_of_a_pixelcnn_are_those_of_the_whole_network() -> None:
         _ = p.mean
     with pytest.raises(BestiaryError, match="kernel must be odd"):
         LIKELIHOODS["pixelcnn"](spec, kernel=2)
+
+
+def test_repeating_x_is_the_same_as_copying_it() -> None:
+    """K·B rows of logits for B rows of x, k after k; nats and gradients, also where logits are large."""
+    spec = Spec("image", (2, 4, 4), levels=2)
+    h = context(spec, 1, b=15, scale=6.0).requires_grad_()
+    x = (torch.rand(5, 2, 4, 4, generator=torch.Generator().manual_seed(1)) < 0.5).float()
+    repeated, copied = Bernoulli(spec)(h).log_prob(x), Bernoulli(spec)(h).log_prob(x.repeat(3, 1, 1, 1))
+    torch.testing.assert_close(repeated, copied, atol=1e-4, rtol=1e-6)
+    slopes = [torch.autograd.grad(p.sum(), h, retain_graph=True)[0] for p in (repeated, copied)]
+    torch.testing.assert_close(*slopes, atol=1e-6, rtol=1e-5)

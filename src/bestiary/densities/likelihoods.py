@@ -51,6 +51,7 @@ class Likelihood(nn.Module):
     per: int = 1
     discrete: bool = False  # log_prob is the logarithm of a probability, not of a density
     binary: bool = False  # wants x in {0, 1}: greys are binarised by the model
+    repeats: bool = False  # log_prob takes x (B, …) for an h of K·B rows, K of them for each x
     autoregressive: bool = False  # the mean has no closed form: a model shows a draw
     cost: int = 1  # numbers held in memory for each number of x while log_prob is computed
 
@@ -76,6 +77,11 @@ class _Bernoulli:
         return self.logits.sigmoid()
 
     def log_prob(self, x: Tensor) -> Tensor:
+        """Σ_i x_i l_i − softplus(l_i); x (B, …) is repeated for logits of K·B rows without being copied."""
+        if 1 < len(x) < len(self.logits):
+            logits, flat = self.logits.flatten(1), x.flatten(1)  # (K·B, F), (B, F)
+            inner = torch.linalg.vecdot(logits.view(-1, *flat.shape), flat)  # (K, B)
+            return inner.flatten() - F.softplus(logits).sum(1)
         x = x.expand_as(self.logits)
         return -F.binary_cross_entropy_with_logits(self.logits, x, reduction="none").flatten(1).sum(1)
 
@@ -88,6 +94,7 @@ class Bernoulli(Likelihood):
 
     discrete = True
     binary = True
+    repeats = True
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)

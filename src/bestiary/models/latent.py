@@ -54,7 +54,7 @@ class LatentModel(Model):
     def log_px(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x|z): x (B, …), z (K, B, D) → (K, B)."""
         k, b = z.shape[:2]
-        xs = x if k == 1 else x.expand(k, *x.shape).flatten(0, 1)  # (K·B, …)
+        xs = x if k == 1 or self.likelihood.repeats else x.expand(k, *x.shape).flatten(0, 1)  # (K·B, …)
         return self.likelihood(self.decoder(z.flatten(0, 1))).log_prob(xs).view(k, b)
 
     def decode(self, z: Tensor) -> Tensor:
