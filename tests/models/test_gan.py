@@ -10,7 +10,7 @@ from bestiary.densities.noise import shared
 from bestiary.models.gan import GAN
 from bestiary.models.zoo import build
 from bestiary.networks.norm import BatchNorm
-from bestiary.objectives.games import Game, nonsaturating
+from bestiary.objectives.games import GAMES, Game
 from bestiary.training.clock import Clock
 from bestiary.training.player import Adam
 from bestiary.training.turn import Turn
@@ -73,11 +73,11 @@ def test_the_losses_are_the_games(name: str) -> None:
     torch.manual_seed(5)
     fake = model.critic(model.generator(torch.randn(6, 4)))[:, 0]
     real = model.critic(2 * given.x - 1 if model.spec.kind == "image" else given.x)[:, 0]
-    torch.testing.assert_close(found["total"], nonsaturating.critic(real, fake).mean())
+    torch.testing.assert_close(found["total"], GAMES["nonsaturating"]().critic(real, fake).mean())
     torch.testing.assert_close(found["real"], real.sigmoid().mean())
     torch.testing.assert_close(found["fake"], fake.sigmoid().mean())
     torch.manual_seed(5)
-    torch.testing.assert_close(model.generator_loss(given, CLOCK)["total"], nonsaturating.generator(real, fake).mean())
+    torch.testing.assert_close(model.generator_loss(given, CLOCK)["total"], GAMES["nonsaturating"]().generator(real, fake).mean())
 
 
 class Watch(nn.Module):
@@ -113,8 +113,8 @@ def test_real_and_fake_pass_in_batches_of_their_own() -> None:
 
 
 def test_the_generators_turn_shows_the_critic_real_only_if_the_game_is_paired() -> None:
-    paired = Game(nonsaturating.critic, lambda real, fake: (real - fake).square(), paired=True)
-    for game, passes in ((nonsaturating, 1), (paired, 2)):
+    paired = Game(GAMES["nonsaturating"]().critic, lambda real, fake: (real - fake).square(), paired=True)
+    for game, passes in ((GAMES["nonsaturating"](), 1), (paired, 2)):
         model = small("gan", VECTOR, critic=Watch())
         model.game = game
         model.critic.seen.clear()

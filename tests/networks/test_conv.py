@@ -65,7 +65,7 @@ def test_dcgan_pair_follows_every_size() -> None:
         x = dcgan.Generator(5, shape, width=2)(torch.randn(2, 5))
         assert x.shape == (2, *shape), size
         assert x.abs().max() <= 1, size
-        assert dcgan.critic(shape, width=2)(x).shape == (2, 1), size
+        assert dcgan.critic(shape, width=2)(x).shape == (2,), size
 
 
 def test_the_image_reaches_every_weight_and_every_pixel_its_code() -> None:

@@ -61,7 +61,7 @@ def test_a_turn_moves_its_own_parameters_only():
     model = Duel()
     game = trainer(model, log=1)
     a, b = model.a.detach().clone(), model.b.detach().clone()
-    game.turns[0](game.batches.at(0), _clock(), True)
+    game.eager[0](game.batches.at(0), _clock(), True)
     assert torch.equal(model.b, b)
     assert not torch.equal(model.a, a)
     assert model.b.grad is None
@@ -99,7 +99,7 @@ def test_the_small_gradients_are_watched_as_one_vector():
     for bias in (True, False):
         model = Net(bias)
         game = trainer(model)
-        numbers = game.turns[0](game.batches.at(0), _clock())
+        numbers = game.eager[0](game.batches.at(0), _clock())
         watched = [p.grad.flatten() for p in model.parameters() if p.ndim == 1 or not bias]
         torch.testing.assert_close(numbers[-1], torch.cat(watched).norm())
 
@@ -188,7 +188,7 @@ def test_a_loss_may_unroll_steps_of_another_player():
     model = Unrolled()
     game = trainer(model)
     before = model.critic.weight.detach().clone()
-    game.turns[0](game.batches.at(0), _clock())
+    game.eager[0](game.batches.at(0), _clock())
     h, start = 1e-6, torch.tensor([0.7], dtype=torch.double)
     numeric = (model.unrolled(start + h) - model.unrolled(start - h)) / (2 * h)
     torch.testing.assert_close(model.g.grad, numeric.detach().view(1), rtol=1e-6, atol=1e-9)
@@ -213,7 +213,7 @@ def test_a_loss_may_differentiate_twice():
 
     model = Penalised()
     game = trainer(model)
-    game.turns[0](game.batches.at(0), _clock())
+    game.eager[0](game.batches.at(0), _clock())
     torch.testing.assert_close(model.w.grad, 8 * torch.tensor([0.6, 0.8]))
 
 
@@ -230,7 +230,7 @@ def test_the_rate_follows_its_schedule():
 def test_clipping_bounds_the_whole_gradient():
     model = Duel(optimiser=RMSprop(0.1))
     game = trainer(model, clip=0.01)
-    numbers = game.turns[0](game.batches.at(0), _clock())
+    numbers = game.eager[0](game.batches.at(0), _clock())
     assert numbers[-1] > 0.01  # the norm that is written down is the one before clipping
     torch.testing.assert_close(model.a.grad.norm(), torch.tensor(0.01), rtol=1e-3, atol=0.0)
 

@@ -1,34 +1,73 @@
-"""The generative adversarial network: generator × critic × game.
+"""The generative adversarial network: generator × critic × game, and what is added to the bare game.
 
-    z ~ N(0, I),   x_fake = G(z);     critic's turn: min game.critic(C(x_real), C(x_fake))
-                                      generator's turn: min game.generator(C(x_real), C(x_fake))
+    z ~ N(0, I),   x_fake = G(z, c);     critic's turn: min game.critic(C(x_real), C(x_fake)) + penalty
+                                         generator's turn: min game.generator(C(x_real), C(x_fake)) + matching
 
 (Goodfellow et al. 2014, arXiv 1406.2661.) C gives logits; D = σ(C). Real and fake pass through the critic in batches of
 their own, so that BatchNorm never mixes their moments. Images live in [−1, 1] inside the game and in [0, 1] outside.
 
-Legend: B batch, D latent.
+What the critic sees of x is seen(x) = lens(pack(x)) + σ ε: packs of examples side by side, augmented, with noise.
+
+Legend: B batch, D latent, m pack, c condition.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from bestiary.data.batches import Batch
 from bestiary.data.spec import Spec
 from bestiary.densities.noise import normal
+from bestiary.models.condition import Condition, Nothing
 from bestiary.models.model import Model
+from bestiary.networks.critic import beside
+from bestiary.objectives.augment import Lens
 from bestiary.objectives.games import Game
-from bestiary.training.clock import Clock
+from bestiary.objectives.penalties import Penalty
+from bestiary.objectives.unrolled import unrolled
+from bestiary.training.clock import Clock, Schedule, at
+from bestiary.training.parallel import whole_mean
 from bestiary.training.player import Adam, Optimiser, Player, Terms
 
-__all__ = ["GAN"]
+__all__ = ["GAN", "Rules"]
+
+KEPT = 1024  # conditions of the training data that are kept to sample with
+
+Conditions = Tensor | None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is added to the bare game; the defaults add nothing."""
+
+    penalty: Penalty | None = None  # on the critic's slope
+    lazy: int = 1  # the penalty is taken at every so many rounds, so many times as heavy
+    weight_clip: float = 0.0  # the critic's weights are kept within ± this
+    matching: float = 0.0  # weight of ‖E h(real) − E h(fake)‖², h the critic's features
+    history: float = 0.0  # weight of ‖θ − mean of θ so far‖² for each player
+    joint: bool = False  # real and fake in one batch of the critic
+    noise: float | Schedule = 0.0  # σ of what is added to all that the critic sees
+    pack: int = 1  # m
+    lens: Lens | None = None  # differentiable augmentation
+    projected: bool = False  # the critic is told c by projection; otherwise c stands beside x
+    unroll: int = 0  # steps of the critic that the generator looks ahead
+    unroll_rate: float = 0.1  # η of these
+    simultaneous: bool = False  # the generator answers the critic of before its turns
 
 
 class GAN(Model):
     """A game of two."""
 
     abilities = frozenset({"sample", "decode"})
+    condition: Condition
+    conditions: Tensor  # (KEPT, n)
+    past_critic: "_Past | None"
+    past_generator: "_Past | None"
+    before: nn.Module | None
 
     def __init__(
         self,
@@ -37,48 +76,223 @@ class GAN(Model):
         generator: nn.Module,
         critic: nn.Module,
         game: Game,
+        rules: Rules = Rules(),
+        condition: Condition | None = None,
         critic_turns: int | Callable[[int], int] = 1,
+        generator_turns: int = 1,
         critic_optimiser: Optimiser = Adam(2e-4, (0.5, 0.999)),
         generator_optimiser: Optimiser = Adam(2e-4, (0.5, 0.999)),
     ) -> None:
         super().__init__(spec)
         self.latent, self.generator, self.critic, self.game = latent, generator, critic, game
-        self.critic_turns = critic_turns
+        self.rules, self.condition = rules, condition or Nothing(spec)
+        self.turns = (critic_turns, generator_turns)
         self.optimisers = (critic_optimiser, generator_optimiser)
+        self.past_critic = _Past(critic) if rules.history else None
+        self.past_generator = _Past(generator) if rules.history else None
+        self.before = deepcopy(critic).requires_grad_(False) if rules.simultaneous else None
+        if self.condition.size:
+            self.register_buffer("conditions", torch.zeros(KEPT, self.condition.size))
+
+    def begin(self, examples: Callable[..., Tensor], labels: Tensor | None = None) -> None:
+        found = self.condition.of(Batch(examples(), labels))
+        if found is not None:
+            self.conditions.copy_(found[torch.arange(KEPT) % len(found)])
 
     def players(self) -> list[Player]:
         ours, theirs = self.optimisers
         return [
-            Player("critic", list(self.critic.parameters()), self.critic_loss, self.critic_turns, optimiser=ours),
-            Player("generator", list(self.generator.parameters()), self.generator_loss, optimiser=theirs),
-        ]
+            Player(
+                "critic", list(self.critic.parameters()), self.critic_loss, self.turns[0], self.after_critic, ours,
+                phase=lambda round: int(round % self.rules.lazy == 0),
+            ),
+            Player(
+                "generator", list(self.generator.parameters()), self.generator_loss, self.turns[1],
+                self.after_generator, theirs,
+            ),
+        ]  # fmt: skip
+
+    # ------------------------------------------------------------------ losses
 
     def critic_loss(self, batch: Batch, clock: Clock) -> Terms:
+        if self.before is not None:
+            self._remember(clock)
+        c = self.condition.of(batch)
         with torch.no_grad():
-            x_fake = self.generator(self.noise(len(batch.x), batch.x.device))
-        real, fake = self.judge(self.inward(batch.x)), self.judge(x_fake)
-        total = self.game.critic(real, fake).mean()
-        return {"total": total, "real": real.sigmoid().mean(), "fake": fake.sigmoid().mean()}
+            x_fake = self.make(self.noise(len(batch.x), batch.x.device), c)
+        real, fake, packed = self.seen(self.inward(batch.x), clock), self.seen(x_fake, clock), self.packed(c)
+        on_real, on_fake = self.both(real, fake, packed)
+        total = self.game.critic(on_real, on_fake).mean()
+        told = torch.sigmoid if self.game.is_logit else torch.Tensor.float
+        terms = {"total": total, "real": told(on_real).mean(), "fake": told(on_fake).mean()}
+        if self.rules.penalty is not None:
+            terms |= self._penalised(real, fake, packed, clock)
+        return self._whole(terms, self.past_critic, self.critic)
+
+    def _penalised(self, real: Tensor, fake: Tensor, c: Conditions, clock: Clock) -> dict[str, Tensor]:
+        assert self.rules.penalty is not None
+        if not clock.phase:
+            return {"penalty": real.new_zeros(())}
+        slope = self.rules.penalty(lambda x: self.judge(x, c), real, fake).mean()
+        return {"penalty": slope * self.rules.lazy}
 
     def generator_loss(self, batch: Batch, clock: Clock) -> Terms:
-        fake = self.judge(self.generator(self.noise(len(batch.x), batch.x.device)))
-        real = self.judge(self.inward(batch.x)) if self.game.paired else fake
-        return {"total": self.game.generator(real, fake).mean()}
+        rules, c = self.rules, self.condition.of(batch)
+        fake = self.seen(self.make(self.noise(len(batch.x), batch.x.device), c), clock)
+        needed = self.game.paired or rules.joint or rules.matching > 0 or rules.unroll > 0
+        real = self.seen(self.inward(batch.x), clock) if needed else fake
+        packed, weights = self.packed(c), self._answering(real, batch, c, clock)
+        if self.game.paired or rules.joint:
+            on_real, on_fake = self.both(real, fake, packed, weights)
+        else:
+            on_real = on_fake = self.judge(fake, packed, weights)
+        terms = {"total": self.game.generator(on_real, on_fake).mean()}
+        if rules.matching:
+            h_real, h_fake = (whole_mean(self._features(x, packed)) for x in (real, fake))
+            terms["matching"] = rules.matching * (h_real.detach() - h_fake).square().sum()
+        return self._whole(terms, self.past_generator, self.generator)
 
-    def judge(self, x: Tensor) -> Tensor:
-        """The critic's logits in fp32: (B,)."""
-        return self.critic(x).float().view(len(x))
+    def _whole(self, terms: Mapping[str, Tensor], past: "_Past | None", net: nn.Module) -> Terms:
+        """`total` with all that is added to it; the parts by name beside it."""
+        terms = dict(terms)
+        if past is not None:
+            terms["history"] = self.rules.history * past.distance(net)
+        added = [terms[name] for name in ("penalty", "matching", "history") if name in terms]
+        terms["total"] = sum(added, terms["total"])
+        return terms
+
+    # ------------------------------------------------- what the generator answers
+
+    def _answering(self, real: Tensor, batch: Batch, c: Conditions, clock: Clock) -> dict[str, Tensor] | None:
+        """The critic's weights that the generator plays against; none: the present ones."""
+        weights = None if self.before is None else dict[str, Tensor](self.before.named_parameters())
+        if not self.rules.unroll:
+            return weights
+        own = weights or dict(self.critic.named_parameters())
+        x_fake = self.seen(self.make(self.noise(len(batch.x), batch.x.device), c), clock)
+        packed = self.packed(c)
+
+        def loss(weights: dict[str, Tensor]) -> Tensor:
+            return self.game.critic(*self.both(real, x_fake, packed, weights)).mean()
+
+        start = {name: w if w.requires_grad else w.detach().requires_grad_() for name, w in own.items()}
+        return unrolled(start, loss, self.rules.unroll, self.rules.unroll_rate)
+
+    @torch.no_grad()
+    def _remember(self, clock: Clock) -> None:
+        """Before the first of the critic's turns: keep its weights. In tensor code: a captured turn does it too."""
+        assert self.before is not None
+        first = torch.as_tensor(clock.turn, device=next(self.critic.parameters()).device) == 0
+        for kept, now in zip(self.before.parameters(), self.critic.parameters(), strict=True):
+            kept.copy_(torch.where(first, now, kept))
+
+    @torch.no_grad()
+    def after_critic(self, clock: Clock) -> None:
+        if self.rules.weight_clip:
+            for p in self.critic.parameters():
+                p.clamp_(-self.rules.weight_clip, self.rules.weight_clip)
+        if self.past_critic is not None:
+            self.past_critic.update(self.critic)
+
+    def after_generator(self, clock: Clock) -> None:
+        if self.past_generator is not None:
+            self.past_generator.update(self.generator)
+
+    # --------------------------------------------------------------- what the critic sees
+
+    def seen(self, x: Tensor, clock: Clock) -> Tensor:
+        """lens(pack(x)) + σ ε."""
+        x = x if self.rules.lens is None else self.rules.lens(x)
+        x = _packed(x, self.rules.pack)
+        if callable(self.rules.noise) or self.rules.noise:
+            x = x + at(self.rules.noise, clock) * normal(x.shape, x.device)
+        return x
+
+    def packed(self, c: Conditions) -> Conditions:
+        return None if c is None or not self.condition.shown else _packed(c, self.rules.pack)
+
+    def judge(self, x: Tensor, c: Conditions = None, weights: Mapping[str, Tensor] | None = None) -> Tensor:
+        """The critic's logits in fp32, (B/m,), with other weights than its own if they are given."""
+        given = self._given(x, c)
+        out = self.critic(*given) if weights is None else functional_call(self.critic, dict(weights), given)
+        return out.float().view(len(x))
+
+    def _given(self, x: Tensor, c: Conditions) -> tuple[Tensor, ...]:
+        if c is None:
+            return (x,)
+        return (x, c) if self.rules.projected else (beside(x, c),)
+
+    def _features(self, x: Tensor, c: Conditions) -> Tensor:
+        """h: (B/m, F)."""
+        return self.critic.features(self._given(x, c)[0]).float()  # type: ignore[operator]
+
+    def both(
+        self, real: Tensor, fake: Tensor, c: Conditions, weights: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of real and fake, each in a batch of its own unless the rules join them."""
+        if not self.rules.joint:
+            return self.judge(real, c, weights), self.judge(fake, c, weights)
+        together = self.judge(torch.cat([real, fake]), None if c is None else torch.cat([c, c]), weights)
+        on_real, on_fake = together.chunk(2)
+        return on_real, on_fake
+
+    # --------------------------------------------------------------- what everyone above sees
 
     def noise(self, n: int, device: torch.device) -> Tensor:
         return normal((n, self.latent), device)
+
+    def make(self, z: Tensor, c: Conditions) -> Tensor:
+        """G(z, c), with the columns it was told put in their places."""
+        return self.condition.whole(self.generator(z if c is None else torch.cat([z, c.to(z.dtype)], 1)), c)
 
     def inward(self, x: Tensor) -> Tensor:
         """[0, 1] → [−1, 1] for images."""
         return 2 * x - 1 if self.spec.kind == "image" else x
 
-    def decode(self, z: Tensor) -> Tensor:
-        x = self.generator(z).float()
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """G(z, c) in model units; without a condition, rows of the kept ones in their order."""
+        x = self.make(z, self._told(condition, len(z), z.device, draw=False)).float()
         return (x + 1) / 2 if self.spec.kind == "image" else x
 
     def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
-        return self.decode(self.noise(n, next(self.parameters()).device))
+        device = next(self.parameters()).device
+        return self.decode(self.noise(n, device), self._told(condition, n, device, draw=True))
+
+    def _told(self, condition: Tensor | None, n: int, device: torch.device, draw: bool) -> Conditions:
+        if condition is not None:
+            return self.condition.read(condition.to(device))
+        if not self.condition.size:
+            return None
+        rows = torch.randint(KEPT, (n,), device=device) if draw else torch.arange(n, device=device) % KEPT
+        return self.conditions[rows]
+
+
+def _packed(x: Tensor, m: int) -> Tensor:
+    """m examples side by side: (B, C, …) → (B/m, m·C, …)."""
+    return x if m == 1 else x.unflatten(0, (-1, m)).flatten(1, 2)
+
+
+class _Past(nn.Module):
+    """The mean over its turns of a player's weights (historical averaging, Salimans et al. 2016, arXiv 1606.03498)."""
+
+    turns: Tensor
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.register_buffer("turns", torch.zeros(()))
+        for i, p in enumerate(net.parameters()):
+            self.register_buffer(str(i), p.detach().clone())
+
+    def _means(self) -> list[Tensor]:
+        return list(self.buffers())[1:]
+
+    def distance(self, net: nn.Module) -> Tensor:
+        """‖θ − θ̄‖²."""
+        apart = zip(net.parameters(), self._means(), strict=True)
+        return torch.stack([(p - mean).square().sum() for p, mean in apart]).sum()
+
+    @torch.no_grad()
+    def update(self, net: nn.Module) -> None:
+        self.turns += 1
+        for p, mean in zip(net.parameters(), self._means(), strict=True):
+            mean += (p - mean) / self.turns

@@ -8,6 +8,7 @@ from bestiary.data.load import likelihood_that_fits
 from bestiary.data.spec import Spec
 from bestiary.densities.parts import LIKELIHOODS
 from bestiary.models.options import made
+from bestiary.networks.sizes import SMALLEST
 
 __all__ = ["INFER", "infer"]
 
@@ -17,13 +18,37 @@ def _likelihood(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _network(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:
+    if "game" in options:
+        return _gan_network(spec)
     if spec.kind != "image":
         return "mlp", f"a {spec.kind} has no neighbouring pixels"
-    if min(spec.shape[1:]) < 8:
+    if min(spec.shape[1:]) < SMALLEST:
         return "mlp", "images too small to be halved"
     if spec.shape[0] == 1 and min(spec.shape[1:]) <= 32:
         return "mlp", "small grey images: the lectures' network"
     return "conv", "colour or large images"
+
+
+def _gan_network(spec: Spec) -> tuple[str, str]:
+    if spec.kind != "image":
+        return "mlp", f"a {spec.kind} has no neighbouring pixels"
+    if min(spec.shape[1:]) < SMALLEST:
+        return "mlp", "images too small to be halved"
+    return "dcgan", "images"
+
+
+def _norm(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:
+    if options["network"] == "mlp":
+        return "none", "a small network without convolutions"
+    return "batch", "convolutions, as in the DCGAN recipe"
+
+
+def _critic_norm(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:
+    if options["network"] != "dcgan":
+        return "none", "only the DCGAN recipe has one"
+    if options["penalty"] != "none":
+        return "none", "a penalty asks for the slope at each example"
+    return "batch", "convolutions, as in the DCGAN recipe"
 
 
 def _binarise(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:
@@ -38,6 +63,8 @@ INFER: dict[str, Callable[[Spec, Mapping[str, Any]], tuple[str, str]]] = {
     "likelihood": _likelihood,
     "network": _network,
     "binarise": _binarise,
+    "norm": _norm,
+    "critic_norm": _critic_norm,
 }
 
 

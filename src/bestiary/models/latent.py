@@ -39,7 +39,7 @@ class LatentModel(Model):
         self.latent, self.binarise, self.discrete = latent, binarise, likelihood.discrete
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
 
-    def begin(self, examples: Callable[..., Tensor]) -> None:
+    def begin(self, examples: Callable[..., Tensor], labels: Tensor | None = None) -> None:
         """Before the first round: refuse data that p(x|z) gives no probability to."""
         self.likelihood.check(examples())
 

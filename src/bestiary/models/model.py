@@ -40,8 +40,9 @@ class Model(nn.Module):
     def players(self) -> list[Player]:
         raise NotImplementedError
 
-    def begin(self, examples: Callable[..., Tensor]) -> None:
-        """Look at the data before training: `examples(n)` gives n training examples as observed, `examples()` some."""
+    def begin(self, examples: Callable[..., Tensor], labels: Tensor | None = None) -> None:
+        """Look at the data before training: `examples(n)` gives n training examples as observed, `examples()` some, and
+        `labels` are those of the last."""
 
     def vitals(self, x: Tensor) -> dict[str, Tensor]:
         """0-d numbers that tell how the model fares on examples x, as it observes them."""

@@ -11,18 +11,20 @@ training starts.
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError, unknown
-from bestiary.networks import dcgan
 from bestiary.networks.conv import ConvDecoder, conv_encoder
 from bestiary.networks.mlp import Flat, Shaped, mlp
 
-__all__ = ["GAN_NETWORKS", "VAE_NETWORKS", "TableOutput", "choose", "features_of", "must_give"]
+__all__ = ["VAE_NETWORKS", "choose", "features_of", "must_give", "pixels"]
+
+
+P = TypeVar("P")
 
 
 class Pair(NamedTuple):
@@ -59,59 +61,19 @@ VAE_NETWORKS: dict[str, Pair] = {
 }
 
 
-class TableOutput(nn.Module):
-    """A generator's output on a table: numbers as they are, each category's columns through a softmax."""
-
-    def __init__(self, spec: Spec) -> None:
-        super().__init__()
-        self.widths = [column.width for column in spec.columns]
-        self.category = [bool(column.categories) for column in spec.columns]
-
-    def forward(self, h: Tensor) -> Tensor:
-        pieces = h.split(self.widths, 1)
-        return torch.cat([p.softmax(1) if c else p for p, c in zip(pieces, self.category, strict=True)], 1)
-
-
-def _mlp_generator(spec: Spec, latent: int, hidden: Sequence[int], width: int) -> nn.Module:
-    layers = list(mlp([latent, *hidden, spec.dimensions], "relu").children())
-    if spec.kind == "image":
-        layers.append(nn.Tanh())
-    elif any(column.categories for column in spec.columns):
-        layers.append(TableOutput(spec))
-    return Shaped(nn.Sequential(*layers), spec.shape)
-
-
-def _mlp_critic(spec: Spec, latent: int, hidden: Sequence[int], width: int) -> nn.Module:
-    return Flat(*mlp([spec.dimensions, *hidden, 1], "leaky").children())
-
-
-def _dcgan_generator(spec: Spec, latent: int, hidden: Sequence[int], width: int) -> nn.Module:
-    return dcgan.Generator(latent, _image(spec), width)
-
-
-def _dcgan_critic(spec: Spec, latent: int, hidden: Sequence[int], width: int) -> nn.Module:
-    return dcgan.critic(_image(spec), width)
-
-
-# inward: the critic; outward: the generator
-GAN_NETWORKS: dict[str, Pair] = {
-    "mlp": Pair(_mlp_critic, _mlp_generator),
-    "dcgan": Pair(_dcgan_critic, _dcgan_generator),
-}
-
-
-def _image(spec: Spec) -> tuple[int, ...]:
+def pixels(spec: Spec) -> tuple[int, ...]:
+    """The shape of images; what convolves takes nothing else."""
     if spec.kind != "image":
         raise BestiaryError(f"convolutional networks need images, and this is a {spec.kind}: use network=mlp")
     return spec.shape
 
 
-def choose(table: dict[str, Pair], name: str, spec: Spec) -> Pair:
+def choose(table: dict[str, P], name: str, spec: Spec) -> P:
     """The pair of networks of that name, for this kind of data."""
     if name not in table:
         raise unknown("network", name, table)
     if name != "mlp":
-        _image(spec)
+        pixels(spec)
     return table[name]
 
 

@@ -57,8 +57,8 @@ class VAE(LatentModel):
     def players(self) -> list[Player]:
         return [Player("vae", list(self.parameters()), self.loss, optimiser=self.optimiser)]
 
-    def begin(self, examples: Callable[..., Tensor]) -> None:
-        super().begin(examples)
+    def begin(self, examples: Callable[..., Tensor], labels: Tensor | None = None) -> None:
+        super().begin(examples, labels)
         if isinstance(self.prior, Prior):
             self.prior.begin(examples)
 

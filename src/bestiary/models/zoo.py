@@ -15,7 +15,9 @@ from bestiary.models.infer import infer
 from bestiary.models.model import Model
 from bestiary.models.zoo_adversarial import ADVERSARIAL
 from bestiary.models.zoo_latent import LATENT
+from bestiary.objectives.games import GAMES
 from bestiary.objectives.latent import OBJECTIVES
+from bestiary.objectives.penalties import PENALTIES
 
 __all__ = ["MODELS", "PARTS", "build"]
 
@@ -28,6 +30,8 @@ PARTS: dict[str, Mapping[str, Callable[..., Any]]] = {
     "posterior": POSTERIORS,
     "prior": PRIORS,
     "objective": OBJECTIVES,
+    "game": GAMES,
+    "penalty": PENALTIES,
 }
 
 

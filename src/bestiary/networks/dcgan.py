@@ -7,34 +7,54 @@
 Weights from N(0, .02²), BatchNorm's gains from N(1, .02²). Images live in [−1, 1] here. We differ from the paper in
 following any size: the projection goes to the image's own size after s halvings (4×4 for 64×64, 7×7 for 28×28).
 
-Legend: B batch, D latent, C channels, w width, s halvings.
+The critic may halve by a 3×3 convolution and average pooling instead of a stride, as the lectures have it. Without
+BatchNorm and with a constant number of channels the pair is that of figure 6 of the WGAN paper (arXiv 1701.07875), on
+which a standard GAN fails.
+
+Legend: B batch, D latent, C channels, H W image, w width, s halvings.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 from math import prod
 
 from torch import Tensor, nn
 
+from bestiary.networks.critic import Critic
 from bestiary.networks.mlp import Flat
 from bestiary.networks.norm import BatchNorm
 from bestiary.networks.sizes import FromGrid, ToGrid, down, halvings, up
 
-__all__ = ["Generator", "critic"]
+__all__ = ["NORMS", "POOLS", "Generator", "critic"]
+
+# after a layer of so many channels
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": BatchNorm,
+    "none": lambda channels: nn.Identity(),
+    "layer": lambda channels: nn.GroupNorm(1, channels),
+}
+
+
+def _widths(width: int, stages: int, constant: bool) -> list[int]:
+    return [width if constant else width * 2**i for i in range(stages)]
 
 
 class Generator(nn.Module):
     """(B, D) → (B, C, H, W) in [−1, 1]."""
 
-    def __init__(self, latent: int, shape: tuple[int, ...], width: int = 64) -> None:
+    def __init__(
+        self, latent: int, shape: tuple[int, ...], width: int = 64, norm: str = "batch", constant: bool = False
+    ) -> None:
         super().__init__()
         sizes = halvings(shape[1:])[::-1]
-        stages = len(sizes) - 1
-        widths = [width * 2 ** (stages - 1 - i) for i in range(stages)] + [shape[0]]
-        self.project = Flat(nn.Linear(latent, widths[0] * prod(sizes[0]), bias=False), ToGrid(widths[0], sizes[0]))
-        layers: list[nn.Module] = [BatchNorm(widths[0]), nn.ReLU(inplace=True)]
+        stages, make, bias = len(sizes) - 1, NORMS[norm], norm == "none"
+        widths = [*_widths(width, stages, constant)[::-1], shape[0]]
+        first = nn.Linear(latent, widths[0] * prod(sizes[0]), bias=bias)
+        self.project = Flat(first, ToGrid(widths[0], sizes[0]))
+        layers: list[nn.Module] = [make(widths[0]), nn.ReLU(inplace=True)]
         for i in range(stages - 1):
-            layers += [up(widths[i], widths[i + 1], sizes[i], sizes[i + 1], bias=False)]
-            layers += [BatchNorm(widths[i + 1]), nn.ReLU(inplace=True)]
+            layers += [up(widths[i], widths[i + 1], sizes[i], sizes[i + 1], bias=bias)]
+            layers += [make(widths[i + 1]), nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers, up(widths[-2], shape[0], sizes[-2], sizes[-1]), nn.Tanh())
         self.apply(_dcgan_weights)
 
@@ -42,15 +62,37 @@ class Generator(nn.Module):
         return self.layers(self.project(z))
 
 
-def critic(shape: tuple[int, ...], width: int = 64) -> nn.Module:
-    """(B, C, H, W) in [−1, 1] → (B, 1) logits."""
+def critic(
+    shape: tuple[int, ...],
+    width: int = 64,
+    norm: str = "batch",
+    pool: str = "stride",
+    constant: bool = False,
+    projected: int = 0,
+    kernels: int = 0,
+) -> Critic:
+    """(B, C, H, W) in [−1, 1] → (B,) logits."""
     sizes = halvings(shape[1:])
-    widths = [width * 2**i for i in range(len(sizes) - 1)]
-    layers: list[nn.Module] = [down(shape[0], widths[0]), nn.LeakyReLU(0.2, inplace=True)]
+    widths = _widths(width, len(sizes) - 1, constant)
+    halved, bias = POOLS[pool], norm == "none"
+    layers: list[nn.Module] = [*halved(shape[0], widths[0], True), nn.LeakyReLU(0.2, inplace=True)]
     for a, b in pairwise(widths):
-        layers += [down(a, b, bias=False), BatchNorm(b), nn.LeakyReLU(0.2, inplace=True)]
-    net = nn.Sequential(*layers, FromGrid(), nn.Linear(widths[-1] * prod(sizes[-1]), 1))
-    return net.apply(_dcgan_weights)
+        layers += [*halved(a, b, bias), NORMS[norm](b), nn.LeakyReLU(0.2, inplace=True)]
+    net = Critic(nn.Sequential(*layers, FromGrid()), widths[-1] * prod(sizes[-1]), projected, kernels)
+    net.body.apply(_dcgan_weights)
+    _dcgan_weights(net.head)
+    return net
+
+
+def _stride(a: int, b: int, bias: bool) -> list[nn.Module]:
+    return [down(a, b, bias)]
+
+
+def _average(a: int, b: int, bias: bool) -> list[nn.Module]:
+    return [nn.Conv2d(a, b, 3, padding=1, bias=bias), nn.AvgPool2d(2)]
+
+
+POOLS: dict[str, Callable[[int, int, bool], list[nn.Module]]] = {"stride": _stride, "average": _average}
 
 
 def _dcgan_weights(module: nn.Module) -> None:

@@ -9,7 +9,7 @@ from math import prod
 
 from torch import Tensor, nn
 
-__all__ = ["ACTIVATIONS", "Flat", "Shaped", "mlp"]
+__all__ = ["ACTIVATIONS", "Flat", "Maxout", "Shaped", "mlp"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
@@ -55,3 +55,14 @@ class Shaped(nn.Sequential):
 
     def forward(self, z: Tensor) -> Tensor:
         return super().forward(z).view(-1, *self.shape)
+
+
+class Maxout(nn.Module):
+    """max over `pieces` linear maps: (B, a) → (B, b) (Goodfellow et al. 2013, arXiv 1302.4389)."""
+
+    def __init__(self, a: int, b: int, pieces: int = 5) -> None:
+        super().__init__()
+        self.pieces, self.linear = pieces, nn.Linear(a, b * pieces)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x).unflatten(1, (-1, self.pieces)).amax(2)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bestiary.errors import BestiaryError
 from bestiary.networks.strided import Conv, ConvTranspose
 
-__all__ = ["FromGrid", "Size", "ToGrid", "down", "halvings", "up"]
+__all__ = ["SMALLEST", "FromGrid", "Size", "ToGrid", "down", "halvings", "up"]
 
 Size = tuple[int, int]  # H, W
 SMALLEST, LARGEST = 8, 128

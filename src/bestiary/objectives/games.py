@@ -1,25 +1,49 @@
-"""Games: what critic and generator minimise, as functions of the critic's logits.
+"""Games: what critic and generator minimise, as functions of the critic's logits l.
 
-With D(x) = σ(critic(x)) the probability that x is real, π the data's density and p the generator's:
+With D(x) = σ(l(x)) the probability that x is real, π the data's density, p the generator's and r = π/p; what the critic
+minimises, its optimum l*, what its loss is there, and what the generator minimises:
 
-    nonsaturating   critic      −log D(x_real) − log(1 − D(x_fake))            optimum D* = π/(π + p)
-                    generator   −log D(x_fake)                                 (Goodfellow et al. 2014, arXiv 1406.2661)
+    saturating      −log D(real) − log(1 − D(fake))        l* = log r: D* = π/(π + p)       2 ln 2 − 2 JSD(π, p)
+                    generator  log(1 − D(fake))             Algorithm 1's minimax; slope −D: none where D → 0
+    nonsaturating   the same critic
+                    generator  −log D(fake)                 slope −(1 − D): large where D → 0
+    least_squares   ½ (l(real) − b)² + ½ (l(fake) − a)²     l* = (b π + a p)/(π + p)         ½ (b − a)² ∫ πp/(π + p)
+                    generator  ½ (l(fake) − c)²             b − c = 1, b − a = 2: ½ χ²(π + p ‖ 2p) at l*, but for ½ E_π
+    wasserstein     l(fake) − l(real), l 1-Lipschitz        l* a Kantorovich potential       −W₁(π, p)
+                    generator  −l(fake)                     by clipping, penalties.py or spectral norm
+    hinge           [1 − l(real)]₊ + [1 + l(fake)]₊         l* = sign(π − p)                 2 ∫ min(π, p)
+                    generator  −l(fake)
+    relativistic    −log σ(l(real) − l(fake))               in pairs; R3GAN adds R1 + R2     ln 2 where π = p
+                    generator  −log σ(l(fake) − l(real))
+    f               −T(l(real)) + f*(T(l(fake)))            T* = f′(r)                       −D_f(π ‖ p)
+                    generator  −f*(T(l(fake)))              T the output that fits f*'s domain
 
-At D* the critic's loss is 2 ln 2 − 2 JSD(π, p). The generator's gradient with respect to a logit is −(1 − D): it does
-not vanish where the critic is sure that a sample is fake, as that of log(1 − D) does.
+(Goodfellow et al. 2014, arXiv 1406.2661; Mao et al. 2017, 1611.04076; Arjovsky et al. 2017, 1701.07875; Lim and Ye
+2017, 1705.02894; Huang et al. 2024, 2501.05441; Nowozin et al. 2016, 1606.00709.)
 
-A game is a pair of functions, per example, so that a new one is two lines and one more in `GAMES`.
+A game is a pair of functions, per example; `apart` makes one of what is minimised on real and on fake alone. A new game
+is a function that gives one and a line in `GAMES`; its keyword options may be given in parentheses,
+`game=least_squares(-1,1,0)`.
 
 Legend: B batch; logits and losses (B,).
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from math import log
+from typing import Literal, NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["GAMES", "Game", "nonsaturating"]
+from bestiary.errors import unknown
+
+__all__ = [
+    "DIVERGENCES", "GAMES", "Divergence", "Game", "apart", "f_game", "hinge", "least_squares", "nonsaturating",
+    "relativistic", "saturating", "smoothed", "wasserstein",
+]  # fmt: skip
+
+OnLogits = Callable[[Tensor], Tensor]
 
 
 class Game(NamedTuple):
@@ -28,11 +52,151 @@ class Game(NamedTuple):
     critic: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor, Tensor], Tensor]
     paired: bool = False  # the generator's loss looks at `real`; otherwise it is given its own logits there
+    optimum: OnLogits | None = None  # r = π/p → the critic's best logit, where it depends on r alone
+    sides: tuple[OnLogits, OnLogits] | None = None  # where critic(real, fake) = sides[0](real) + sides[1](fake)
+    is_logit: bool = False  # whether σ(l) is the probability that x is real
 
 
-nonsaturating = Game(
-    critic=lambda real, fake: F.softplus(-real) + F.softplus(fake),  # −log σ(l) = softplus(−l)
-    generator=lambda real, fake: F.softplus(-fake),
-)
+def apart(
+    real: OnLogits, fake: OnLogits, generator: OnLogits, optimum: OnLogits | None = None, is_logit: bool = False
+) -> Game:
+    """A game that judges each example by itself."""
+    return Game(
+        critic=lambda on_real, on_fake: real(on_real) + fake(on_fake),
+        generator=lambda _, on_fake: generator(on_fake),
+        optimum=optimum,
+        sides=(real, fake),
+        is_logit=is_logit,
+    )
 
-GAMES: dict[str, Game] = {"nonsaturating": nonsaturating}
+
+def saturating() -> Game:
+    """The minimax of Algorithm 1."""
+    return apart(
+        real=lambda logit: F.softplus(-logit),  # −log σ(l) = softplus(−l)
+        fake=F.softplus,
+        generator=lambda logit: -F.softplus(logit),
+        optimum=torch.log,
+        is_logit=True,
+    )
+
+
+def nonsaturating() -> Game:
+    """The generator maximises log D instead of minimising log(1 − D)."""
+    minimax = saturating()
+    return minimax._replace(generator=lambda _, fake: F.softplus(-fake))
+
+
+def least_squares(
+    *,
+    a: float = 0.0,  # the critic's target on fake
+    b: float = 1.0,  # the critic's target on real
+    c: float = 1.0,  # what the generator wants the critic to say
+) -> Game:
+    """Least squares to targets: samples far from the data are pulled although D is sure of them."""
+    return apart(
+        real=lambda logit: (logit - b).square() / 2,
+        fake=lambda logit: (logit - a).square() / 2,
+        generator=lambda logit: (logit - c).square() / 2,
+        optimum=lambda r: (b * r + a) / (r + 1),
+    )
+
+
+def wasserstein() -> Game:
+    """The difference of means of a critic that must be kept 1-Lipschitz."""
+    return apart(real=torch.neg, fake=lambda logit: logit, generator=torch.neg)
+
+
+def hinge() -> Game:
+    """The margin of a support vector machine."""
+    return apart(
+        real=lambda logit: F.relu(1 - logit),
+        fake=lambda logit: F.relu(1 + logit),
+        generator=torch.neg,
+        optimum=lambda r: torch.sign(r - 1),
+    )
+
+
+def relativistic() -> Game:
+    """Each fake against a real one: the critic says which of the two is real."""
+    return Game(
+        critic=lambda real, fake: F.softplus(fake - real),
+        generator=lambda real, fake: F.softplus(real - fake),
+        paired=True,
+    )
+
+
+class Divergence(NamedTuple):
+    """D_f(π ‖ p) = E_p f(r) = sup_T E_π T − E_p f*(T), with T = output(l)."""
+
+    f: OnLogits
+    output: OnLogits  # into the domain of f*
+    dual: OnLogits  # l → f*(output(l)), in a form that neither overflows nor loses digits
+    optimum: OnLogits  # r → l with output(l) = f′(r)
+
+
+DIVERGENCES: dict[str, Divergence] = {
+    "kl": Divergence(
+        f=lambda r: r * r.log(),
+        output=lambda logit: logit,
+        dual=lambda logit: (logit - 1).clamp(max=30).exp(),  # beyond e³⁰ fp32 gradients are of no use
+        optimum=lambda r: 1 + r.log(),
+    ),
+    "reverse_kl": Divergence(
+        f=lambda r: -r.log(),
+        output=lambda logit: -(-logit).clamp(max=30).exp(),
+        dual=lambda logit: logit - 1,  # f*(t) = −1 − log(−t)
+        optimum=torch.log,
+    ),
+    "pearson": Divergence(
+        f=lambda r: (r - 1).square(),
+        output=lambda logit: logit,
+        dual=lambda logit: logit.square() / 4 + logit,
+        optimum=lambda r: 2 * (r - 1),
+    ),
+    "jsd": Divergence(  # 2 JSD in the convention of JSD = ½ KL(π‖m) + ½ KL(p‖m)
+        f=lambda r: r * r.log() - (r + 1) * ((r + 1) / 2).log(),
+        output=lambda logit: log(2) - F.softplus(-logit),
+        dual=lambda logit: F.softplus(logit) - log(2),  # −log(2 − e^t) at t = log 2 + log σ(l)
+        optimum=torch.log,
+    ),
+}
+
+
+def f_game(
+    *,
+    divergence: Literal["kl", "reverse_kl", "pearson", "jsd"] = "kl",  # D_f(π ‖ p)
+) -> Game:
+    """Any f-divergence by its convex dual."""
+    if divergence not in DIVERGENCES:
+        raise unknown("divergence", divergence, DIVERGENCES)
+    d = DIVERGENCES[divergence]
+    return apart(
+        real=lambda logit: -d.output(logit),
+        fake=d.dual,
+        generator=lambda logit: -d.dual(logit),
+        optimum=d.optimum,
+    )
+
+
+def smoothed(game: Game, share: float) -> Game:
+    """One-sided label smoothing: real counts as fake by a share of it, so that D stays below 1 − share on real.
+
+    (Salimans et al. 2016, arXiv 1606.03498.) Smoothing fake as well would reward the generator for staying where it is.
+    """
+    assert game.sides is not None  # the builder of the model has looked
+    real, fake = game.sides
+    return game._replace(
+        critic=lambda on_real, on_fake: (1 - share) * real(on_real) + share * fake(on_real) + fake(on_fake)
+    )
+
+
+GAMES: dict[str, Callable[..., Game]] = {
+    "saturating": saturating,
+    "nonsaturating": nonsaturating,
+    "least_squares": least_squares,
+    "wasserstein": wasserstein,
+    "hinge": hinge,
+    "relativistic": relativistic,
+    "f": f_game,
+}

@@ -50,6 +50,7 @@ __all__ = ["Interrupted", "fit"]
 
 MAY_CHANGE = {"steps", "patience", "log", "validate", "save", "keep"}  # when a run is resumed
 VALIDATION_EXAMPLES = 1000  # of the validation part, for the bound that is watched while fitting
+EXAMPLES = 1000  # of the training part, that a model may look at before it is fitted
 VITAL_EXAMPLES = 250  # of these, for the numbers that signs of illness are told by
 
 
@@ -257,24 +258,25 @@ def _model(what: Plan) -> Model:
     with seeded(mix(what.recipe.seed, "weights")):
         model = build(what.model, what.dataset.spec, **what.model_options)
     with seeded(mix(what.recipe.seed, "begin")), torch.no_grad():
-        model.begin(_examples(what, model))
+        model.begin(*_examples(what, model))
     if what.recipe.patience and "bound" not in model.abilities:
         raise BestiaryError(f"patience={what.recipe.patience} waits for a better bound, and {what.model} has none")
     return model
 
 
-def _examples(what: Plan, model: Model) -> Callable[..., torch.Tensor]:
-    """A function that gives n training examples, or at most a thousand, as the model observes them."""
+def _examples(what: Plan, model: Model) -> tuple[Callable[..., torch.Tensor], torch.Tensor | None]:
+    """A function that gives n training examples, or at most a thousand, as the model observes them; labels of those."""
     rows, spec = what.dataset.parts["train"], what.dataset.spec
+    order = np.random.Generator(np.random.PCG64(mix(what.recipe.seed, "begin"))).permutation(len(rows))
 
     def examples(n: int | None = None) -> torch.Tensor:
         if n is not None and n > len(rows):
             raise BestiaryError(f"{n} training examples are asked for, and there are {len(rows)}: ask for fewer")
-        order = np.random.Generator(np.random.PCG64(mix(what.recipe.seed, "begin"))).permutation(len(rows))
-        stored = what.dataset.stored[np.sort(rows[order[: n or 1000]])]
+        stored = what.dataset.stored[np.sort(rows[order[: n or EXAMPLES]])]
         return model.observe(model_units(torch.as_tensor(np.ascontiguousarray(stored)), spec))
 
-    return examples
+    known = what.dataset.labels
+    return examples, None if known is None else torch.as_tensor(known[np.sort(rows[order[:EXAMPLES]])])
 
 
 def _trainer(what: Plan, model: Model, device: torch.device, precision: str, team: Team, graphs: bool) -> Trainer:

@@ -33,6 +33,7 @@ class Clock:
     round: Tensor  # 0-d float, on the device
     rounds: int  # how many rounds the run will have
     turn: Tensor | int = 0  # which turn of this player in this round; in a run 0-d, on the device
+    phase: int = 1  # the player's phase in this round, a plain number: each has a captured graph of its own
 
 
 def mix(*name: int | str) -> int:

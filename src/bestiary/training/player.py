@@ -21,7 +21,7 @@ from bestiary.errors import BestiaryError
 from bestiary.training.clock import Clock, Schedule
 from bestiary.training.parallel import local
 
-__all__ = ["Adam", "CpuAdam", "Optimiser", "Player", "RMSprop", "Terms"]
+__all__ = ["SGD", "Adam", "CpuAdam", "Optimiser", "Player", "RMSprop", "Terms"]
 
 Terms = Mapping[str, Tensor]  # named 0-d tensors; "total" is what is minimised
 
@@ -115,7 +115,19 @@ class RMSprop:
         return torch.optim.RMSprop(parameters, lr=lr, alpha=self.alpha, foreach=True, capturable=device.type == "cuda")
 
 
-Optimiser = Adam | RMSprop
+@dataclass(frozen=True)
+class SGD:
+    """Gradient descent with momentum, as the first GANs were trained: v ← μ v + g, θ ← θ − lr v."""
+
+    lr: float | Schedule = 0.01
+    momentum: float = 0.5
+
+    def build(self, parameters: Sequence[nn.Parameter], device: torch.device) -> Steps:
+        lr = _first(self.lr, device)
+        return torch.optim.SGD(parameters, lr=lr, momentum=self.momentum, foreach=True)
+
+
+Optimiser = Adam | RMSprop | SGD
 
 
 def _first(lr: float | Schedule, device: torch.device) -> float | Tensor:
@@ -130,6 +142,10 @@ def _nothing(clock: Clock) -> None:
     return None
 
 
+def _always(round: int) -> int:
+    return 1
+
+
 @dataclass(frozen=True)
 class Player:
     """Who plays: what it owns, what it minimises, how often, and what follows each turn."""
@@ -140,6 +156,7 @@ class Player:
     turns: int | Callable[[int], int] = 1  # how many turns in round r
     after: Callable[[Clock], None] = _nothing  # projection: weight clipping, codebook averages, restart of dead codes
     optimiser: Optimiser = Adam()
+    phase: Callable[[int], int] = _always  # which form the loss takes in round r, for what is not done in every round
 
     def turns_at(self, round: int) -> int:
         return self.turns(round) if callable(self.turns) else self.turns

@@ -53,8 +53,8 @@ class Trainer:
         self.device, self.rounds, self.round = batches.device, recipe.steps, 0
         alone = _owns_all(players, model)
         turns = [Turn(p, self.device, precision, recipe.clip, team.wrap(), team.sharded, alone) for p in players]
-        captured = graphs and self.device.type == "cuda" and team.world == 1
-        self.turns: list[Turn | Captured] = [Captured(t) if captured else t for t in turns]
+        self.captures = graphs and self.device.type == "cuda" and team.world == 1
+        self.captured: dict[tuple[str, int], Captured] = {}  # by player and phase
         self.eager = turns
         self.average = Average(model, recipe.average) if recipe.average else None
         self.meter = Meter()
@@ -69,23 +69,30 @@ class Trainer:
         last = (round + 1) % self.recipe.log == 0 or round + 1 == self.rounds
         dealt: dict[int, Batch] = {}
         with shared(self.team.rank, self.team.world):
-            for player, turn in zip(self.players, self.turns, strict=True):
-                turns = player.turns_at(round)
+            for player, eager in zip(self.players, self.eager, strict=True):
+                turns, phase = player.turns_at(round), player.phase(round)
+                turn = self._form(player, eager, phase)
                 for i in range(turns):
                     if i not in dealt:
                         dealt[i] = self.batches.at(round, i)
                     seed_noise(mix(self.recipe.seed, round, player.name, i), self.device)
-                    clock = Clock(self._time, self.rounds, self._turn.fill_(i))
+                    clock = Clock(self._time, self.rounds, self._turn.fill_(i), phase)
                     values = turn(dealt[i], clock, last and i == turns - 1)
                     self.meter.add(player.name, round, values)
         if self.average is not None:
             self.average.update(round)
         self.round = round + 1
 
+    def _form(self, player: Player, eager: Turn, phase: int) -> Turn | Captured:
+        """The turn as it is played in a phase: eager, or a graph that was captured in that phase."""
+        if not self.captures:
+            return eager
+        return self.captured.setdefault((player.name, phase), Captured(eager))
+
     @property
     def names(self) -> dict[str, list[str]]:
         """The names of each player's numbers."""
-        return {player.name: turn.names for player, turn in zip(self.players, self.turns, strict=True)}
+        return {player.name: turn.names for player, turn in zip(self.players, self.eager, strict=True)}
 
     def line(self) -> dict[str, float]:
         """The journal's line: means since the last one, over all processes. Raises NonFinite."""

@@ -158,7 +158,7 @@ class Captured:
 
     def _capture(self, batch: Batch, clock: Clock) -> torch.cuda.CUDAGraph:
         self.batch = Batch(batch.x.clone(), None if batch.y is None else batch.y.clone())
-        self.clock = Clock(clock.round.clone(), clock.rounds, torch.as_tensor(clock.turn).clone())
+        self.clock = Clock(clock.round.clone(), clock.rounds, torch.as_tensor(clock.turn).clone(), clock.phase)
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph):

@@ -1,0 +1,134 @@
+"""The networks of a GAN by name: a generator that fits the data's support, and a critic.
+
+    mlp         linear → [norm] → activation, as often as `hidden` says
+    dcgan       networks/dcgan.py, with or without BatchNorm, strides or average pooling, growing or constant widths
+    residual    networks/residual.py
+
+A generator ends in tanh for images, in a softmax for each category of a table, and in nothing for numbers.
+
+Legend: B batch, C channels, H height, W width, F features.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from bestiary.data.spec import Spec
+from bestiary.errors import BestiaryError
+from bestiary.models.parts import pixels
+from bestiary.networks import dcgan, residual
+from bestiary.networks.critic import Critic
+from bestiary.networks.mlp import ACTIVATIONS, Flat, Maxout, Shaped
+from bestiary.networks.norm import BatchNorm
+
+__all__ = ["GAN_NETWORKS", "Style", "TableOutput", "bounded"]
+
+
+@dataclass(frozen=True)
+class Style:
+    """How networks are built."""
+
+    hidden: tuple[int, ...] = (256, 256)
+    critic_hidden: tuple[int, ...] = ()  # empty: as `hidden`
+    width: int = 64
+    norm: str = "none"
+    critic_norm: str = "none"
+    activation: str = "relu"
+    critic_activation: str = "leaky"
+    pool: str = "stride"
+    constant: bool = False
+
+
+class GanPair(NamedTuple):
+    """generator(spec, inputs, style) and critic(shape, style, projected, kernels)."""
+
+    generator: Callable[[Spec, int, Style], nn.Module]
+    critic: Callable[[tuple[int, ...], Style, int, int], Critic]
+
+
+class TableOutput(nn.Module):
+    """A generator's output on a table: numbers as they are, each category's columns through a softmax."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.widths = [column.width for column in spec.columns]
+        self.category = [bool(column.categories) for column in spec.columns]
+
+    def forward(self, h: Tensor) -> Tensor:
+        pieces = h.split(self.widths, 1)
+        return torch.cat([p.softmax(1) if c else p for p, c in zip(pieces, self.category, strict=True)], 1)
+
+
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "none": lambda features: nn.Identity(),
+    "batch": BatchNorm,
+    "layer": nn.LayerNorm,
+}
+
+
+def _layers(sizes: Sequence[int], activation: str, norm: str) -> list[nn.Module]:
+    """Linear → norm → activation for each step."""
+    layers: list[nn.Module] = []
+    for a, b in pairwise(sizes):
+        if activation == "maxout":
+            layers.append(Maxout(a, b))
+            continue
+        layers.append(nn.Linear(a, b))
+        layers.append(NORMS[norm](b))
+        layers.append(nn.LeakyReLU(0.2) if activation == "leaky" else ACTIVATIONS[activation]())
+    return layers
+
+
+def _mlp_generator(spec: Spec, inputs: int, style: Style) -> nn.Module:
+    sizes = [inputs, *style.hidden]
+    layers = [*_layers(sizes, style.activation, style.norm), nn.Linear(sizes[-1], spec.dimensions)]
+    if spec.kind == "image":
+        layers.append(nn.Tanh())
+    elif any(column.categories for column in spec.columns):
+        layers.append(TableOutput(spec))
+    return Shaped(nn.Sequential(*layers), spec.shape)
+
+
+def _mlp_critic(shape: tuple[int, ...], style: Style, projected: int, kernels: int) -> Critic:
+    sizes = [prod(shape), *(style.critic_hidden or style.hidden)]
+    body = Flat(*_layers(sizes, style.critic_activation, style.critic_norm))
+    return Critic(body, sizes[-1], projected, kernels)
+
+
+def _dcgan_generator(spec: Spec, inputs: int, style: Style) -> nn.Module:
+    return dcgan.Generator(inputs, pixels(spec), style.width, style.norm, style.constant)
+
+
+def _dcgan_critic(shape: tuple[int, ...], style: Style, projected: int, kernels: int) -> Critic:
+    return dcgan.critic(shape, style.width, style.critic_norm, style.pool, style.constant, projected, kernels)
+
+
+def _residual_generator(spec: Spec, inputs: int, style: Style) -> nn.Module:
+    return residual.Generator(inputs, pixels(spec), style.width, style.norm)
+
+
+def _residual_critic(shape: tuple[int, ...], style: Style, projected: int, kernels: int) -> Critic:
+    return residual.critic(shape, style.width, projected, kernels)
+
+
+GAN_NETWORKS: dict[str, GanPair] = {
+    "mlp": GanPair(_mlp_generator, _mlp_critic),
+    "dcgan": GanPair(_dcgan_generator, _dcgan_critic),
+    "residual": GanPair(_residual_generator, _residual_critic),
+}
+
+
+def bounded(critic: nn.Module) -> nn.Module:
+    """Spectral norm: every linear map is divided by its largest singular value (Miyato et al. 2018, 1802.05957)."""
+    found = [m for m in critic.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    if not found:
+        raise BestiaryError("spectral norm divides linear layers and convolutions, and this critic has neither")
+    for layer in found:
+        spectral_norm(layer)
+    return critic

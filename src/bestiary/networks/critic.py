@@ -1,0 +1,67 @@
+"""A critic is a body that makes features h of x, and a head that makes a logit of them.
+
+    C(x) = wᵀ[h, o] + b                                          o = minibatch(h): what the rest of the batch is like
+    C(x, c) = wᵀ[h, o] + b + (V c)ᵀ h                            projection                (1802.05637)
+    C(x, c) = C([x, c])                                          concatenation: c stands beside x, as maps for images
+
+Minibatch discrimination (Salimans et al. 2016, arXiv 1606.03498) lets the critic see that samples are alike:
+
+    o_b(x_i) = Σ_{j≠i} exp(−‖M_ib − M_jb‖₁),   M_i = T h_i, one row for each kernel b
+
+It is taken over one batch of real or of fake examples, never over both.
+
+Legend: B batch, F features of h, b kernels, c condition.
+"""
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Critic", "Minibatch", "beside"]
+
+ROW = 3  # numbers compared by each kernel; the paper's experiments take 5 to 16 with far wider layers
+
+
+def beside(x: Tensor, c: Tensor) -> Tensor:
+    """[x, c]: (B, F) and (B, n) → (B, F + n); (B, C, H, W) and (B, n) → (B, C + n, H, W)."""
+    if x.ndim > 2:
+        c = c[:, :, None, None].expand(-1, -1, *x.shape[2:])
+    return torch.cat([x, c], 1)
+
+
+class Minibatch(nn.Module):
+    """(B, F) → (B, kernels): how near the other examples of the batch are."""
+
+    def __init__(self, features: int, kernels: int) -> None:
+        super().__init__()
+        self.kernels = kernels
+        self.project = nn.Linear(features, kernels * ROW, bias=False)
+        nn.init.normal_(self.project.weight, 0.0, features**-0.5)
+
+    def forward(self, h: Tensor) -> Tensor:
+        m = self.project(h).view(len(h), self.kernels, ROW)
+        apart = (m[:, None] - m[None]).abs().sum(3)  # (B, B, kernels)
+        return torch.exp(-apart).sum(1) - 1  # itself is at distance 0
+
+
+class Critic(nn.Module):
+    """Body, minibatch layer and head; `features` of them are what feature matching compares."""
+
+    def __init__(self, body: nn.Module, features: int, projected: int = 0, kernels: int = 0) -> None:
+        super().__init__()
+        self.body = body
+        self.minibatch = Minibatch(features, kernels) if kernels else None
+        self.head = nn.Linear(features + kernels, 1)
+        self.project = nn.Linear(projected, features, bias=False) if projected else None
+
+    def features(self, x: Tensor) -> Tensor:
+        """h: (B, F)."""
+        return self.body(x)
+
+    def logit(self, h: Tensor, c: Tensor | None = None) -> Tensor:
+        """(B,) of features, and of a condition where it is projected."""
+        whole = h if self.minibatch is None else torch.cat([h, self.minibatch(h)], 1)
+        out = self.head(whole)[:, 0]
+        return out if self.project is None or c is None else out + (self.project(c) * h).sum(1)
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        return self.logit(self.features(x), c)
