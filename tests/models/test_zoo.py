@@ -16,6 +16,7 @@ from bestiary.networks.mlp import Flat
 from bestiary.training.clock import Cosine, Linear
 
 BINARY, DIGITS = Spec("image", (1, 28, 28), levels=2), Spec("image", (1, 8, 8), levels=17)
+LABELLED = Spec("image", (1, 8, 8), levels=17, classes=("even", "odd"))
 BIG_GREY, COLOUR = Spec("image", (1, 64, 64), levels=256), Spec("image", (3, 32, 32), levels=256)
 STRIP, SPECK = Spec("image", (1, 8, 100), levels=256), Spec("image", (3, 5, 9), levels=256)
 VECTOR = Spec("vector", (5,))
@@ -33,7 +34,7 @@ TINY = {"latent": 2, "hidden": (4,), "width": 2}
 def test_auto_follows_the_data_and_says_why(spec: Spec, likelihood: str, network: str, binarise: str) -> None:
     options, reasons = infer(MODELS["vae"], spec, {})
     assert (options["likelihood"], options["network"], options["binarise"]) == (likelihood, network, binarise)
-    assert reasons.keys() == INFER.keys()
+    assert reasons.keys() == INFER.keys() - {"norm", "critic_norm"}
     assert all(reasons.values())
     build("vae", spec, **TINY)
 
@@ -42,12 +43,22 @@ def test_what_is_given_is_not_inferred_and_what_follows_heeds_it() -> None:
     options, reasons = infer(MODELS["vae"], DIGITS, {"likelihood": "gaussian", "network": "conv"})
     assert (options["likelihood"], options["network"], options["binarise"]) == ("gaussian", "conv", "none")
     assert reasons.keys() == {"binarise"}
-    assert infer(MODELS["gan"], DIGITS, {})[1] == {}
+
+
+@pytest.mark.parametrize(("spec", "given", "network", "norm", "critic_norm"), [
+    (DIGITS, {}, "dcgan", "batch", "batch"), (SPECK, {}, "mlp", "none", "none"), (TABLE, {}, "mlp", "none", "none"),
+    (DIGITS, {"penalty": "gp(1)"}, "dcgan", "batch", "none"), (DIGITS, {"network": "mlp"}, "mlp", "none", "none"),
+    (DIGITS, {"network": "residual"}, "residual", "batch", "none"),
+])  # fmt: skip
+def test_auto_of_a_game(spec: Spec, given: dict[str, str], network: str, norm: str, critic_norm: str) -> None:
+    options, reasons = infer(MODELS["gan"], spec, given)
+    assert (options["network"], options["norm"], options["critic_norm"]) == (network, norm, critic_norm)
+    assert all(reasons.values())
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_builds_from_its_defaults(name: str) -> None:
-    model = build(name, DIGITS)
+    model = build(name, LABELLED if name == "cgan" else DIGITS)
     assert model.players()
     if "sample" in model.abilities:
         assert model.sample(2).shape == (2, 1, 8, 8)

@@ -117,7 +117,7 @@ def test_dcgan_normalises_where_the_paper_says(net: nn.Module) -> None:
     assert len(normed) == len(linear) - len(bare)
     for layer in linear:
         assert (layer.bias is not None) == (layer in bare)
-    layers = list(net.layers if generator else net)
+    layers = list(net.layers if generator else net.body)
     assert isinstance(layers[-1 if generator else 1], nn.Tanh if generator else nn.LeakyReLU)
 
 
@@ -128,4 +128,4 @@ def test_dcgan_widths_double_towards_the_small_side() -> None:
     down_widths = [m.out_channels for m in critic.modules() if isinstance(m, nn.Conv2d)]
     up_widths = [m.in_channels for m in generator.modules() if isinstance(m, nn.ConvTranspose2d)]
     assert down_widths == up_widths[::-1] == [32, 64, 128, 256]
-    assert critic[-1].in_features == 256 * prod((4, 4))
+    assert critic.head.in_features == 256 * prod((4, 4))

@@ -63,7 +63,7 @@ def play(net: nn.Module, x: Tensor, weights: Tensor) -> dict[str, Tensor]:
     x = x.clone().requires_grad_()
     net(x.detach().roll(1, 1))
     y = net(x)
-    (weights[:, : y[0].numel()] * y.float().flatten(1).sin()).sum().backward()
+    (weights[:, : y[0].numel()] * y.float().reshape(len(y), -1).sin()).sum().backward()
     grads = {f"grad {k}": p.grad for k, p in net.named_parameters()}
     return {"y": y.detach(), "grad x": x.grad, **grads, **dict(net.named_buffers())}
 

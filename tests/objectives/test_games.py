@@ -1,19 +1,39 @@
-"""Games at their optimum: the critic's loss is the divergence it stands for, its logit the log of the ratio."""
+"""Games at their optimum: the critic's loss is the divergence it stands for, its logit a function of the ratio π/p."""
 
 from math import log
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from bestiary.errors import BestiaryError
 from bestiary.networks.mlp import mlp
-from bestiary.objectives.games import GAMES, nonsaturating
+from bestiary.objectives.games import (
+    DIVERGENCES,
+    GAMES,
+    f_game,
+    least_squares,
+    nonsaturating,
+    relativistic,
+    saturating,
+    smoothed,
+    wasserstein,
+)
 
 PAIRS = {  # π and p over six values
     "unlike": ([0.3, 0.3, 0.2, 0.1, 0.06, 0.04], [0.02, 0.08, 0.1, 0.2, 0.3, 0.3]),
     "alike": ([0.1, 0.2, 0.3, 0.2, 0.1, 0.1], [0.1, 0.2, 0.3, 0.2, 0.1, 0.1]),
     "apart": ([0.5, 0.5, 1e-12, 1e-12, 1e-12, 1e-12], [1e-12, 1e-12, 0.25, 0.25, 0.25, 0.25]),
 }
+F_GAMES = {f"f({name})": f_game(divergence=name) for name in DIVERGENCES}
+BY_RATIO = {name: GAMES[name]() for name in ("saturating", "nonsaturating", "least_squares", "hinge")} | F_GAMES
+EVERY = {name: make() for name, make in GAMES.items()} | F_GAMES
+
+
+def doubles(name: str) -> tuple[Tensor, Tensor]:
+    a, b = PAIRS[name]
+    return torch.tensor(a, dtype=torch.float64), torch.tensor(b, dtype=torch.float64)
 
 
 def jsd(a: Tensor, b: Tensor) -> float:
@@ -22,29 +42,68 @@ def jsd(a: Tensor, b: Tensor) -> float:
 
 
 def expected(game, logits: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """E_π[critic's loss on real] + E_p[on fake], the two parts taken apart by logits at which the other vanishes."""
-    never = torch.full_like(logits, 1e9)
-    return (a * game.critic(logits, -never)).sum() + (b * game.critic(never, logits)).sum()
+    """E_π[critic's loss on real] + E_p[on fake], of a game that judges each example by itself."""
+    real, fake = game.sides
+    return (a * real(logits)).sum() + (b * fake(logits)).sum()
 
 
-@pytest.mark.parametrize("name", PAIRS)
-def test_critics_optimum_is_the_jensen_shannon_divergence(name: str) -> None:
-    a, b = (torch.tensor(v, dtype=torch.float64) for v in PAIRS[name])
-    best = (a / b).log()
-    assert float(expected(nonsaturating, best, a, b)) == pytest.approx(2 * log(2) - 2 * jsd(a, b), abs=1e-9)
+VALUES = {  # what the critic's loss is at its optimum
+    "saturating": lambda a, b: 2 * log(2) - 2 * jsd(a, b),
+    "nonsaturating": lambda a, b: 2 * log(2) - 2 * jsd(a, b),
+    "least_squares": lambda a, b: float((a * b / (a + b)).sum()) / 2,
+    "hinge": lambda a, b: 2 * float(torch.minimum(a, b).sum()),
+    "f(kl)": lambda a, b: -float((a * (a / b).log()).sum()),
+    "f(reverse_kl)": lambda a, b: -float((b * (b / a).log()).sum()),
+    "f(pearson)": lambda a, b: -float(((a - b).square() / b).sum()),
+    "f(jsd)": lambda a, b: -2 * jsd(a, b),
+}
 
 
-@pytest.mark.parametrize("name", ["unlike", "alike"])
-def test_the_log_ratio_is_the_optimum(name: str) -> None:
-    """The gradient vanishes there, and no other critic does better."""
-    a, b = (torch.tensor(v, dtype=torch.float64) for v in PAIRS[name])
-    best = (a / b).log().requires_grad_()
-    loss = expected(nonsaturating, best, a, b)
-    (slope,) = torch.autograd.grad(loss, best)
-    torch.testing.assert_close(slope, torch.zeros(6).double(), atol=1e-12, rtol=0)
+@pytest.mark.parametrize("pair", ["unlike", "alike"])
+@pytest.mark.parametrize("name", BY_RATIO)
+def test_the_critics_optimum_is_the_divergence(name: str, pair: str) -> None:
+    """The stated l* gives the stated value, and no other critic does better."""
+    (a, b), game = doubles(pair), BY_RATIO[name]
+    best = game.optimum(a / b)
+    least = expected(game, best, a, b)
+    assert float(least) == pytest.approx(VALUES[name](a, b), abs=1e-9)
     torch.manual_seed(0)
     for scale in (0.01, 0.1, 1, 10):
-        assert expected(nonsaturating, best + scale * torch.randn(6), a, b) > loss
+        assert expected(game, best + scale * torch.randn(6), a, b) >= least - 1e-12
+
+
+@pytest.mark.parametrize("name", [name for name in BY_RATIO if name != "hinge"])  # which has a corner there
+def test_the_slope_vanishes_at_the_optimum(name: str) -> None:
+    (a, b), game = doubles("unlike"), BY_RATIO[name]
+    best = game.optimum(a / b).requires_grad_()
+    (slope,) = torch.autograd.grad(expected(game, best, a, b), best)
+    torch.testing.assert_close(slope, torch.zeros(6).double(), atol=1e-12, rtol=0)
+
+
+def test_the_value_of_the_minimax_is_minus_two_log_two_where_p_is_the_data() -> None:
+    a, b = doubles("alike")
+    assert float(expected(saturating(), (a / b).log(), a, b)) == pytest.approx(2 * log(2), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["unlike", "apart"])
+def test_targets_one_apart_make_least_squares_pearsons_divergence(name: str) -> None:
+    """With b − c = 1 and b − a = 2, twice the generator's loss and the same on real is χ²(π + p ‖ 2p)."""
+    a, b = doubles(name)
+    game = least_squares(a=-1, b=1, c=0)
+    best = game.optimum(a / b)
+    on_both = (a * game.generator(best, best)).sum() + (b * game.generator(best, best)).sum()
+    torch.testing.assert_close(2 * on_both, ((a + b - 2 * b).square() / (a + b)).sum())
+
+
+def test_two_points_apart_are_at_their_distance_where_the_jensen_shannon_divergence_is_stuck() -> None:
+    """π = δ_0, p = δ_θ. The best 1-Lipschitz critic is l(x) = −x·sign θ; its slope by θ is that of |θ|."""
+    for distance in (0.5, 3.0):
+        theta = torch.tensor(distance, requires_grad=True)
+        assert float(wasserstein().critic(torch.zeros(()), -theta).detach()) == -distance
+        (slope,) = torch.autograd.grad(wasserstein().generator(torch.zeros(()), -theta), theta)
+        assert float(slope) == 1
+        a, b = torch.tensor([1.0, 1e-30]).double(), torch.tensor([1e-30, 1.0]).double()
+        assert jsd(a, b) == pytest.approx(log(2), abs=1e-9)
 
 
 def test_by_quadrature_for_two_gaussians() -> None:
@@ -53,33 +112,77 @@ def test_by_quadrature_for_two_gaussians() -> None:
     real, fake = torch.distributions.Normal(0, 1), torch.distributions.Normal(1, 2)
     a, b = (d.log_prob(x).exp() * 0.01 for d in (real, fake))
     logits = real.log_prob(x) - fake.log_prob(x)
-    assert float(expected(nonsaturating, logits, a, b)) == pytest.approx(2 * log(2) - 2 * jsd(a, b), abs=1e-7)
+    assert float(expected(nonsaturating(), logits, a, b)) == pytest.approx(2 * log(2) - 2 * jsd(a, b), abs=1e-7)
 
 
 def test_slopes_by_the_logit() -> None:
-    """Generator: −(1 − D), which does not vanish where D → 0. Critic: −(1 − D) on real, D on fake."""
+    """Generator: −(1 − D), which does not vanish where D → 0, against −D. Critic: −(1 − D) on real, D on fake."""
     logits = torch.tensor([-80.0, -5, -1, 0, 1, 5, 80]).requires_grad_()
-    d = logits.detach().sigmoid()
-    (slope,) = torch.autograd.grad(nonsaturating.generator(logits.detach(), logits).sum(), logits)
-    torch.testing.assert_close(slope, -(1 - d))
-    (on_real,) = torch.autograd.grad(nonsaturating.critic(logits, logits.detach()).sum(), logits)
-    (on_fake,) = torch.autograd.grad(nonsaturating.critic(logits.detach(), logits).sum(), logits)
-    torch.testing.assert_close(on_real, -(1 - d))
-    torch.testing.assert_close(on_fake, d)
+    d, still = logits.detach().sigmoid(), logits.detach()
+
+    def slope(loss: Tensor) -> Tensor:
+        return torch.autograd.grad(loss.sum(), logits)[0]
+
+    torch.testing.assert_close(slope(nonsaturating().generator(still, logits)), -(1 - d))
+    torch.testing.assert_close(slope(saturating().generator(still, logits)), -d)
+    torch.testing.assert_close(slope(nonsaturating().critic(logits, still)), -(1 - d))
+    torch.testing.assert_close(slope(nonsaturating().critic(still, logits)), d)
 
 
-@pytest.mark.parametrize("name", GAMES)
-def test_every_game_is_per_example_and_finite(name: str) -> None:
-    real, fake = torch.tensor([-1e4, 0, 1e4, 3]), torch.tensor([1e4, 0, -1e4, 2])
-    for loss in (GAMES[name].critic, GAMES[name].generator):
-        assert loss(real, fake).shape == (4,)
-        assert loss(real, fake).isfinite().all()
+def test_a_relativistic_critic_that_cannot_tell_stands_at_log_two() -> None:
+    """Where π = p no critic does better than a constant one: softplus is convex and the difference has mean 0."""
+    game, torch_seed = relativistic(), torch.Generator().manual_seed(0)
+    table = torch.randn(8, generator=torch_seed)
+    real, fake = (g.flatten() for g in torch.meshgrid(table, table, indexing="ij"))  # all pairs of one distribution
+    assert float(game.critic(real, fake).mean()) > log(2)
+    assert float(game.critic(0 * real, 0 * fake).mean()) == pytest.approx(log(2))
+    torch.testing.assert_close(game.generator(real, fake), game.critic(fake, real))  # what one wins the other loses
 
 
-@pytest.mark.parametrize("name", [name for name, game in GAMES.items() if not game.paired])
+@pytest.mark.parametrize("name", EVERY)
+def test_every_game_is_per_example_and_finite_with_its_slopes(name: str) -> None:
+    real = torch.tensor([-1e4, 0, 1e4, 3]).requires_grad_()
+    fake = torch.tensor([1e4, 0, -1e4, 2]).requires_grad_()
+    for loss in (EVERY[name].critic, EVERY[name].generator):
+        out = loss(real, fake)
+        assert out.shape == (4,)
+        assert out.isfinite().all()
+        for slope in torch.autograd.grad(out.sum(), (real, fake), allow_unused=True):
+            assert slope is None or slope.isfinite().all()
+
+
+@pytest.mark.parametrize("name", [name for name, game in EVERY.items() if not game.paired])
 def test_a_generator_that_is_not_paired_does_not_look_at_real(name: str) -> None:
     fake = torch.randn(5)
-    assert torch.equal(GAMES[name].generator(torch.randn(5), fake), GAMES[name].generator(fake, fake))
+    assert torch.equal(EVERY[name].generator(torch.randn(5), fake), EVERY[name].generator(fake, fake))
+
+
+@pytest.mark.parametrize("name", DIVERGENCES)
+def test_the_dual_is_the_convex_conjugate(name: str) -> None:
+    """f*(t) = sup_u u t − f(u), by a fine grid of u."""
+    d, u = DIVERGENCES[name], torch.linspace(1e-4, 60, 600_000, dtype=torch.float64)
+    for logit in (-1.0, 0.0, 0.7, 1.5):
+        t = d.output(torch.tensor(logit).double())
+        assert float((u * t - d.f(u)).max()) == pytest.approx(float(d.dual(torch.tensor(logit).double())), abs=2e-4)
+
+
+def test_smoothing_is_a_cross_entropy_with_a_softer_target_on_real_alone() -> None:
+    game, logits = smoothed(saturating(), 0.1), torch.linspace(-4, 4, 9)
+    soft = F.binary_cross_entropy_with_logits(logits, torch.full((9,), 0.9), reduction="none")
+    torch.testing.assert_close(game.critic(logits, torch.zeros(9)), soft + log(2))
+    torch.testing.assert_close(game.generator(logits, logits), saturating().generator(logits, logits))
+
+
+def test_smoothed_least_squares_has_the_slope_of_the_softer_target() -> None:
+    logits = torch.linspace(-4, 4, 9, requires_grad=True)
+    game, fake = smoothed(least_squares(), 0.1), torch.zeros(9)
+    (slope,) = torch.autograd.grad(game.critic(logits, fake).sum(), logits)
+    torch.testing.assert_close(slope, logits.detach() - 0.9)
+
+
+def test_a_divergence_of_another_name_is_refused() -> None:
+    with pytest.raises(BestiaryError, match="did you mean `pearson`"):
+        f_game(divergence="pearsn")
 
 
 def test_a_trained_critic_recovers_the_log_ratio() -> None:
@@ -95,7 +198,7 @@ def test_a_trained_critic_recovers_the_log_ratio() -> None:
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = 1e-2 * (1 - step / steps)
         real, fake = torch.randn(4096, 1) + 1, torch.randn(4096, 1) - 1
-        loss = nonsaturating.critic(critic(real), critic(fake)).mean()
+        loss = nonsaturating().critic(critic(real), critic(fake)).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
