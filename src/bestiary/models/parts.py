@@ -38,20 +38,20 @@ def _stack(shape: tuple[int, ...], per: int) -> tuple[int, ...]:
     return (per * shape[0], *shape[1:])
 
 
-def _mlp_encoder(spec: Spec, latent: int, hidden: Sequence[int], width: int) -> nn.Module:
-    return Flat(*mlp([spec.dimensions, *hidden], "tanh", last=True).children())
+def _mlp_encoder(spec: Spec, latent: int, hidden: Sequence[int], width: int, activation: str) -> nn.Module:
+    return Flat(*mlp([spec.dimensions, *hidden], activation, last=True).children())
 
 
-def _mlp_decoder(spec: Spec, latent: int, hidden: Sequence[int], width: int, per: int) -> nn.Module:
+def _mlp_decoder(spec: Spec, latent: int, hidden: Sequence[int], width: int, activation: str, per: int) -> nn.Module:
     shape = _stack(spec.shape, per)
-    return Shaped(mlp([latent, *hidden[::-1], prod(shape)], "tanh"), shape)
+    return Shaped(mlp([latent, *hidden[::-1], prod(shape)], activation), shape)
 
 
-def _conv_encoder(spec: Spec, latent: int, hidden: Sequence[int], width: int) -> nn.Module:
+def _conv_encoder(spec: Spec, latent: int, hidden: Sequence[int], width: int, activation: str) -> nn.Module:
     return conv_encoder(spec.shape, width)[0]
 
 
-def _conv_decoder(spec: Spec, latent: int, hidden: Sequence[int], width: int, per: int) -> nn.Module:
+def _conv_decoder(spec: Spec, latent: int, hidden: Sequence[int], width: int, activation: str, per: int) -> nn.Module:
     return ConvDecoder(latent, spec.shape, per * spec.shape[0], width)
 
 

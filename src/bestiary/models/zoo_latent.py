@@ -37,6 +37,7 @@ def vae(
     latent: int = 20,  # dimensions of z
     network: Literal["auto", "mlp", "conv"] = "auto",  # mlp: tanh, as in the lectures; conv follows the image's size
     hidden: tuple[int, ...] = (400,),  # widths of the mlp's hidden layers
+    activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh",  # of the mlp; convolutions take SiLU
     width: int = 32,  # channels of the first convolution
     likelihood: str | Likelihood = "auto",  # p(x|z): bernoulli, gaussian, logistic, categorical, mixed, pixelcnn
     binarise: Literal["auto", "none", "dynamic", "threshold"] = "auto",  # greys under a likelihood of 0 and 1
@@ -52,7 +53,7 @@ def vae(
     """Variational autoencoder: a lower bound on log p(x), an encoder and a decoder."""
     positive(latent=latent, samples=samples, width=width, hidden=min(hidden, default=1))
     family = made("likelihood", likelihood, LIKELIHOODS, spec)
-    encode, decode = _networks(spec, latent, network, hidden, width, encoder, decoder, family)
+    encode, decode = _networks(spec, latent, network, hidden, width, activation, encoder, decoder, family)
     q = made("posterior", posterior, POSTERIORS, features_of(encode, spec), latent)
     return VAE(
         spec,
@@ -75,6 +76,7 @@ def ae(
     latent: int = 20,  # dimensions of the code
     network: Literal["auto", "mlp", "conv"] = "auto",  # mlp: tanh, as in the lectures; conv follows the image's size
     hidden: tuple[int, ...] = (400,),  # widths of the mlp's hidden layers
+    activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh",  # of the mlp; convolutions take SiLU
     width: int = 32,  # channels of the first convolution
     likelihood: str | Likelihood = "auto",  # p(x|z): −log p(x|z) is what is lost in the code
     binarise: Literal["auto", "none", "dynamic", "threshold"] = "auto",  # greys under a likelihood of 0 and 1
@@ -88,7 +90,7 @@ def ae(
     if not 0 <= noise < float("inf"):
         raise BestiaryError(f"noise={noise}: the standard deviation of what is added to x must be finite and ≥ 0")
     family = made("likelihood", likelihood, LIKELIHOODS, spec)
-    encode, decode = _networks(spec, latent, network, hidden, width, encoder, decoder, family)
+    encode, decode = _networks(spec, latent, network, hidden, width, activation, encoder, decoder, family)
     return Autoencoder(
         spec,
         latent,
@@ -120,7 +122,7 @@ LATENT: dict[str, Callable[..., Model]] = {
 
 
 def _networks(
-    spec: Spec, latent: int, network: str, hidden: tuple[int, ...], width: int,
+    spec: Spec, latent: int, network: str, hidden: tuple[int, ...], width: int, activation: str,
     encoder: nn.Module | None, decoder: nn.Module | None, family: Likelihood,
 ) -> tuple[nn.Module, nn.Module]:  # fmt: skip
     """Encoder and decoder by name, or the user's own, tried."""
@@ -128,8 +130,8 @@ def _networks(
     if decoder is not None:
         must_give(decoder, "decoder", [latent], (family.per * spec.shape[0], *spec.shape[1:]))
     return (
-        nets.inward(spec, latent, hidden, width) if encoder is None else encoder,
-        nets.outward(spec, latent, hidden, width, family.per) if decoder is None else decoder,
+        nets.inward(spec, latent, hidden, width, activation) if encoder is None else encoder,
+        nets.outward(spec, latent, hidden, width, activation, family.per) if decoder is None else decoder,
     )
 
 

@@ -1,0 +1,172 @@
+"""The classifier two-sample test: can anything tell samples from data?
+
+    accuracy   of a classifier on examples that it has not seen; ½ where the two are of one distribution
+    p          the share of random labellings of the same predictions that are as accurate (beside N(½, 1/4n))
+    AUC        the chance that a sample and a real example are told apart, ½ to 1
+    ratio      r(x) = π(x)/p(x), from the classifier's odds after isotonic calibration on half of the examples
+    JSD        (ln 2 − BCE)/ln 2 of the calibrated odds on the other half: 0 to 1, a lower bound but for its noise
+
+(Lopez-Paz and Oquab 2017, arXiv 1610.06545.) Inputs are z-scored by the training folds; columns that are constant there
+are left out. The classifier is a network with two hidden layers, each of K folds judged by one fitted to the others: a
+linear one would be blind to everything but means.
+
+Legend: N examples, F features, K folds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import log, sqrt
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bestiary.errors import BestiaryError
+from bestiary.measures.frechet import same_features
+from bestiary.measures.neighbours import wilson
+from bestiary.measures.number import Number, Reference
+from bestiary.networks.mlp import mlp
+
+__all__ = ["TwoSample", "auc", "calibrated", "classify", "two_sample_test"]
+
+FOLDS, WIDTH, BATCH, LR, DECAY = 5, 64, 128, 2e-3, 1e-2
+PASSES, LEAST_STEPS, MOST_STEPS = 20, 200, 1500  # steps of a fold's classifier follow the number of examples
+
+
+@dataclass(frozen=True)
+class TwoSample:
+    """What the classifier said of every example while it was held out."""
+
+    logits: Tensor  # (N,) above 0: real
+    real: Tensor  # (N,) bool
+
+    @property
+    def accuracy(self) -> float:
+        return float(((self.logits > 0) == self.real).double().mean())
+
+
+def classify(fake: Tensor, real: Tensor, seed: int = 0, folds: int = FOLDS) -> TwoSample:
+    """Held-out logits of all examples of both sets, which must be equally many."""
+    x = torch.cat([fake.flatten(1), real.flatten(1)]).float()
+    y = torch.cat([torch.zeros(len(fake)), torch.ones(len(real))])
+    g = torch.Generator().manual_seed(seed)
+    # both sets in every fold alike, so that no classifier gains by knowing which was rarer
+    fold = torch.cat([torch.randperm(len(side), generator=g) % folds for side in (fake, real)])
+    logits = torch.empty(len(x))
+    with torch.random.fork_rng(devices=[]):
+        for k in range(folds):
+            torch.manual_seed(seed * folds + k)
+            held = fold == k
+            logits[held] = _fitted(x[~held], y[~held], x[held])
+    return TwoSample(logits, y > 0.5)
+
+
+def _fitted(x: Tensor, y: Tensor, unseen: Tensor) -> Tensor:
+    """Logits of examples that the classifier was not fitted to."""
+    centre, scale = x.mean(0), x.std(0)
+    varies = scale > 1e-8 * (1 + centre.abs())
+    if not varies.any():
+        return torch.zeros(len(unseen))
+    x, unseen = ((z[:, varies] - centre[varies]) / scale[varies] for z in (x, unseen))
+    net = mlp([x.shape[1], WIDTH, WIDTH, 1], "relu")
+    steps = min(MOST_STEPS, max(LEAST_STEPS, PASSES * len(x) // BATCH))
+    optimiser = torch.optim.AdamW(net.parameters(), lr=LR, weight_decay=DECAY)
+    with torch.enable_grad():
+        for step in range(steps):
+            optimiser.param_groups[0]["lr"] = LR * (1 - step / steps)
+            rows = torch.randint(len(x), (min(BATCH, len(x)),))
+            loss = F.binary_cross_entropy_with_logits(net(x[rows])[:, 0], y[rows])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    with torch.no_grad():
+        return net(unseen)[:, 0]
+
+
+def auc(found: TwoSample) -> float:
+    """The chance that a real example has the higher logit, ties counting half: from the ranks."""
+    _, place, count = found.logits.unique(return_inverse=True, return_counts=True)
+    last = count.cumsum(0).double()
+    rank = (last - (count - 1).double() / 2)[place]
+    n, m = int(found.real.sum()), int((~found.real).sum())
+    return float((rank[found.real].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def calibrated(found: TwoSample, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """The probability of being real, isotonic on half of the examples, for the others: p (M,), rows (M,)."""
+    from sklearn.isotonic import IsotonicRegression
+
+    order = torch.randperm(len(found.logits), generator=torch.Generator().manual_seed(seed))
+    half, rest = order[: len(order) // 2], order[len(order) // 2 :]
+    shape = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+    shape.fit(found.logits[half].numpy(), found.real[half].numpy().astype(np.float64))
+    p = torch.from_numpy(shape.predict(found.logits[rest].numpy())).double()
+    edge = 1 / (2 + len(half))  # what was never seen is not impossible
+    return p.clamp(edge, 1 - edge), rest
+
+
+def _permuted(found: TwoSample, permutations: int, seed: int) -> float:
+    """p of the accuracy: hits under a random labelling are hypergeometric, drawn exactly."""
+    said, real = int((found.logits > 0).sum()), int(found.real.sum())
+    n = len(found.real)
+    draws = np.random.default_rng(seed).hypergeometric(real, n - real, said, permutations) if said else np.zeros(1)
+    hits = 2 * draws + (n - real) - said  # real told real, and fake told fake
+    return (1 + int((hits >= round(found.accuracy * n)).sum())) / (1 + len(draws))
+
+
+def two_sample_test(
+    fake: Tensor, real: Tensor, other: Tensor, features: str, seed: int = 0, most: int = 5000,
+    protocol: Mapping[str, object] | None = None,
+) -> tuple[list[Number], TwoSample]:  # fmt: skip
+    """Accuracy with its p-value, AUC and JSD; other real examples give the floors. And all that was said."""
+    fake, real, other = (x.flatten(1).float() for x in (fake, real, other))
+    same_features(fake, real, other)
+    n = min(len(fake), len(real), len(other), most)
+    if n < 2 * FOLDS:
+        raise BestiaryError(f"the two-sample test needs at least {2 * FOLDS} examples of each kind; there are {n}")
+    found, null = classify(fake[:n], real[:n], seed), classify(other[:n], real[:n], seed)
+    p = _permuted(found, 10_000, seed)
+    said = {**(protocol or {}), "n": n, "features": features, "folds": FOLDS, "classifier": f"mlp 2×{WIDTH}"}
+    spread = 1.96 * sqrt(1 / (8 * n))  # of an accuracy on 2n held-out examples where nothing can be told
+    again = "other real examples in the place of samples"
+    accuracy = Number(
+        "c2st", f"accuracy of a two-sample classifier, {features}", found.accuracy,
+        *wilson(found.accuracy * 2 * n, 2 * n), "", "lower",
+        Reference(null.accuracy, 0.5 - spread, 0.5 + spread, again),
+        protocol={**said, "p": round(p, 5), "interval": "95%, Wilson; the floor's N(½, 1/4n)"},
+        says=f"p = {p:.3g} that samples and data are of one distribution. ½: nothing tells them apart.",
+    )  # fmt: skip
+    value, half = auc(found), 1.96 * _auc_error(found)
+    ranked = Number(
+        "c2st_auc", f"AUC of the two-sample classifier, {features}", value, value - half, value + half, "", "lower",
+        Reference(auc(null), says=again), protocol={**said, "interval": "95%, Hanley and McNeil"},
+        says="The chance that it ranks a real example above a sample.",
+    )  # fmt: skip
+    return [accuracy, ranked, _divergence(found, null, features, seed, said)], found
+
+
+def _auc_error(found: TwoSample) -> float:
+    """Standard error after Hanley and McNeil (1982)."""
+    a, n, m = auc(found), int(found.real.sum()), int((~found.real).sum())
+    q1, q2 = a / (2 - a), 2 * a * a / (1 + a)
+    return sqrt(max(0.0, (a * (1 - a) + (n - 1) * (q1 - a * a) + (m - 1) * (q2 - a * a)) / (n * m)))
+
+
+def _divergence(found: TwoSample, null: TwoSample, features: str, seed: int, said: Mapping[str, object]) -> Number:
+    value, half = _jsd(found, seed)
+    floor, floor_half = _jsd(null, seed)
+    return Number(
+        "c2st_jsd", f"Jensen-Shannon divergence told by the classifier, {features}", value, value - half, value + half,
+        "of ln 2", "lower",
+        Reference(floor, floor - floor_half, floor + floor_half, "other real examples in the place of samples"),
+        protocol={**said, "calibration": "isotonic, on half", "interval": "95%, normal, over examples"},
+        says="(ln 2 − BCE)/ln 2 of calibrated odds on examples not used for calibration; it can be negative by chance.",
+    )  # fmt: skip
+
+
+def _jsd(found: TwoSample, seed: int) -> tuple[float, float]:
+    p, rest = calibrated(found, seed)
+    real = found.real[rest].double()
+    loss = -(real * p.log() + (1 - real) * (1 - p).log())
+    return float(1 - loss.mean() / log(2)), 1.96 * float(loss.std()) / log(2) / sqrt(len(loss))

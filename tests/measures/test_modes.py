@@ -1,0 +1,42 @@
+"""Mode counts: a perfect sampler, a collapsed one, and one that makes nothing good."""
+
+from math import log
+
+import pytest
+import torch
+
+from bestiary.data.load import load
+from bestiary.errors import BestiaryError
+from bestiary.measures.modes import count_modes, mode_numbers
+
+
+@pytest.mark.parametrize(("name", "k", "n"), [("ring", 8, 8), ("grid", 25, 25)])
+def test_a_perfect_sampler_is_where_the_protocol_says(name: str, k: int, n: int) -> None:
+    """98.89% within 3 σ in two dimensions: 1 − exp(−9/2); reverse KL about (K − 1)/2N."""
+    truth = load(name).truth
+    x = torch.from_numpy(truth.sample(100_000, 5))
+    found = count_modes(x, torch.from_numpy(truth.means), truth.sigma)
+    assert found.modes == k
+    share = 1 - float(torch.tensor(-4.5).exp())
+    assert abs(found.quality - share) < 4 * (share * (1 - share) / 100_000) ** 0.5
+    assert found.reverse_kl == pytest.approx((k - 1) / 2 / 100_000, rel=1.5)
+
+
+def test_one_mode_costs_log_k_and_what_lies_between_is_not_good() -> None:
+    centres = torch.tensor([[0.0, 0], [10, 0], [0, 10], [10, 10]])
+    assert count_modes(torch.zeros(50, 2), centres, 1.0) == (1, 1.0, pytest.approx(log(4)))
+    assert count_modes(torch.full((50, 2), 4.9), centres, 1.0)[:2] == (0, 0.0)
+
+
+def test_numbers_have_the_perfect_sampler_beside_them() -> None:
+    truth = load("grid").truth
+    x, best = (torch.from_numpy(truth.sample(2500, seed)) for seed in (1, 2))
+    numbers = mode_numbers(x, torch.from_numpy(truth.means), truth.sigma, best)
+    assert [n.name for n in numbers] == ["modes", "high_quality", "mode_kl"]
+    assert numbers[0].value == numbers[0].ceiling.value == 25
+    assert numbers[1].low < numbers[1].ceiling.value < numbers[1].high + 0.01
+
+
+def test_the_wrong_dimension() -> None:
+    with pytest.raises(BestiaryError, match="in 2 dimensions"):
+        count_modes(torch.zeros(5, 3), torch.zeros(4, 2), 1.0)
