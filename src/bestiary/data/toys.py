@@ -62,6 +62,7 @@ class Mixture:
     means: np.ndarray  # (K, F)
     sigma: float
     entropy: float
+    separate: bool = False  # whether its components are modes that can be told apart
 
     def log_prob(self, x: np.ndarray) -> np.ndarray:
         x = np.asarray(x, np.float64)
@@ -158,7 +159,7 @@ class Pinwheel:
 def _separated(means: np.ndarray, sigma: float) -> Mixture:
     """A mixture of modes so far apart that its entropy is the sum of choosing one and of one."""
     k, width = means.shape
-    return Mixture(means, sigma, float(np.log(k) + width / 2 * np.log(2 * np.pi * np.e * sigma**2)))
+    return Mixture(means, sigma, float(np.log(k) + width / 2 * np.log(2 * np.pi * np.e * sigma**2)), separate=True)
 
 
 def _integrated(means: np.ndarray, sigma: float, step: float) -> Mixture:

@@ -27,6 +27,7 @@ from bestiary.measures.frechet import same_features
 from bestiary.measures.neighbours import wilson
 from bestiary.measures.number import Number, Reference
 from bestiary.networks.mlp import mlp
+from bestiary.training.clock import mix
 
 __all__ = ["TwoSample", "auc", "calibrated", "classify", "two_sample_test"]
 
@@ -53,35 +54,50 @@ def classify(fake: Tensor, real: Tensor, seed: int = 0, folds: int = FOLDS) -> T
     g = torch.Generator().manual_seed(seed)
     # both sets in every fold alike, so that no classifier gains by knowing which was rarer
     fold = torch.cat([torch.randperm(len(side), generator=g) % folds for side in (fake, real)])
-    logits = torch.empty(len(x))
     with torch.random.fork_rng(devices=[]):
-        for k in range(folds):
-            torch.manual_seed(seed * folds + k)
-            held = fold == k
-            logits[held] = _fitted(x[~held], y[~held], x[held])
-    return TwoSample(logits, y > 0.5)
+        torch.manual_seed(seed)
+        logits = _fitted(x, y, torch.stack([fold == k for k in range(folds)]))
+    return TwoSample(logits[fold, torch.arange(len(x))], y > 0.5)
 
 
-def _fitted(x: Tensor, y: Tensor, unseen: Tensor) -> Tensor:
-    """Logits of examples that the classifier was not fitted to."""
-    centre, scale = x.mean(0), x.std(0)
-    varies = scale > 1e-8 * (1 + centre.abs())
-    if not varies.any():
-        return torch.zeros(len(unseen))
-    x, unseen = ((z[:, varies] - centre[varies]) / scale[varies] for z in (x, unseen))
-    net = mlp([x.shape[1], WIDTH, WIDTH, 1], "relu")
-    steps = min(MOST_STEPS, max(LEAST_STEPS, PASSES * len(x) // BATCH))
-    optimiser = torch.optim.AdamW(net.parameters(), lr=LR, weight_decay=DECAY)
-    with torch.enable_grad():
-        for step in range(steps):
-            optimiser.param_groups[0]["lr"] = LR * (1 - step / steps)
-            rows = torch.randint(len(x), (min(BATCH, len(x)),))
-            loss = F.binary_cross_entropy_with_logits(net(x[rows])[:, 0], y[rows])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+def _fitted(x: Tensor, y: Tensor, held: Tensor) -> Tensor:
+    """Logits of all examples by K classifiers, (K, N), each fitted to those that `held` (K, N) does not hold from it.
+
+    They are trained side by side, as one network with one matrix for each: small ones cost their calls, not their sums.
+    """
+    kept = [(~h).nonzero()[:, 0] for h in held]
+    centre = torch.stack([x[rows].mean(0) for rows in kept])[:, None]  # (K, 1, F)
+    scale = torch.stack([x[rows].std(0) for rows in kept])[:, None]
+    varies = (scale > 1e-8 * (1 + centre.abs())).float()
+    scale = torch.where(varies > 0, scale, torch.ones_like(scale))
+
+    def scored(rows: Tensor) -> Tensor:
+        return (x[rows] - centre) / scale * varies  # (K, B, F)
+
+    layers = [mlp([x.shape[1], WIDTH, WIDTH, 1], "relu") for _ in held]
+    weights = [torch.stack(p).detach().requires_grad_() for p in zip(*(n.parameters() for n in layers), strict=True)]
+    n = min(map(len, kept))
+    steps, batch = min(MOST_STEPS, max(LEAST_STEPS, PASSES * n // BATCH)), min(BATCH, n)
+    optimiser = torch.optim.AdamW(weights, lr=LR, weight_decay=DECAY, fused=True)
+    for step in range(steps):
+        optimiser.param_groups[0]["lr"] = LR * (1 - step / steps)
+        rows = torch.stack([own[torch.randint(len(own), (batch,))] for own in kept])
+        with torch.enable_grad():
+            losses = F.binary_cross_entropy_with_logits(_logits(scored(rows), weights), y[rows], reduction="none")
+            loss = losses.mean(1).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
     with torch.no_grad():
-        return net(unseen)[:, 0]
+        every = torch.arange(len(x))
+        return torch.cat([_logits(scored(part.expand(len(held), -1)), weights) for part in every.split(4096)], 1)
+
+
+def _logits(x: Tensor, weights: list[Tensor]) -> Tensor:
+    """(K, B, F) → (K, B), ReLU between the layers; weights as `nn.Linear` has them, K of each."""
+    for i in range(0, len(weights), 2):
+        x = torch.baddbmm(weights[i + 1][:, None], x if i == 0 else x.relu(), weights[i].transpose(1, 2))
+    return x[:, :, 0]
 
 
 def auc(found: TwoSample) -> float:
@@ -110,7 +126,11 @@ def _permuted(found: TwoSample, permutations: int, seed: int) -> float:
     """p of the accuracy: hits under a random labelling are hypergeometric, drawn exactly."""
     said, real = int((found.logits > 0).sum()), int(found.real.sum())
     n = len(found.real)
-    draws = np.random.default_rng(seed).hypergeometric(real, n - real, said, permutations) if said else np.zeros(1)
+    draws = (
+        np.random.default_rng(mix(seed, "permuted")).hypergeometric(real, n - real, said, permutations)
+        if said
+        else np.zeros(1)
+    )
     hits = 2 * draws + (n - real) - said  # real told real, and fake told fake
     return (1 + int((hits >= round(found.accuracy * n)).sum())) / (1 + len(draws))
 
@@ -132,14 +152,14 @@ def two_sample_test(
     again = "other real examples in the place of samples"
     accuracy = Number(
         "c2st", f"accuracy of a two-sample classifier, {features}", found.accuracy,
-        *wilson(found.accuracy * 2 * n, 2 * n), "", "lower",
+        *wilson(found.accuracy * 2 * n, 2 * n), "share", "lower",
         Reference(null.accuracy, 0.5 - spread, 0.5 + spread, again),
         protocol={**said, "p": round(p, 5), "interval": "95%, Wilson; the floor's N(½, 1/4n)"},
         says=f"p = {p:.3g} that samples and data are of one distribution. ½: nothing tells them apart.",
     )  # fmt: skip
     value, half = auc(found), 1.96 * _auc_error(found)
     ranked = Number(
-        "c2st_auc", f"AUC of the two-sample classifier, {features}", value, value - half, value + half, "", "lower",
+        "c2st_auc", f"AUC of the two-sample classifier, {features}", value, value - half, value + half, "share", "lower",
         Reference(auc(null), says=again), protocol={**said, "interval": "95%, Hanley and McNeil"},
         says="The chance that it ranks a real example above a sample.",
     )  # fmt: skip

@@ -107,7 +107,7 @@ def _mmd_number(
     low, high = null.quantile(torch.tensor([0.025, 0.975]).double()).tolist()
     reach = Reference(mmd(other, real), low, high, "other real examples; the interval is that of permutations")
     return Number(
-        "mmd", f"kernel two-sample statistic, {features}", value, None, None, "", "lower", reach, protocol=said,
+        "mmd", f"kernel two-sample statistic, {features}", value, None, None, "kernel units", "lower", reach, protocol=said,
         says=f"p = {p:.3g} that samples and data are of one distribution, by permutation.",
     )  # fmt: skip
 

@@ -183,7 +183,7 @@ def kid(
     floor = Reference(*_over_blocks(kids(other[:n], real[:n], block)), "other real examples, as many")
     said = {**(protocol or {}), "n": n, "features": features, "block": block, "kernel": "(xᵀy/F + 1)³"}
     return Number(
-        "kid", f"kernel distance, {features}", value, low, high, "", "lower", floor,
+        "kid", f"kernel distance, {features}", value, low, high, "kernel units", "lower", floor,
         protocol={**said, "interval": "95%, Student, over disjoint blocks"},
         says="Unbiased, so that it may be negative; 0 where the features have the same first three moments.",
     )  # fmt: skip

@@ -97,7 +97,7 @@ def manifold_numbers(
     said = {**(protocol or {}), "n": n, "k": k, "features": features, "interval": "95%, radii as given"}
     return [
         Number(
-            name, f"{name}, {features}", getattr(found, name), *_interval(found, name, n), "", "higher",
+            name, f"{name}, {features}", getattr(found, name), *_interval(found, name, n), "ratio" if name == "density" else "share", "higher",
             ceiling=Reference(getattr(reach, name), *_interval(reach, name, n), "other real examples, as many"),
             protocol=said, says=says,
         )

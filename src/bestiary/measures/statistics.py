@@ -64,7 +64,7 @@ def statistics(
     apart, floor = separations(fake, real), separations(other, real)
     as_many = "other real examples, as many"
     numbers = [
-        Number("separation", "separation of the marginals, mean", float(apart.mean()), unit="", better="lower",
+        Number("separation", "separation of the marginals, mean", float(apart.mean()), unit="share", better="lower",
                floor=Reference(float(floor.mean()), says=as_many), protocol={**said, "bins": BINS},
                says=f"0 where all columns are alike, 1 where none overlaps. Worst: {_worst(apart, names)}."),
         _moment(fake, real, other, names, said),
@@ -98,7 +98,7 @@ def _pairs(fake: Tensor, real: Tensor, other: Tensor, names: Sequence[str], said
     worst = int(apart.argmax())
     pair = f"{names[int(upper[0][worst])]} with {names[int(upper[1][worst])]} by {float(apart[worst]):.3g}"
     return Number(
-        "correlations", "correlations apart, root mean square", float(apart.square().mean().sqrt()), unit="",
+        "correlations", "correlations apart, root mean square", float(apart.square().mean().sqrt()), unit="ρ",
         better="lower", floor=Reference(float(floor.square().mean().sqrt()), says="other real examples, as many"),
         protocol=dict(said), says=f"Over all pairs of columns. Worst: {pair}.",
     )  # fmt: skip

@@ -18,20 +18,15 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from bestiary.data.batches import model_units, stored_units
-from bestiary.data.columns import to_columns
-from bestiary.data.dataset import Dataset
-from bestiary.data.load import load as load_data
-from bestiary.data.load import loader
-from bestiary.data.spec import Column, Spec
+from bestiary.data.batches import stored_units
 from bestiary.errors import BestiaryError, unknown
 from bestiary.measures.bound import bound_numbers
 from bestiary.measures.neighbours import copying, nearest, two_sample_distances
 from bestiary.measures.number import Judgement, Number, Reference
 from bestiary.models.model import Model
-from bestiary.models.options import signature_options
 from bestiary.runs.anatomy import anatomy, reading
 from bestiary.runs.card import write_card
+from bestiary.runs.compare import LEAST, judge_samples, sample_numbers, space_of
 from bestiary.runs.fitted import Fitted
 from bestiary.runs.folder import weights_hash
 from bestiary.training.checkpoint import write_atomic
@@ -42,7 +37,6 @@ __all__ = ["judge", "judge_run", "judge_samples"]
 
 NEIGHBOURS, SHOWN = 4, 64  # neighbours drawn, examples drawn
 MOST_TRAIN, MOST_UNSEEN = 20_000, 2_500  # examples searched: of the training part, of each part that was held out
-LEAST = 4  # examples, for any number that compares two sets
 
 Space = Literal["pixels", "latent"]
 
@@ -65,6 +59,7 @@ def judge_run(
     k: int = 100,  # samples of z for the importance-weighted bound
     split: Literal["test", "validation", "train"] = "test",  # the part to judge on
     space: Space = "pixels",  # where distances are taken: pixels, or latent (posterior means)
+    features: str = "auto",  # of statistics of two sets: pixels, random, mnist, or a file of weights
     seed: int = 0,  # of samples, noise and the choice of examples
     quiet: bool = True,
 ) -> Judgement:
@@ -86,6 +81,11 @@ def judge_run(
     samples = run.sample_x(n, seed) if "sample" in able else None
     if samples is not None:
         numbers += _distances(run, samples, x, train, space, seed, protocol)
+        h, other = (x[::2], x[1::2]) if split == "train" else (x, train[: len(x)])
+        found, said = sample_numbers(
+            samples, h, other, run.spec, features, seed, protocol, run.dataset.truth, run.device
+        )
+        numbers, notes = numbers + found, notes + said
     if "encode" in able:
         numbers += reading(run, (x, labels), (train, train_labels), seed, protocol)
     protocol |= {"weights": weights_hash(run.path)}
@@ -149,78 +149,14 @@ def _distances(
     unseen = into(torch.cat([run.part(name, MOST_UNSEEN, seed)[0] for name in ("validation", "test")]))
     # the floor is of real examples that are not the ones judged on
     h, other = (h[::2], h[1::2]) if protocol["split"] == "train" else (h, t[: len(h)])
-    where, enough = _space(run.spec, space), min(len(h), len(other)) > 1
+    where, enough = space_of(run.spec, space), min(len(h), len(other)) > 1
     numbers = [copying(s, t, unseen, where, protocol)] if len(unseen) >= LEAST else []
     return numbers + (two_sample_distances(s, h, other, where, seed, protocol) if enough else [])
-
-
-def judge_samples(real: Any, fake: Any, *, n: int = 10_000, seed: int = 0, **options: Any) -> Judgement:
-    """Fidelity and coverage of `fake` against `real`: folders, files, arrays or names; `options` load both (size=)."""
-    a, b = _both(real, fake, options)
-    x_real, x_fake = _all(a, a, n, seed), _all(b, a, n, seed)
-    if a.spec.kind == "image" != b.spec.kind or x_real.shape[1:] != x_fake.shape[1:]:
-        raise BestiaryError(
-            f"real is {a.spec.kind} of shape {a.spec.shape}, fake is {b.spec.kind} of shape {b.spec.shape}: they must"
-            " agree. For images give size=HxW and colour=grey or rgb; for rows of pixels shape=HxW"
-        )
-    if len(x_real) < 2 * LEAST or len(x_fake) < LEAST:
-        raise BestiaryError(
-            f"judging needs at least {2 * LEAST} real and {LEAST} fake examples; n={n} takes {len(x_real)} of"
-            f" {len(a.stored)} and {len(x_fake)} of {len(b.stored)}"
-        )
-    protocol = {"real": _said(real), "fake": _said(fake), "n_real": len(x_real), "n_fake": len(x_fake), "seed": seed}
-    protocol |= {"units": "standard deviations of the real columns"} if a.spec.columns else {}
-    notes = [f"Only {len(x_fake)} samples: intervals are wide."] if len(x_fake) < 200 else []
-    numbers = two_sample_distances(x_fake, x_real[::2], x_real[1::2], _space(a.spec), seed, protocol)
-    return Judgement(tuple(numbers), protocol, tuple(notes), datetime.now().isoformat(timespec="seconds"))
-
-
-def _both(real: Any, fake: Any, options: dict[str, Any]) -> tuple[Dataset, Dataset]:
-    """Both sides, each loaded with the options that its kind of file knows."""
-    known = [signature_options(loader(side)) for side in (real, fake)]
-    for key in options:
-        if not any(key in k for k in known):
-            raise unknown("data option", key, known[0] | known[1])
-    a, b = (
-        load_data(side, **{key: v for key, v in options.items() if key in k})
-        for side, k in zip((real, fake), known, strict=True)
-    )
-    return a, b
-
-
-def _all(dataset: Dataset, like: Dataset, n: int, seed: int) -> Tensor:
-    """Up to n examples of a set, over all of its parts and shuffled by seed, in the model units of the set `like`."""
-    rows = np.random.Generator(np.random.PCG64(mix(seed, "all"))).permutation(len(dataset.stored))[:n]
-    stored = np.ascontiguousarray(dataset.stored[rows])
-    if dataset.spec.kind == "image" or not like.spec.columns:
-        return model_units(torch.as_tensor(stored), dataset.spec)
-    found = to_columns(dataset.spec, stored)
-    return torch.cat([_column(found, column) for column in like.spec.columns], 1)
-
-
-def _column(found: dict[str, np.ndarray], like: Column) -> Tensor:
-    """One column in the units of another: (n,) → (n, width), a number or a category."""
-    values = found.get(like.name)
-    if values is None or (values.dtype.kind == "U") != bool(like.categories):
-        kind = "of words" if like.categories else "of numbers"
-        raise BestiaryError(f"the real data have a column {like.name} {kind}; the fake ones have {', '.join(found)}")
-    if like.categories:  # a word that the real data never use is far from all of theirs
-        return torch.from_numpy((values[:, None] == np.array(like.categories)).astype(np.float32))
-    return torch.from_numpy(((values[:, None] - like.mean) / like.scale).astype(np.float32))
-
-
-def _said(source: Any) -> str:
-    return str(source) if isinstance(source, str | Path) else f"array of shape {tuple(np.shape(source))}"
 
 
 def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Each in memory of its own, as safetensors wants them: some are slices of others."""
     return {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
-
-
-def _space(spec: Spec, space: str = "pixels") -> str:
-    """What the distances of a number are taken in."""
-    return "columns" if space == "pixels" and spec.kind != "image" else space
 
 
 def _evidence(

@@ -1,0 +1,33 @@
+"""A small convolutional classifier, whose last hidden layer serves as features.
+
+    conv 3×3, w → SiLU → conv 3×3 / 2, 2w → SiLU → conv 3×3 / 2, 4w → SiLU → means over a 3×3 grid
+    → linear, F → SiLU → linear, classes
+
+Legend: B batch, C channels, H height, W width, F features.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Classifier"]
+
+
+class Classifier(nn.Module):
+    """(B, C, H, W) in [0, 1] → (B, classes) logits, and (B, F) features."""
+
+    def __init__(self, channels: int, classes: int, width: int = 16, features: int = 64) -> None:
+        super().__init__()
+        self.convs = nn.Sequential(
+            nn.Conv2d(channels, width, 3, 1, 1), nn.SiLU(),
+            nn.Conv2d(width, 2 * width, 3, 2, 1), nn.SiLU(),
+            nn.Conv2d(2 * width, 4 * width, 3, 2, 1), nn.SiLU(),
+        )  # fmt: skip
+        self.hidden = nn.Linear(4 * width * 9, features)
+        self.head = nn.Linear(features, classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, F)."""
+        return F.silu(self.hidden(F.adaptive_avg_pool2d(self.convs(2 * x - 1), 3).flatten(1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
