@@ -1,0 +1,190 @@
+"""The claims of the gallery's pages on games and samples, at a size of seconds."""
+
+import json
+from math import log
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import bestiary as bst
+from bestiary.data.batches import Batch
+from bestiary.data.load import load
+from bestiary.measures.classifier import two_sample_test
+from bestiary.measures.discrepancy import mmd_test, wasserstein_lines
+from bestiary.measures.frechet import fid, kid
+from bestiary.measures.neighbours import copying
+from bestiary.models.zoo import build
+from bestiary.networks.mlp import mlp
+from bestiary.objectives.games import nonsaturating, saturating
+from bestiary.objectives.penalties import squared_slope
+from bestiary.training.clock import Clock
+
+QUIET = {"quiet": True, "validate": 0, "save": 0, "seed": 0}
+
+
+def test_against_a_better_critic_the_saturating_gradient_dies_and_the_other_grows() -> None:
+    """Gaussians ten apart; by orders of magnitude, so that no chance is in it."""
+    torch.manual_seed(0)
+    critic, shift = mlp([2, 64, 64, 1], "relu"), torch.tensor([10.0, 0.0])
+    adam, sizes = torch.optim.Adam(critic.parameters(), lr=1e-3), {}
+    for step in range(301):
+        if step in (0, 300):
+            for name, game in (("saturating", saturating()), ("nonsaturating", nonsaturating())):
+                mean = shift.clone().requires_grad_()
+                logits = critic(torch.randn(1024, 2) + mean)[:, 0]
+                sizes[name, step] = float(torch.autograd.grad(game.generator(logits, logits).mean(), mean)[0].norm())
+        loss = saturating().critic(critic(torch.randn(256, 2)), critic(torch.randn(256, 2) + shift)).mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    assert sizes["saturating", 300] < 0.2 * sizes["saturating", 0]
+    assert sizes["nonsaturating", 300] > 5 * sizes["nonsaturating", 0]
+
+
+def test_forward_kl_covers_and_reverse_kl_seeks() -> None:
+    """By quadrature: the forward fit has the moments of π, the reverse one those of a mode."""
+    x = torch.linspace(-9, 9, 1801, dtype=torch.float64)
+    normal = torch.distributions.Normal
+    pi = 0.5 * normal(-2.0, 0.5).log_prob(x).exp() + 0.5 * normal(2.0, 0.5).log_prob(x).exp()
+    found = {}
+    for name in ("forward", "reverse"):
+        m, s = torch.tensor(1.5).double().requires_grad_(), torch.tensor(-0.5).double().requires_grad_()
+        adam = torch.optim.Adam([m, s], lr=0.03)
+        for _ in range(400):
+            log_p = normal(m, s.exp()).log_prob(x)
+            p = log_p.exp()
+            loss = -(pi * log_p).sum() if name == "forward" else (p * (log_p - pi.clamp_min(1e-300).log())).sum()
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+        found[name] = (float(m.detach()), float(s.exp().detach()))
+    assert found["forward"] == pytest.approx((0, (4 + 0.25) ** 0.5), abs=0.1)
+    assert found["reverse"] == pytest.approx((2, 0.5), abs=0.02)
+
+
+@pytest.mark.slow
+def test_so_do_games_of_these_divergences(tmp_path) -> None:
+    """A generator a z + b: its width is that of the whole under KL, and far less under reverse KL."""
+    rng = np.random.default_rng(0)
+    data = (rng.choice([-2.0, 2.0], 20_000) + 0.5 * rng.standard_normal(20_000)).astype(np.float32)[:, None]
+    widths = {}
+    for divergence in ("kl", "reverse_kl"):
+        torch.manual_seed(1)
+        generator = nn.Linear(1, 1)
+        bst.fit(
+            data, "f-gan", game=f"f({divergence})", latent=1, generator=generator, hidden=(64, 64), lr=1e-3,
+            critic_turns=3, steps=600, batch=256, root=tmp_path, **QUIET,
+        )  # fmt: skip
+        widths[divergence] = abs(float(generator.weight.detach()))
+    assert widths["kl"] > 1.5 * widths["reverse_kl"]
+
+
+def test_clipping_drives_weights_to_the_ends_and_the_penalty_slopes_to_one(tmp_path) -> None:
+    base = {"latent": 2, "hidden": (32, 32), "batch": 128, "steps": 120, "critic_turns": 5, "root": tmp_path}
+    ends, slopes = {}, {}
+    for name, options in (("wgan", {"lr": 5e-4}), ("wgan-gp", {"penalty": "gp(1)", "lr": 2e-3})):
+        run = bst.fit("ring", name, **base, **QUIET, **options)
+        critic = run.model.critic
+        weights = torch.cat([p.detach().flatten() for p in critic.parameters() if p.ndim == 2])
+        ends[name] = float((weights.abs() > 0.95 * weights.abs().max()).double().mean())
+        x = torch.lerp(run.sample_x(500), run.part("train", 500)[0], torch.rand(500, 1))
+        slopes[name] = float(squared_slope(critic, x).sqrt().detach().median())
+    assert ends["wgan"] > 0.3 > 0.1 > ends["wgan-gp"]
+    assert 0.5 < slopes["wgan-gp"] < 1.5
+    assert slopes["wgan"] < 0.1
+
+
+def test_great_samples_with_poor_likelihood_and_the_reverse() -> None:
+    """p₂ = 0.01 π + 0.99 noise loses at most ln 100; p₁, kernels on the training examples, makes copies."""
+    data, n = load("gaussian", dimensions=100, n=4000), 400
+    train, test = data.part("train")[:1000], data.part("test")
+    real, other = (torch.from_numpy(data.part(part)[:n]) for part in ("test", "validation"))
+    rng, width = np.random.default_rng(0), 0.2
+    noise = 3 * rng.standard_normal((n, 100))
+    log_noise = -(test**2).sum(1) / 18 - 50 * log(2 * np.pi * 9)
+    log_pi = data.truth.log_prob(test)
+    log_p2 = np.logaddexp(log_pi + log(0.01), log_noise + log(0.99))
+    assert (log_p2 >= log_pi - log(100) - 1e-9).all()
+    p2 = torch.from_numpy(np.where(rng.random((n, 1)) < 0.99, noise, data.truth.sample(n, 3))).float()
+    (told, *_), _ = two_sample_test(p2, real, other, "columns")
+    assert told.low > 0.8
+    p1 = torch.from_numpy(train[rng.integers(len(train), size=n)]).float() + width * torch.randn(n, 100)
+    d = ((test[:, None] - train[None]) ** 2).sum(2)
+    log_p1 = np.logaddexp.reduce(-d / (2 * width**2), axis=1) - log(len(train)) - 50 * log(2 * np.pi * width**2)
+    assert (log_pi - log_p1).mean() > 100
+    assert copying(p1, torch.from_numpy(train), torch.cat([real, other])).low > 0.9
+
+
+def test_three_equal_moments_are_not_enough_and_the_classifier_sees_it() -> None:
+    g, width, n = torch.Generator().manual_seed(0), 0.2, 1500
+
+    def signs() -> torch.Tensor:
+        return torch.randn(n, 8, generator=g).sign() + width * torch.randn(n, 8, generator=g)
+
+    real, other = signs(), signs()
+    fake = (1 + width**2) ** 0.5 * torch.randn(n, 8, generator=g)
+    frechet, kernel = fid(fake, real, other, "x"), kid(fake, real, other, "x", block=150)
+    assert frechet.value < 3 * frechet.floor.value
+    assert kernel.low < 0 < kernel.high
+    (told, *_), _ = two_sample_test(fake, real, other, "x")
+    assert told.low > 0.6
+
+
+def test_a_two_sample_statistic_teaches_a_generator() -> None:
+    torch.manual_seed(0)
+    data = torch.from_numpy(load("moons").stored)
+    generator = mlp([4, 64, 64, 2], "silu")
+    adam = torch.optim.Adam(generator.parameters(), lr=3e-3)
+
+    def apart() -> float:
+        with torch.no_grad():
+            return mmd_test(generator(torch.randn(300, 4)), data[-300:], 99)[0]
+
+    before = apart()
+    for _ in range(120):
+        both = torch.cat([generator(torch.randn(150, 4)), data[torch.randint(len(data) - 500, (150,))]])
+        d = torch.cdist(both, both).square()
+        k = sum(torch.exp(-d / (2 * w * w)) for w in (0.1, 0.3, 1.0))
+        loss = k[:150, :150].mean() + k[150:, 150:].mean() - 2 * k[:150, 150:].mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    assert apart() < 0.1 * before
+
+
+def test_joined_batches_give_another_gradient_whatever_their_size_and_small_ones_are_biased() -> None:
+    data, clock = load("moons"), Clock(torch.tensor(0.0), 1)
+    x = torch.from_numpy(data.stored)
+
+    def slope(joint: bool, rows: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(0)
+        model = build("ns-gan", data.spec, latent=4, hidden=(32, 32), critic_norm="batch", joint=joint)
+        torch.manual_seed(int(rows[0]))
+        loss = model.critic_loss(Batch(x[rows]), clock)["total"]
+        return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.critic.parameters()))])
+
+    limits = [slope(joint, torch.arange(20_000)) for joint in (False, True)]
+    assert float(torch.nn.functional.cosine_similarity(*limits, dim=0)) < 0.7
+    g, biases = torch.Generator().manual_seed(1), []
+    for size in (16, 256):
+        found = torch.stack([slope(False, torch.randint(len(x), (size,), generator=g)) for _ in range(60)])
+        biases.append(float((found.mean(0) - limits[0]).square().sum() - found.var(0).sum() / 60))
+    assert biases[0] > 4 * max(biases[1], 0)
+
+
+@pytest.mark.slow
+def test_the_wasserstein_critics_loss_falls_with_the_distance(tmp_path) -> None:
+    """From a fresh generator to one fitted for a while, both fall; the standard critic's loss need not."""
+    run = bst.fit(
+        "digits", "wgan-gp", network="mlp", penalty="gp(1)", lr=1e-3, batch=64, steps=40, log=20, root=tmp_path, **QUIET
+    )
+    real, told = run.part("test")[0].flatten(1), []
+    for steps in (40, 160):
+        run = run if steps == 40 else bst.fit(resume=run, steps=steps, log=20, quiet=True)
+        lines = [json.loads(line) for line in (run.path / "journal.jsonl").read_text().splitlines()]
+        estimate = -[line["critic.total"] for line in lines if "critic.total" in line][-1]
+        told.append((estimate, float(wasserstein_lines(run.sample_x(500).flatten(1), real).mean())))
+    assert told[1][0] < told[0][0]
+    assert told[1][1] < told[0][1]
