@@ -20,6 +20,7 @@ from bestiary.cli import app
 from bestiary.densities.parts import PRIORS
 from bestiary.models.zoo import MODELS
 from bestiary.objectives.games import GAMES
+from bestiary.objectives.penalties import PENALTIES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -45,7 +46,7 @@ def test_python_in_the_documentation_runs(section: str, tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     code = re.sub(r"\bsteps=\d+", "steps=20", sections()[section])
     with ExitStack() as after:
-        for table in (MODELS, GAMES, PRIORS):  # which a page about adding adds to
+        for table in (MODELS, GAMES, PENALTIES, PRIORS):  # which a page about adding adds to
             after.enter_context(patch.dict(table))
         exec(compile(code, section, "exec"), {"__name__": section})
 

@@ -60,7 +60,8 @@ The keys:
   n=1000            examples, and samples, to judge with
   k=100             draws of z for the importance-weighted bound
   split=test        the part of the data: test, validation or train
-  features=auto     where sets are compared: pixels, random, mnist, or a file of weights
+  features=auto     where sets are compared: pixels, random, mnist, labels, or a file of weights
+  tests=all         of samples against data: all, fast or none
   space=pixels      where distances are taken: pixels, or latent
   seed=0            same seed, same numbers
 \b
@@ -74,9 +75,13 @@ SAMPLE = """\b
 The keys:
   n=64              how many
   seed=0            same seed, same samples
+  truncation=none   the largest |z| in any dimension: smaller is more typical, less varied
+  walk=none         linear or spherical: each row of 8 leads from one sample to the next
 \b
 Examples:
   bestiary sample latest n=64 --out samples.png
+  bestiary sample latest n=64 truncation=0.7
+  bestiary sample latest n=40 walk=spherical --out walk.png
   bestiary sample latest n=10k seed=1 --out samples.npz
   bestiary sample table-vae n=1000 --out table.csv
 """

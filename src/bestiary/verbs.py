@@ -180,16 +180,20 @@ def _name(path: Path) -> str:
 def sample(
     name: str, line: Sequence[str], flags: Sequence[str], out: str | None, as_json: bool, root: str, device: str
 ) -> None:
-    """`bestiary sample RUN n=64 seed=0 --out FILE`."""
-    options = route(words(line, flags), {"sample": {"n": (int, 64), "seed": (int, 0)}})["sample"]
+    """`bestiary sample RUN n=64 seed=0 --out FILE`, `truncation=0.7` or `walk=spherical` among the keys."""
     from bestiary.runs.output import write_samples
+    from bestiary.runs.walks import sampled
 
-    run, n, seed = _run(name, root, device), options.get("n", 64), options.get("seed", 0)
-    file = Path(out) if out else run.path / "samples" / f"n{n}-seed{seed}.png"
-    written = write_samples(file, run.sample(n, seed=seed), run.spec)
+    how = {"n": 64, "seed": 0} | route(words(line, flags), {"sample": sampled})["sample"]
+    run, n, seed = _run(name, root, device), how["n"], how["seed"]
+    more = {key: value for key, value in how.items() if key not in ("n", "seed") and value is not None}
+    stem = "-".join([f"n{n}", f"seed{seed}", *(f"{key}-{value}" for key, value in more.items())])
+    file = Path(out) if out else run.path / "samples" / f"{stem}.png"
+    written = write_samples(file, sampled(run, **how), run.spec)
     if as_json:
-        return say_json({"run": str(run.path), "n": n, "seed": seed, "out": str(written)})
-    say(f"{n} samples of {_name(run.path)} (seed={seed}) are in {_name(written)}")
+        return say_json({"run": str(run.path), "n": n, "seed": seed, **more, "out": str(written)})
+    said = ", ".join(f"{key}={value}" for key, value in ({"seed": seed} | more).items())
+    say(f"{n} samples of {_name(run.path)} ({said}) are in {_name(written)}")
     return next_steps(f"bestiary judge {_name(run.path)}")
 
 

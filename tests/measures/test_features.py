@@ -1,16 +1,20 @@
-"""Extractors: deterministic, hashed, the same in blocks of any size; the shipped classifier's weights; bad names."""
+"""Extractors: deterministic, hashed, the same in blocks of any size; the shipped weights; files; bad input."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from bestiary.data.load import load
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
-from bestiary.measures.features import FEATURES, extractor, fitting
+from bestiary.measures.features import FEATURES, MNIST, extractor, fitting, weights_hash
 from bestiary.networks.classifier import Classifier
+from bestiary.networks.inception import Inception
+from bestiary.networks.vit import ViT
 
 GREY, COLOUR, TABLE = Spec("image", (1, 28, 28), 256), Spec("image", (3, 16, 16), 256), Spec("vector", (5,))
 
@@ -21,13 +25,38 @@ def test_the_same_always_and_in_blocks_of_any_size(name: str) -> None:
     one, two = extractor(name, GREY, 3), extractor(name, GREY, 3)
     torch.testing.assert_close(one(x, 20), two(x, 7), atol=1e-5, rtol=1e-5)
     assert one.says == two.says
-    assert one(x).shape == (20, {"pixels": 784, "random": 512, "mnist": 64}[name])
+    assert one(x).shape == (20, one.dimension) == (20, {"pixels": 784, "random": 512, "mnist": 64}[name])
+    assert not one(x).requires_grad
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("name", FEATURES)
+def test_devices_agree(name: str) -> None:
+    x = torch.rand(20, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    a, b = extractor(name, GREY), extractor(name, GREY, device="cuda")
+    assert a.hash == b.hash
+    torch.testing.assert_close(a(x), b(x), atol=1e-4, rtol=1e-4)
+
+
+def test_fp32_is_asked_for_and_the_callers_choice_given_back() -> None:
+    before, seen = torch.backends.cudnn.allow_tf32, []
+
+    def look(x: torch.Tensor) -> torch.Tensor:
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return x.flatten(1)
+
+    replace(extractor("pixels", COLOUR), run=look)(torch.rand(2, 3, 16, 16))
+    assert (seen, torch.backends.cudnn.allow_tf32) == ([False], before)
 
 
 def test_other_weights_have_another_hash() -> None:
     a, b = (extractor("random", COLOUR, seed) for seed in (0, 1))
     assert a.hash != b.hash
     assert a(torch.rand(2, 3, 16, 16)).shape == (2, 512)
+    net = Classifier(1, 3)
+    before = weights_hash(net)
+    net.head.bias.data[0] += 1e-6
+    assert weights_hash(net) != before
 
 
 def test_asking_for_features_leaves_the_callers_noise_alone() -> None:
@@ -42,7 +71,10 @@ def test_the_shipped_classifier_knows_digits_it_was_not_made_for() -> None:
     """scikit-learn's 8×8 digits, resized: far above chance, so that its features mean something there too."""
     data = load("digits")
     x = torch.from_numpy(data.stored).permute(0, 3, 1, 2).float() / 16
-    logits = extractor("mnist", data.spec).classes(x)
+    found = extractor("mnist", data.spec)
+    assert "resized to 28×28" in found.about
+    assert not extractor("mnist", GREY).about
+    logits = found.classes(x)
     assert float((logits[:, :10].argmax(1) == torch.from_numpy(data.labels)).double().mean()) > 0.3
 
 
@@ -63,12 +95,74 @@ def test_a_file_of_weights(tmp_path: Path) -> None:
         extractor(str(tmp_path / "torn.safetensors"), GREY)
 
 
+def test_the_shipped_file_is_small_and_can_be_read_by_all() -> None:
+    assert MNIST.stat().st_size < 500_000
+    assert MNIST.stat().st_mode & 0o444 == 0o444
+    by_path = extractor(str(MNIST), GREY)
+    assert by_path.says == extractor("mnist", GREY).says
+
+
+def test_inception_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resized without antialiasing, taken to [−1, 1], grey thrice; its head gives logits."""
+    torch.manual_seed(0)
+    net = Inception(1008).eval()
+    save_file(net.state_dict(), tmp_path / "pt_inception.safetensors")
+    found = extractor(str(tmp_path / "pt_inception.safetensors"), GREY)
+    assert (found.name, found.dimension, "299×299" in found.about) == ("inception", 2048, True)
+    assert found(torch.rand(2, 1, 20, 20), 1).shape == (2, 2048)
+    assert found.classes(torch.rand(1, 1, 20, 20)).shape == (1, 1008)
+    monkeypatch.setattr(Inception, "features", lambda self, x: x)  # what the network is given
+    for side in (28, 320):
+        x = torch.rand(2, 1, side, side)
+        large = 2 * F.interpolate(x, (299, 299), mode="bilinear").repeat(1, 3, 1, 1) - 1
+        torch.testing.assert_close(found(x, 1), large)
+    with pytest.raises(BestiaryError, match="images with 3 channels; these have 2"):
+        extractor(str(tmp_path / "pt_inception.safetensors"), Spec("image", (2, 8, 8), 256))
+    short = {k: v for k, v in net.state_dict().items() if k != "Mixed_5b.branch1x1.conv.weight"}
+    save_file(short, tmp_path / "short.safetensors")
+    with pytest.raises(BestiaryError, match=r"Missing key.*Mixed_5b\.branch1x1"):
+        extractor(str(tmp_path / "short.safetensors"), GREY)
+
+
+def test_dino_from_a_file_in_half_precision(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = ViT(side=32, patch=8, width=128, depth=1, hidden=16).half()
+    save_file(net.state_dict(), tmp_path / "vit.safetensors")
+    found = extractor(str(tmp_path / "vit.safetensors"), COLOUR)
+    assert (found.name, found.dimension, found.logits) == ("dino", 128, None)
+    x = torch.rand(3, 3, 32, 32)
+    mean, scale = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 3, 1, 1)
+    with torch.no_grad():
+        torch.testing.assert_close(found(x, 2), net.float()((x - mean) / scale))
+    assert found(torch.rand(2, 3, 16, 16)).shape == (2, 128)  # resized
+    with pytest.raises(BestiaryError, match="have no classes"):
+        found.classes(x)
+
+
+def test_examples_that_would_give_silent_numbers_are_refused() -> None:
+    x = torch.rand(4, 1, 28, 28)
+    for name in FEATURES:
+        found = extractor(name, GREY)
+        for bad, says in (
+            (x * 255, "divide levels by 255"),
+            (2 * x - 1, "x \\+ 1"),
+            (-9 * x, "divide levels"),
+            (x.clone().index_fill_(0, torch.tensor([2]), float("nan")), "not finite"),
+            (x.expand(-1, 3, -1, -1), "these are"),
+            (x[0], "these are"),
+        ):
+            with pytest.raises(BestiaryError, match=says):
+                found(bad)
+        found(x + torch.randn(x.shape))  # a Gaussian likelihood's samples
+
+
 def test_what_does_not_fit_is_refused() -> None:
     for name, spec, says in (
         ("mnits", GREY, "did you mean `mnist`"),
         ("mnist", COLOUR, "use features=random"),
         ("random", TABLE, "use features=pixels"),
         ("gone.safetensors", GREY, "there is no file"),
+        (str(MNIST), TABLE, "use features=pixels"),
     ):
         with pytest.raises(BestiaryError, match=says):
             extractor(name, spec)

@@ -80,7 +80,7 @@ def test_kid_is_unbiased_and_its_interval_covers() -> None:
     found = kid(normal(2000, 4, 0) + 0.5, normal(2000, 4, 1), normal(2000, 4, 2), "features", block=200)
     assert found.low > 0
     assert found.floor.low < 0 < found.floor.high
-    assert found.protocol["block"] == 200
+    assert found.protocol["pairs"] == "all"
 
 
 def test_what_cannot_be_compared_is_refused() -> None:

@@ -37,6 +37,25 @@ def test_numbers_have_the_perfect_sampler_beside_them() -> None:
     assert numbers[1].low < numbers[1].ceiling.value < numbers[1].high + 0.01
 
 
-def test_the_wrong_dimension() -> None:
+def test_intervals_hold_the_truth_and_widen_where_a_mode_hangs_by_a_sample() -> None:
+    centres = torch.tensor([[0.0, 0], [10, 0]])
+    one_there = torch.cat([torch.zeros(99, 2), centres[1:]])
+    modes = mode_numbers(one_there, centres, 1.0, one_there)[0]
+    assert (modes.low, modes.value, modes.high) == (1, 2, 2)  # drawn again, it is missed with chance 1/e
+    held = 0
+    shares = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    exact = float((shares * (4 * shares).log()).sum())
+    for seed in range(60):
+        which = torch.multinomial(shares, 500, True, generator=torch.Generator().manual_seed(seed))
+        x = 10.0 * torch.eye(4)[which]
+        number = mode_numbers(x, 10.0 * torch.eye(4), 1.0, x, seed)[2]
+        held += number.low <= exact <= number.high
+        assert number.low <= number.value <= number.high
+    assert held >= 60 * 0.95 - 4 * (60 * 0.95 * 0.05) ** 0.5
+
+
+def test_the_wrong_dimension_and_values_that_are_not_finite() -> None:
+    with pytest.raises(BestiaryError, match="not finite"):
+        count_modes(torch.full((5, 3), torch.nan), torch.zeros(4, 3), 1.0)
     with pytest.raises(BestiaryError, match="in 2 dimensions"):
         count_modes(torch.zeros(5, 3), torch.zeros(4, 2), 1.0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.neighbours import copying, distances, nearest, two_sample_distances, wilson
+from bestiary.measures.neighbours import copying, distance_ratio, distances, nearest, two_sample_distances, wilson
 
 
 def draws(n: int, seed: int, shape: tuple[int, ...] = (6,), scale: float = 1.0) -> Tensor:
@@ -55,6 +55,8 @@ def test_copying_needs_examples(part: str, empty: int) -> None:
     given = {"samples": draws(9, 1), "train": draws(9, 2), "held": draws(9, 3)}
     with pytest.raises(BestiaryError, match="at least"):
         copying(**{**given, part: given[part][:empty]})
+    with pytest.raises(BestiaryError):
+        distance_ratio(**{**given, part: given[part][:empty]})
 
 
 def test_wilson_solves_its_equation() -> None:
@@ -124,6 +126,27 @@ def test_blurred_copies_are_still_copies_and_novelties_far_away_are_none() -> No
     assert copying(0.98 * train, train, held).value > 0.9
     far = copying(draws(200, 3) + 50, train, held)
     assert far.value == 0
+
+
+def test_the_distance_ratio_of_copies_is_zero_and_of_honest_draws_its_floor() -> None:
+    train, held = draws(1000, 1), draws(300, 2)
+    honest = distance_ratio(draws(600, 3), train, held)
+    assert honest.low < honest.floor.high
+    assert honest.high > honest.floor.low
+    assert honest.floor.value < 1  # there are more training examples to be near to
+    copies = distance_ratio(train[:600].clone(), train, held)
+    assert copies.value == 0 < copies.floor.low
+    blurred = distance_ratio(train[:600] + 0.1 * draws(600, 4), train, held)
+    assert blurred.high < blurred.floor.low
+    assert distance_ratio(train[:20], train, train.clone()).value == 1  # as near to both, at 0
+
+
+def test_the_distance_ratio_by_hand() -> None:
+    samples, train, held = torch.zeros(9, 1), torch.tensor([[2.0], [5.0]]), torch.tensor([[-4.0], [8], [9], [20]])
+    number = distance_ratio(samples, train, held)
+    assert number.value == number.low == number.high == pytest.approx(0.5)
+    # held-out: to training (6, 3, 4, 15), to one another (12, 1, 1, 11); torch's median is the lower middle one
+    assert number.floor.value == pytest.approx(4 / 1)
 
 
 def test_copying_does_not_depend_on_the_order_of_examples() -> None:
@@ -199,7 +222,7 @@ def test_sets_are_cut_to_equal_numbers_and_the_protocol_says_so() -> None:
         pair(draws(0, 1), draws(5, 2), draws(5, 3))
 
 
-@pytest.mark.parametrize("measure", [copying, two_sample_distances])
+@pytest.mark.parametrize("measure", [copying, distance_ratio, two_sample_distances])
 def test_protocols_carry_what_is_given(measure) -> None:
     assert "protocol" in inspect.signature(measure).parameters
     found = measure(draws(20, 1), draws(20, 2), draws(20, 3), space="features", protocol={"split": "test"})

@@ -1,12 +1,14 @@
-"""The classifier score: its ends, a loop, and class shares."""
+"""The classifier score: its ends, a loop, and class shares; stacked digits."""
 
 from math import exp, log
 
 import pytest
 import torch
 
+from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
-from bestiary.measures.score import class_kl, score, score_numbers
+from bestiary.measures.features import extractor
+from bestiary.measures.score import class_kl, class_numbers, score, score_numbers, stacked_classes
 
 
 def test_between_one_and_the_number_of_classes() -> None:
@@ -38,5 +40,40 @@ def test_numbers() -> None:
     assert found["score"].high < found["score"].ceiling.low
     assert found["score"].value == pytest.approx(2, abs=0.1)
     assert "2 classes" in found["class_kl"].says
+    assert found["score"].title == "classifier score, labels"
+    assert score_numbers(fake, real, "inception@01234567")[0].title.startswith("Inception score")
+    with pytest.raises(BestiaryError, match="not finite"):
+        score_numbers(fake.log(), real, "labels")
     with pytest.raises(BestiaryError, match="the same classes"):
         score_numbers(fake, real[:, :3], "labels")
+
+
+def test_the_floor_of_class_shares_is_what_draws_of_the_data_have() -> None:
+    """12 classes, of which the data have 8, unevenly: the mean over 400 pairs of draws lies at the floor."""
+    g, n, m = torch.Generator().manual_seed(0), 3000, 2000
+    share = torch.arange(1, 9).double()
+    pairs = [
+        (torch.multinomial(share, n, True, generator=g), torch.multinomial(share, m, True, generator=g))
+        for _ in range(400)
+    ]
+    found = torch.tensor([class_kl(fake, real, 12) for fake, real in pairs])
+    reached, kl = class_numbers(*pairs[0], 12, "labels")
+    assert (reached.value, reached.ceiling.value, reached.unit) == (8, 8, "of 12")
+    assert kl.floor.value == pytest.approx(float(found.mean()), abs=4 * float(found.std()) / 20)
+
+
+def test_classes_that_cannot_be_are_refused() -> None:
+    y = torch.arange(5)
+    for fake, real in ((y + 1, y), (y - 1, y), (y[:0], y)):
+        with pytest.raises(BestiaryError, match="0 to 4"):
+            class_numbers(fake, real, 5, "labels")
+
+
+def test_stacked_digits_are_told_channel_by_channel() -> None:
+    x = torch.rand(6, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+    x[3:] = torch.zeros(3, 3, 28, 28)
+    digits = extractor("mnist", Spec("image", (1, 28, 28), 256)).classes(x.reshape(18, 1, 28, 28))[:, :10].argmax(1)
+    expected = [int("".join(str(int(d)) for d in three)) for three in digits.view(6, 3)]
+    assert stacked_classes(x).tolist() == expected
+    with pytest.raises(BestiaryError, match="three channels"):
+        stacked_classes(x[:, :1])

@@ -3,10 +3,12 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from bestiary.data.batches import Batch
 from bestiary.data.spec import Column, Spec
 from bestiary.densities.noise import shared
+from bestiary.errors import BestiaryError
 from bestiary.models.gan import GAN
 from bestiary.models.zoo import build
 from bestiary.networks.norm import BatchNorm
@@ -186,3 +188,73 @@ def test_critics_may_give_a_column_or_a_vector() -> None:
         assert model.judge(torch.randn(7, 3)).shape == (7,)
     with torch.autocast("cpu", torch.bfloat16):
         assert model.judge(torch.randn(7, 3)).dtype == torch.float32
+
+
+def test_simultaneous_matching_compares_the_features_of_the_critic_of_before() -> None:
+    """The generator answers one critic, in its game and in what it matches."""
+    given = batch(VECTOR)
+    model = small("ns-gan", VECTOR, simultaneous=True, matching=1.0)
+    torch.manual_seed(5)
+    with torch.no_grad():
+        fake = model.generator(torch.randn(6, 4))
+        wanted = (model.critic.features(given.x).mean(0) - model.critic.features(fake).mean(0)).square().sum()
+    Turn(model.players()[0], torch.device("cpu"))(given, CLOCK)
+    with torch.no_grad():
+        for p in model.critic.parameters():
+            p += 0.1
+    torch.manual_seed(5)
+    torch.testing.assert_close(model.generator_loss(given, CLOCK)["matching"].detach(), wanted)
+
+
+@pytest.mark.parametrize("options", [
+    {"unroll": 3}, {"unroll": 2, "simultaneous": True}, {"unroll": 2, "matching": 1.0}, {"simultaneous": True},
+    {"unroll": 2, "spectral": True}, {"simultaneous": True, "spectral": True, "matching": 1.0},
+    {"unroll": 2, "pack": 2, "joint": True}, {"unroll": 1, "game": "relativistic", "penalty": "r1r2(1)"},
+])  # fmt: skip
+def test_tricks_compose_and_the_critics_weights_stay_in_the_generators_turn(options: dict[str, object]) -> None:
+    model, given = small("ns-gan", VECTOR, **options), batch(VECTOR)
+    critic, generator = (Turn(player, torch.device("cpu")) for player in model.players())
+    assert critic(given, CLOCK).isfinite().all()
+    before, own = weights(model.critic), weights(model.generator)
+    assert generator(given, CLOCK).isfinite().all()
+    assert all(torch.equal(a, b) for a, b in zip(before, weights(model.critic), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(own, weights(model.generator), strict=True))
+
+
+def test_the_unrolled_gradient_of_a_whole_model_is_that_of_difference_quotients() -> None:
+    """Through the game, the critic's answer and the weights that it is given: ∂ of the generator's own loss."""
+    model, given = small("unrolled-gan", VECTOR, unroll=3, unroll_rate=0.5).double(), batch(VECTOR)
+    given = Batch(given.x.double())
+    model.noise = lambda n, device: torch.randn(n, 4, dtype=torch.float64)  # type: ignore[method-assign]
+    model.judge = lambda x, c=None, w=None: (  # type: ignore[method-assign]  # which rounds to fp32
+        model.critic(x) if w is None else functional_call(model.critic, dict(w), (x,))
+    ).view(len(x))
+
+    def value() -> Tensor:
+        torch.manual_seed(3)
+        return model.generator_loss(given, CLOCK)["total"]
+
+    own = list(model.generator.parameters())
+    slopes = torch.autograd.grad(value(), own)
+    torch.manual_seed(9)
+    along, step, ends = [torch.randn_like(p) for p in own], 1e-6, []
+    for by in (step, -2 * step):
+        with torch.no_grad():
+            for p, d in zip(own, along, strict=True):
+                p += by * d
+        ends.append(float(value().detach()))
+    quotient = (ends[0] - ends[1]) / (2 * step)
+    assert sum(float((s * d).sum()) for s, d in zip(slopes, along, strict=True)) == pytest.approx(quotient, rel=1e-5)
+
+
+def test_a_pack_that_does_not_divide_is_told() -> None:
+    model = small("pac-gan", VECTOR, pack=4)
+    with pytest.raises(BestiaryError, match="pack=4 does not divide the 6 examples"):
+        model.critic_loss(batch(VECTOR), CLOCK)
+
+
+def test_a_penalty_refuses_a_critic_that_mixes_examples() -> None:
+    mixing = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+    with pytest.raises(BestiaryError, match="BatchNorm mixes them"):
+        small("wgan-gp", VECTOR, critic=mixing)
+    assert small("ns-gan", VECTOR, critic=mixing).critic is mixing

@@ -3,17 +3,22 @@
 import inspect
 import re
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 import bestiary.models
+from bestiary.data.dataset import Dataset, split
 from bestiary.data.spec import Column, Spec
 from bestiary.errors import BestiaryError
 from bestiary.models.infer import INFER, infer
 from bestiary.models.zoo import MODELS, build
+from bestiary.models.zoo_adversarial import ADVERSARIAL
 from bestiary.networks.mlp import Flat
 from bestiary.training.clock import Cosine, Linear
+from bestiary.training.trainer import Trainer
+from tests.training.games import trainer
 
 BINARY, DIGITS = Spec("image", (1, 28, 28), levels=2), Spec("image", (1, 8, 8), levels=17)
 LABELLED = Spec("image", (1, 8, 8), levels=17, classes=("even", "odd"))
@@ -78,6 +83,12 @@ REFUSED = [
     ("gan", VECTOR, {"hidden": (-3,)}, "hidden=-3 must be at least 1"),
     ("gan", VECTOR, {"critic_turns": 0}, "critic_turns=0 must be at least 1"),
     ("dcgan", DIGITS, {"width": 0}, "width=0 must be at least 1"),
+    ("gan", VECTOR, {"critic_hidden": (8, 0)}, "critic_hidden=0 must be at least 1"),
+    ("gan", VECTOR, {"lazy": 0}, "lazy=0 must be at least 1"),
+    ("gan", VECTOR, {"noise": -0.1}, "noise=-0.1 must be finite and not negative"),
+    ("gan", VECTOR, {"noise": "linear(0.1,-0.1,5)"}, "noise=-0.1 must be finite and not negative"),
+    ("gan", VECTOR, {"history": float("inf")}, "history=inf must be finite"),
+    ("gan", VECTOR, {"game": "least_squares(1,1)"}, "targets a=1.0 on fake and b=1.0 on real must differ"),
     ("gan", VECTOR, {"beta1": 1.0}, "beta1=1.0 must lie in [0, 1)"),
     ("vae", TABLE, {"likelihood": "bernoulli"}, "a table holds numbers: use likelihood=gaussian"),
     ("vae", VECTOR, {"likelihood": "logistic"}, "not a vector: use likelihood=gaussian"),
@@ -95,6 +106,8 @@ REFUSED = [
     ("vae", VECTOR, {"prior": "standrd"}, "did you mean `standard`?"),
     ("vae", VECTOR, {"objective": "elbw"}, "did you mean `elbo`?"),
     ("gan", VECTOR, {"game": "nonsaturatin"}, "did you mean `nonsaturating`?"),
+    ("gan", VECTOR, {"penalty": "r1r3"}, "did you mean `r1r2`?"),
+    ("gan", DIGITS, {"augment": ("color",)}, "did you mean `colour`?"),
     ("vae", VECTOR, {"beta": "linaer(0,1,5)"}, "did you mean `linear`?"),
     ("vae", VECTOR, {"lr": "fast"}, "neither a number nor a schedule"),
 ]
@@ -104,6 +117,72 @@ REFUSED = [
 def test_mistakes_are_refused_with_the_way_out(name: str, spec: Spec, options: dict, says: str) -> None:
     with pytest.raises(BestiaryError, match=re.escape(says)):
         build(name, spec, **options)
+
+
+ROWS = {"image": LABELLED, "vector": Spec("vector", (5,), classes=("a", "b")), "table": TABLE}
+PICTURES = {"dcgan"}  # names that are for images only
+FEW = {"latent": 4, "hidden": (8,), "width": 4}
+
+
+def examples(spec: Spec, n: int = 40) -> Dataset:
+    """Random data of a spec, with labels if it has classes."""
+    draw = np.random.default_rng(0)
+    if spec.kind == "image":
+        stored = draw.integers(0, spec.levels, (n, *spec.shape[1:], spec.shape[0])).astype(np.uint8)
+    else:
+        stored = draw.normal(size=(n, *spec.shape)).astype(np.float32)
+    return Dataset("random", spec, stored, split(n), np.arange(n) % 2 if spec.classes else None)
+
+
+def game(name: str, spec: Spec, **options: object) -> Trainer:
+    torch.manual_seed(0)
+    data = examples(spec)
+    model = build(name, spec, **FEW, **options)
+    labels = None if data.labels is None else torch.as_tensor(data.labels)
+    model.begin(lambda n=None: torch.zeros(n or 40, *spec.shape), labels)
+    return trainer(model, data, batch=8, log=2)
+
+
+@pytest.mark.parametrize("kind", ROWS)
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_every_game_is_played_on_every_kind_of_data(name: str, kind: str) -> None:
+    spec = ROWS[kind]
+    if (name in PICTURES and kind != "image") or (name == "cgan" and not spec.classes):
+        with pytest.raises(BestiaryError):
+            build(name, spec)
+        return
+    # a WGAN's critic has a hundred turns in each of its first rounds
+    played = game(name, spec, **({"critic_turns": 2} if name == "wgan" else {}))
+    before = [p.detach().clone() for p in played.model.parameters()]
+    for round in range(2):
+        played.play(round)
+    assert all(np.isfinite(number) for number in played.line().values())
+    assert not all(torch.equal(a, b) for a, b in zip(before, played.model.parameters(), strict=True))
+    with played.judged() as model:
+        assert model.sample(3).shape == (3, *spec.shape)
+
+
+@pytest.mark.parametrize(("name", "options"), [
+    ("wgan-gp", {"lazy": 3, "history": 0.1, "noise": "linear(0.5,0,6)"}),
+    ("ns-gan", {"optimiser": "sgd", "simultaneous": True, "spectral": True, "minibatch": 2}),
+    ("lsgan", {"optimiser": "rmsprop", "unroll": 1, "pack": 2, "smoothing": 0.1, "matching": 0.5}),
+    ("cgan", {"lr": "linear(1e-3,0,6)", "augment": ("colour", "translation", "cutout")}),
+])  # fmt: skip
+def test_a_restored_game_goes_on_bit_by_bit(name: str, options: dict[str, object]) -> None:
+    """All that a trick remembers, the mean of past weights say, is state and is saved."""
+    ran, fresh = (game(name, LABELLED, **options) for _ in range(2))
+    for round in range(6):
+        if round == 2:
+            kept = {k: v.clone() for k, v in ran.state().items()}
+            facts = {"names": ran.names, "round": 2, "driver": {}}
+        ran.play(round)
+    fresh.play(0)  # something of its own, to be written over
+    fresh.restore(kept, facts)
+    for round in range(2, 6):
+        fresh.play(round)
+    own, theirs = ran.model.state_dict(), fresh.model.state_dict()
+    assert [k for k in own if not torch.equal(own[k], theirs[k])] == []
+    assert fresh.line() == ran.line()
 
 
 def test_schedules_are_read_from_their_words() -> None:

@@ -68,6 +68,20 @@ def test_dcgan_pair_follows_every_size() -> None:
         assert dcgan.critic(shape, width=2)(x).shape == (2,), size
 
 
+@torch.no_grad()
+def test_the_pair_of_the_wgan_figures_follows_every_size() -> None:
+    """Without BatchNorm and with as many channels everywhere; the critic halves by average pooling."""
+    for size in [(8, 8), (28, 28), (32, 32), *ODD]:
+        x = dcgan.Generator(5, (3, *size), 2, "none", constant=True)(torch.randn(2, 5))
+        assert x.shape == (2, 3, *size), size
+        critic = dcgan.critic((3, *size), 2, "none", "average", constant=True)
+        assert critic(x).shape == (2,), size
+        layers = [m for m in critic.modules() if isinstance(m, nn.Conv2d)]
+        assert {m.out_channels for m in layers} == {2}
+        assert all(m.bias is not None and m.stride == (1, 1) for m in layers)
+        assert not any(isinstance(m, BatchNorm) for m in critic.modules())
+
+
 def test_the_image_reaches_every_weight_and_every_pixel_its_code() -> None:
     """Odd sides too: no gradient is cut off, no output is out of z's reach."""
     torch.manual_seed(0)

@@ -34,6 +34,44 @@ def _shifted(x: torch.Tensor, i: int, j: int) -> torch.Tensor:
     return padded[:, 4 - i : 20 - i, 4 - j : 20 - j]
 
 
+def test_every_shift_is_as_likely() -> None:
+    """16 pixels move by −2 … 2, each with probability 1/5: √(0.2 · 0.8/n) is the standard error of a share."""
+    torch.manual_seed(0)
+    n = 4000
+    spot = torch.zeros(n, 1, 16, 16)
+    spot[:, :, 8, 8] = 1
+    moved = translation(spot).nonzero()[:, 2:] - 8
+    for axis in (0, 1):
+        values, counts = moved[:, axis].unique(return_counts=True)
+        assert values.tolist() == [-2, -1, 0, 1, 2]
+        assert (counts / n - 0.2).abs().max() < 4.5 * (0.16 / n) ** 0.5
+
+
+def test_saturation_leaves_the_grey_of_every_pixel() -> None:
+    """Colours move to and from their mean by [0, 2): brightness and contrast shift and scale all channels alike."""
+    torch.manual_seed(0)
+    x = images(2000, 3, 4)
+    spread = [(y - y.mean(1, keepdim=True)).flatten(1) for y in (x, colour(x))]
+    along = (spread[0] * spread[1]).sum(1) / spread[0].square().sum(1)  # saturation · contrast of each example
+    torch.testing.assert_close(spread[1], along[:, None] * spread[0], atol=1e-5, rtol=1e-4)
+    assert 0 <= along.min() < 0.05
+    assert 2.5 < along.max() <= 3
+    grey = images(20, 1, 4)
+    torch.manual_seed(0)
+    once = colour(grey)  # a grey image has no saturation, and takes no draw for it
+    torch.manual_seed(0)
+    torch.testing.assert_close(once.std((1, 2, 3)) / grey.std((1, 2, 3)), 0.5 + torch.rand(40)[20:], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_derivatives_against_difference_quotients(name: str) -> None:
+    def lens(x: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(0)
+        return AUGMENTATIONS[name](x)
+
+    assert torch.autograd.gradcheck(lens, images(2, 3, 8).double().requires_grad_())
+
+
 def test_cutout_hides_a_square_of_half_the_side() -> None:
     torch.manual_seed(0)
     hidden = (cutout(torch.ones(500, 1, 16, 16)) == 0).sum((1, 2, 3))

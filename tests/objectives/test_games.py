@@ -95,6 +95,25 @@ def test_targets_one_apart_make_least_squares_pearsons_divergence(name: str) -> 
     torch.testing.assert_close(2 * on_both, ((a + b - 2 * b).square() / (a + b)).sum())
 
 
+@pytest.mark.parametrize(("a", "b", "c"), [(0.0, 1.0, 1.0), (-1.0, 1.0, 0.0), (0.3, -2.0, 5.0)])
+def test_least_squares_at_any_targets(a: float, b: float, c: float) -> None:
+    """l* = (bπ + ap)/(π + p) has no slope, is worth ½ (b − a)² ∫ πp/(π + p), and the generator descends to c."""
+    (pi, p), game = doubles("unlike"), least_squares(a=a, b=b, c=c)
+    best = game.optimum(pi / p).requires_grad_()
+    loss = expected(game, best, pi, p)
+    (slope,) = torch.autograd.grad(loss, best)
+    torch.testing.assert_close(best.detach(), (b * pi + a * p) / (pi + p))
+    torch.testing.assert_close(slope, torch.zeros(6).double(), atol=1e-12, rtol=0)
+    torch.testing.assert_close(loss.detach(), (b - a) ** 2 / 2 * (pi * p / (pi + p)).sum())
+    (pull,) = torch.autograd.grad(game.generator(best, best).sum(), best)
+    torch.testing.assert_close(pull, best.detach() - c)
+
+
+def test_least_squares_to_one_target_is_no_game() -> None:
+    with pytest.raises(BestiaryError, match="must differ"):
+        least_squares(a=0.5, b=0.5)
+
+
 def test_two_points_apart_are_at_their_distance_where_the_jensen_shannon_divergence_is_stuck() -> None:
     """π = δ_0, p = δ_θ. The best 1-Lipschitz critic is l(x) = −x·sign θ; its slope by θ is that of |θ|."""
     for distance in (0.5, 3.0):
@@ -131,12 +150,25 @@ def test_slopes_by_the_logit() -> None:
 
 def test_a_relativistic_critic_that_cannot_tell_stands_at_log_two() -> None:
     """Where π = p no critic does better than a constant one: softplus is convex and the difference has mean 0."""
-    game, torch_seed = relativistic(), torch.Generator().manual_seed(0)
-    table = torch.randn(8, generator=torch_seed)
+    game, table = relativistic(), torch.randn(8, generator=torch.Generator().manual_seed(0))
     real, fake = (g.flatten() for g in torch.meshgrid(table, table, indexing="ij"))  # all pairs of one distribution
     assert float(game.critic(real, fake).mean()) > log(2)
     assert float(game.critic(0 * real, 0 * fake).mean()) == pytest.approx(log(2))
     torch.testing.assert_close(game.generator(real, fake), game.critic(fake, real))  # what one wins the other loses
+
+
+def test_the_relativistic_optimum_where_it_is_known() -> None:
+    """On two values, π = (q, 1 − q) and p = (1 − q, q), there is one number to choose, d = l₁ − l₂.
+
+    The loss is q² softplus(−d) + (1 − q)² softplus(d) + 2q(1 − q) ln 2, least at d = 2 log q/(1 − q) = log r₁/r₂.
+    """
+    q = 0.8
+    pi, p = torch.tensor([q, 1 - q]).double(), torch.tensor([1 - q, q]).double()
+    logits = (pi / p).log().requires_grad_()
+    loss = (pi[:, None] * p * relativistic().critic(logits[:, None], logits)).sum()
+    (slope,) = torch.autograd.grad(loss, logits)
+    torch.testing.assert_close(slope, torch.zeros(2).double(), atol=1e-12, rtol=0)
+    assert float(loss.detach()) < log(2)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -178,6 +210,26 @@ def test_smoothed_least_squares_has_the_slope_of_the_softer_target() -> None:
     game, fake = smoothed(least_squares(), 0.1), torch.zeros(9)
     (slope,) = torch.autograd.grad(game.critic(logits, fake).sum(), logits)
     torch.testing.assert_close(slope, logits.detach() - 0.9)
+
+
+@pytest.mark.parametrize("name", [name for name in BY_RATIO if name != "hinge"])
+def test_a_smoothed_critic_stands_where_it_says(name: str) -> None:
+    """No slope at its optimum, for every game; for the minimax D* = (1 − s) π/(π + p), below 1 − s."""
+    (a, b), share = doubles("unlike"), 0.1
+    game = smoothed(BY_RATIO[name], share)
+    best = game.optimum(a / b).requires_grad_()
+    (slope,) = torch.autograd.grad(expected(game, best, a, b), best)
+    torch.testing.assert_close(slope, torch.zeros(6).double(), atol=1e-12, rtol=0)
+    if game.is_logit:
+        torch.testing.assert_close(best.detach().sigmoid(), (1 - share) * a / (a + b))
+
+
+def test_what_is_smoothed_is_real_alone() -> None:
+    """Its sides add up to it, and that of fake is the game's own."""
+    plain, game, logits = saturating(), smoothed(saturating(), 0.2), torch.linspace(-4, 4, 9)
+    torch.testing.assert_close(game.sides[0](logits) + game.sides[1](logits), game.critic(logits, logits))
+    torch.testing.assert_close(game.sides[1](logits), plain.sides[1](logits))
+    assert not torch.allclose(game.sides[0](logits), plain.sides[0](logits))
 
 
 def test_a_divergence_of_another_name_is_refused() -> None:

@@ -19,6 +19,44 @@ def test_on_a_quadratic_the_steps_are_known() -> None:
         assert float(0 if slope is None else slope) == pytest.approx(1 - 0.7**k, abs=1e-6)
 
 
+def test_ever_more_steps_lead_to_the_critics_best_answer() -> None:
+    """θ_k → θ*(a) = A⁻¹ a on L = ½ θᵀAθ − aᵀθ, and so do the derivatives: ∂θ_k/∂a → A⁻¹."""
+    torch.manual_seed(0)
+    half = torch.randn(4, 3).double()
+    matrix, a = half.T @ half + torch.eye(3), torch.randn(3).double().requires_grad_()
+    rate = 1 / float(torch.linalg.matrix_norm(matrix, 2))
+
+    def answer(a: Tensor) -> Tensor:
+        start = {"t": torch.zeros(3).double().requires_grad_()}
+        return unrolled(start, lambda w: w["t"] @ matrix @ w["t"] / 2 - a @ w["t"], 400, rate)["t"]
+
+    torch.testing.assert_close(answer(a), torch.linalg.solve(matrix, a))
+    torch.testing.assert_close(torch.autograd.functional.jacobian(answer, a), torch.linalg.inv(matrix))
+
+
+def test_its_steps_are_those_of_gradient_descent() -> None:
+    torch.manual_seed(0)
+    critic, x = mlp([2, 6, 1]), torch.randn(16, 2)
+    found = unrolled(
+        dict(critic.named_parameters()), lambda w: functional_call(critic, w, (x,)).square().mean(), 4, 0.1
+    )
+    optimiser = torch.optim.SGD(critic.parameters(), lr=0.1)
+    for _ in range(4):
+        optimiser.zero_grad()
+        critic(x).square().mean().backward()
+        optimiser.step()
+    for name, w in critic.named_parameters():
+        torch.testing.assert_close(found[name], w)
+
+
+def test_a_weight_that_the_loss_does_not_see_stays() -> None:
+    """As the last bias in a Wasserstein game, which cancels."""
+    start = {"seen": torch.ones(2, requires_grad=True), "not": torch.full((2,), 3.0, requires_grad=True)}
+    found = unrolled(start, lambda w: w["seen"].sum(), 3, 0.5)
+    assert torch.equal(found["not"], start["not"])
+    assert torch.equal(found["seen"], torch.full((2,), -0.5))
+
+
 def test_without_steps_the_weights_are_the_critics_own() -> None:
     own = {"t": torch.ones(3)}
     assert unrolled(own, lambda w: w["t"].sum(), 0, 0.1) is own

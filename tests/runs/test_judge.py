@@ -6,18 +6,17 @@ from math import log
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 
 from bestiary.errors import BestiaryError
 from bestiary.measures.number import Judgement
 from bestiary.runs.fit import fit
 from bestiary.runs.folder import weights_hash
-from bestiary.runs.judge import judge, judge_samples
+from bestiary.runs.judge import judge
 from bestiary.runs.run import load
 from tests.runs.tiny import IMAGES, TABLE, VECTORS, tiny
 
-QUICK = {"n": 60, "k": 3}
+QUICK = {"n": 60, "k": 3, "tests": "fast"}
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +38,10 @@ def by_name(judgement):
 
 # numbers of the anatomy; the parts of the bound are neither good nor bad by themselves
 PARTS = ("distortion", "rate", "mutual_information", "marginal_kl", "total_correlation", "dimension_kl")
-BETTER = {**dict.fromkeys(PARTS, ""), "active_units": "higher", "probe": "higher"}
+BETTER = {**dict.fromkeys(PARTS, ""), "active_units": "higher", "probe": "higher", "distance_ratio": ""}
 HIGHER = {"precision", "recall", "density", "covered", "score"}
-TWO_SAMPLE = HIGHER | {"c2st", "c2st_auc", "c2st_jsd", "fid", "kid", "mmd", "sliced", "class_kl"}
+TWO_SAMPLE = HIGHER | {"kid", "mmd", "sliced", "class_kl"}
+COLUMNS = {"separation", "means", "spreads", "correlations"}
 
 
 def test_every_number_can_be_repeated_and_read(digits):
@@ -58,10 +58,41 @@ def test_every_number_can_be_repeated_and_read(digits):
         assert number.better == BETTER.get(number.name, "higher" if number.name in HIGHER else "lower")
     found = by_name(judgement)
     bounds, samples = {"nll_elbo", "bpd_elbo", "nll_iwae", "bpd_iwae"}, {"copied", "fidelity", "coverage"}
-    assert set(found) == bounds | samples | BETTER.keys() | TWO_SAMPLE
+    assert set(found) >= bounds | samples | BETTER.keys() | TWO_SAMPLE | COLUMNS
     assert (found["nll_elbo"].protocol["k"], found["nll_iwae"].protocol["k"]) == (1, 3)
     assert found["nll_elbo"].protocol["binarised"] == "once, by seed"
     assert all(found[name].floor is not None for name in ("copied", "fidelity", "coverage"))
+
+
+def test_all_tests_are_made_unless_told_otherwise(digits):
+    """And the features may be those of a classifier of the data's own labels."""
+    run, judgement = digits
+    whole = run.judge(n=60, k=3, features="labels")
+    assert set(by_name(whole)) == set(by_name(judgement)) | {"c2st", "c2st_auc", "c2st_jsd", "fid"}
+    assert whole["fid"].protocol["features"].startswith("labels@")
+    found = load_file(run.path / "evidence.safetensors")
+    assert found["two_sample"].shape == (120, 2)
+    assert found["density_ratio"].shape == (60, 2)
+    assert run.report().is_file()
+    run.judge(**QUICK)
+
+
+def test_samples_are_compared_at_the_levels_of_the_data(root):
+    """A GAN gives real numbers and the digits have 17 levels, which alone would tell them."""
+    found = by_name(tiny(root, "digits", "gan", steps=5).judge(n=60, features="pixels", tests="fast"))
+    assert "row " in found["separation"].says
+    assert found["kid"].protocol["features"] == "pixels"
+
+
+def test_modes_of_a_toy(root):
+    found = by_name(tiny(root, "ring", "gan", n=1000, steps=5).judge(**QUICK | {"n": 100}))
+    assert found["modes"].ceiling.value == 8
+    assert found["high_quality"].high < 1
+
+
+def test_labels_are_needed_for_features_of_labels(root):
+    with pytest.raises(BestiaryError, match="these have none: use features=auto"):
+        tiny(root, "ring", "gan", steps=5).judge(n=60, features="labels")
 
 
 def test_bits_are_nats_over_log_two_for_each_pixel(digits):
@@ -183,6 +214,8 @@ def test_the_floor_of_training_examples_is_not_themselves(root):
         ({"n": 3}, "at least 4"),
         ({"k": 0}, "at least one draw"),
         ({"split": "tset"}, "did you mean `test`"),
+        ({"tests": "fats"}, "did you mean `fast`"),
+        ({"features": "minst"}, "did you mean `mnist`"),
         ({"space": "pixel"}, "did you mean `pixels`"),
     ],
 )
@@ -205,101 +238,6 @@ def test_three_examples_are_judged_as_far_as_they_go(root, data):
     assert by_name(judgement)["nll_elbo"].low is None or np.isnan(by_name(judgement)["nll_elbo"].low)
     assert load_file(run.path / "evidence.safetensors")["codes_2d"].shape == (1, 2)
     assert run.report().is_file()
-
-
-# ------------------------------------------------------------------------- samples from any program
-
-
-@pytest.fixture(scope="module")
-def sides(root):
-    """The same kind of images as a folder and as an array."""
-    images = np.random.default_rng(1).integers(0, 256, (40, 8, 8), np.uint8)
-    (root / "real").mkdir()
-    for i, image in enumerate(images):
-        Image.fromarray(image).save(root / "real" / f"{i}.png")
-    np.save(root / "same.npy", images)
-    np.save(root / "floats.npy", images.astype(np.float32) / 255)
-    np.save(root / "signed.npy", images.astype(np.float32) / 127.5 - 1)
-    return root
-
-
-@pytest.mark.parametrize("fake", ["real", "same.npy", "floats.npy", "signed.npy"])
-def test_what_is_real_meets_its_floor_in_any_file_and_range(sides, fake):
-    judgement = judge(real=sides / "real", fake=sides / fake)
-    assert judgement.protocol["n_real"] == judgement.protocol["n_fake"] == 40
-    for number in judgement.numbers[:2]:
-        assert {"n", "seed", "space", "interval"} <= set(number.protocol)
-        assert number.value <= number.floor.high + 1e-6
-        assert number.low <= number.value <= number.high
-    assert judgement["mmd"].protocol["p"] > 0.01
-    assert judgement["c2st"].low < 0.5
-    assert judgement["covered"].value == 1
-    assert Judgement.from_dict(judgement.to_dict()).to_dict() == judgement.to_dict()
-    assert any("40 samples" in note for note in judgement.notes)
-
-
-def test_what_is_not_real_is_far_from_it(sides):
-    for name, fake in (("fidelity", np.full((40, 8, 8), 255, np.uint8)), ("coverage", np.zeros((40, 8, 8), np.uint8))):
-        number = judge_samples(sides / "real", fake)[name]
-        assert number.low > number.floor.high
-
-
-@pytest.mark.parametrize(
-    ("real", "fake", "options", "says"),
-    [
-        ("real", "t.csv", {}, r"real is image of shape \(1, 8, 8\), fake is table"),
-        ("real", IMAGES[:, :4], {}, "size=HxW"),
-        ("real", IMAGES.reshape(60, 64), {}, "shape=HxW"),
-        ("real", np.stack([IMAGES] * 3, -1), {}, "colour="),
-        ("real", IMAGES * 1000.0, {}, "pixels lie between"),
-        ("real", IMAGES[:3], {}, "n=10000 takes 40 of 40 and 3 of 3"),
-        ("real", "same.npy", {"n": 5}, "n=5 takes 5 of 40"),
-        ("real", "same.npy", {"sise": 8}, "did you mean `size`"),
-        ("real", "nowhere", {}, "unknown data"),
-        (VECTORS, VECTORS[:, :2], {}, "column x3"),
-        ("t.csv", VECTORS, {}, "column age of numbers"),
-    ],
-)
-def test_what_cannot_be_compared_is_refused(sides, real, fake, options, says):
-    real, fake = (sides / side if isinstance(side, str) else side for side in (real, fake))
-    with pytest.raises(BestiaryError, match=says):
-        judge_samples(real, fake, **options)
-
-
-def test_options_go_to_the_side_that_knows_them(sides):
-    big = sides / "big"
-    big.mkdir()
-    for i in range(10):
-        Image.fromarray(np.full((16, 16), 20 * i, np.uint8)).save(big / f"{i}.png")
-    assert judge_samples("digits", big, size=8, n=40).protocol["n_fake"] == 10
-    assert judge_samples(sides / "same.npy", IMAGES.reshape(60, 64), shape="8x8", seed=-1).numbers
-
-
-def test_columns_are_matched_by_name_and_weigh_the_same(sides):
-    """A column in other units, or in another place, changes nothing; a word that never occurs does not disappear."""
-    head, *rows = TABLE.strip().split("\n")
-    cells = [row.split(",") for row in rows]
-    for name, lines in {
-        "cents.csv": [head, *(f"{a},{t},{float(p) * 1000}" for a, t, p in cells)],
-        "turned.csv": ["paid,age,town", *(f"{p},{a},{t}" for a, t, p in cells)],
-        "poor.csv": [head, *(row for row in rows if "Oslo" not in row)],
-        "words.csv": [head, *(f"{a},{t},much" for a, t, _ in cells)],
-    }.items():
-        (sides / name).write_text("\n".join(lines))
-    whole = judge_samples(sides / "t.csv", sides / "t.csv").numbers
-    chance = {"c2st", "c2st_auc", "c2st_jsd", "sliced"}  # whose classifiers and lines know the order of columns
-
-    def values(numbers) -> dict[str, float]:
-        return {n.name: n.value for n in numbers if n.name not in chance}
-
-    turned = judge_samples(sides / "t.csv", sides / "turned.csv").numbers
-    assert values(turned) == pytest.approx(values(whole), abs=1e-6)
-    scaled = judge_samples(sides / "cents.csv", sides / "cents.csv").numbers
-    assert values(scaled) == pytest.approx(values(whole), abs=1e-4)
-    poor = judge_samples(sides / "t.csv", sides / "poor.csv")
-    assert poor.protocol["n_fake"] == 60
-    with pytest.raises(BestiaryError, match="column paid of numbers"):
-        judge_samples(sides / "t.csv", sides / "words.csv")
 
 
 def test_judge_takes_a_run_or_two_sides(digits):

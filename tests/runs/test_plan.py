@@ -77,7 +77,8 @@ def test_what_is_inferred_is_said_with_its_reason():
         assert len(reason.split()) > 2
     assert "auto" not in made.model_options.values()
     assert plan("digits", "vae", {"likelihood": "auto"}).inferred["likelihood"] == made.inferred["likelihood"]
-    assert not plan("digits", "gan", {"steps": 5}).inferred
+    assert plan("digits", "gan", {"steps": 5}).inferred.keys() == {"network", "norm", "critic_norm"}
+    assert not plan("ring", "gan", {"steps": 5, "network": "mlp", "norm": "none", "critic_norm": "none"}).inferred
 
 
 def test_steps_are_passes_over_the_training_part(monkeypatch):
@@ -140,3 +141,12 @@ def test_a_schedule_that_would_never_end_is_refused(options):
 def test_a_default_schedule_must_end_too():
     with pytest.raises(BestiaryError, match=r"steps=2000 or more"):
         plan("digits", "annealed-vae", {"steps": 200})
+
+
+def test_packs_that_do_not_fill_a_batch_are_refused():
+    """Before there is a folder, with the next batch that they fill."""
+    with pytest.raises(BestiaryError, match=r"pack=3 does not divide batch=64, .*: batch=66"):
+        plan("ring", "gan", {"pack": 3, "batch": 64})
+    assert plan("ring", "gan", {"pack": 3, "batch": 66}).recipe.batch == 66
+    with pytest.raises(BestiaryError, match="pack=2 does not divide batch=31"):
+        plan("ring", "pac-gan", {"batch": 31})

@@ -9,7 +9,7 @@ from bestiary.errors import BestiaryError
 from bestiary.training.clock import Linear, mix
 from bestiary.training.device import seeded
 from bestiary.training.meter import NonFinite
-from bestiary.training.player import Adam, Player, RMSprop
+from bestiary.training.player import SGD, Adam, Player, RMSprop
 from tests.training.games import Duel, points, trainer
 
 
@@ -350,3 +350,44 @@ def test_the_batch_must_be_shared_evenly():
 
     with pytest.raises(BestiaryError, match="multiple of the 3"):
         Batches(points(), 16, 0, world=3)
+
+
+def test_a_loss_is_told_its_players_phase():
+    """A plain number for every turn of a round; a player that has none is in phase 1 always."""
+    seen: dict[str, list[int]] = {"critic": [], "generator": []}
+
+    class Lazy(Duel):
+        def _loss(self, name, own):
+            inner = super()._loss(name, own)
+
+            def loss(batch, clock):
+                if name in seen:
+                    seen[name].append(clock.phase)
+                return inner(batch, clock)
+
+            return loss
+
+    game = trainer(Lazy(turns=2, phase=lambda round: round % 3))
+    for round in range(4):
+        game.play(round)
+    assert seen == {"critic": [0, 0, 1, 1, 2, 2, 0, 0], "generator": [1, 1, 1, 1]}
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.7])
+def test_gradient_descent_with_momentum_is_its_recursion(momentum):
+    """v ← μ v + g, θ ← θ − lr v; and a restored run goes on with the v it had."""
+    model = Duel(optimiser=SGD(0.05, momentum))
+    game, theta, v = trainer(model), model.a.detach().clone(), torch.zeros(2)
+    for round in range(4):
+        if round == 2:
+            state = {k: t.clone() for k, t in game.state().items()}
+        game.play(round)
+        v = momentum * v + model.a.grad
+        theta = theta - 0.05 * v
+        torch.testing.assert_close(model.a.detach(), theta)
+    again = Duel(optimiser=SGD(0.05, momentum))
+    other = trainer(again)
+    other.restore(state, {"names": game.names, "round": 2, "driver": {}})
+    for round in (2, 3):
+        other.play(round)
+    assert torch.equal(again.a, model.a)

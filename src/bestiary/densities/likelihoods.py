@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bestiary.data.spec import Spec
+from bestiary.densities.bernoulli import log_bernoulli
 from bestiary.densities.noise import normal, uniform
 from bestiary.errors import BestiaryError
 
@@ -78,12 +79,14 @@ class _Bernoulli:
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Σ_i x_i l_i − softplus(l_i); x (B, …) is repeated for logits of K·B rows without being copied."""
-        if 1 < len(x) < len(self.logits):
-            logits, flat = self.logits.flatten(1), x.flatten(1)  # (K·B, F), (B, F)
-            inner = torch.linalg.vecdot(logits.view(-1, *flat.shape), flat)  # (K, B)
-            return inner.flatten() - F.softplus(logits).sum(1)
-        x = x.expand_as(self.logits)
-        return -F.binary_cross_entropy_with_logits(self.logits, x, reduction="none").flatten(1).sum(1)
+        if not 1 < len(x) < len(self.logits):
+            x = x.expand_as(self.logits)
+            return -F.binary_cross_entropy_with_logits(self.logits, x, reduction="none").flatten(1).sum(1)
+        flat = x.flatten(1)  # (B, F)
+        logits = self.logits.flatten(1).view(-1, *flat.shape)  # (K, B, F)
+        if logits.device.type == "cpu":
+            return log_bernoulli(logits, flat).flatten()
+        return (torch.linalg.vecdot(logits, flat) - F.softplus(logits).sum(-1)).flatten()
 
     def sample(self) -> Tensor:
         return (uniform(self.logits.shape, self.logits.device) < self.mean).float()

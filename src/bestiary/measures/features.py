@@ -1,19 +1,28 @@
 """Features in which distances between samples are taken: named, hashed, computed in blocks on any device.
 
     pixels   x itself (columns of a table)
-    random   a convolutional network whose weights are random, orthogonal and fixed by a seed: F = 512. It has learned
-             nothing, and so prefers nothing
+    random   a convolutional network whose weights are random, orthogonal and fixed by a seed: three convolutions 4×4/2
+             of widths 32, 64, 128 with ReLU, then means over a 2×2 grid, F = 512. It has learned nothing, and so
+             prefers nothing
     mnist    64 features of a small classifier of MNIST's digits and Fashion-MNIST's clothes that comes with the package
-             (reproductions/features/train.py made it); grey images of other sizes are resized to 28×28
-    FILE     a local file of weights, .safetensors: such a classifier, Inception-v3 or DINO's ViT-S/16, told by its keys
+             (reproductions/features made it); grey images of other sizes are resized to 28×28
+    FILE     a local file of weights, .safetensors, told by its keys: such a classifier, or
+             Inception-v3   2048 features; resized to 299×299 bilinearly without antialiasing, as pytorch-fid does, then
+                            taken to [−1, 1]
+             DINO's ViT     384 features of ViT-S/16; resized to 224×224 bicubically with antialiasing, then normalised
+                            by ImageNet's means and deviations
+
+Features of a classifier fitted to the data's own labels: measures/learned.py.
 
 A number that depends on features carries their name and the hash of their weights, since it means nothing without them.
+Computed in fp32, on CUDA too (no TF32), so that devices agree.
 
 Legend: N examples, F features, C channels, H height, W width.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -23,14 +32,19 @@ from torch import Tensor, nn
 
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError, unknown
+from bestiary.networks import inception
 from bestiary.networks.classifier import Classifier
+from bestiary.networks.vit import vit_like
 
-__all__ = ["FEATURES", "Extractor", "extractor", "fitting"]
+__all__ = ["FEATURES", "Extractor", "check_examples", "extractor", "fitting", "to_side", "weights_hash"]
 
 MNIST = Path(__file__).parent / "weights" / "mnist.safetensors"
 LARGEST_GREY = 64  # grey images up to this side are taken to be drawings such as the classifier knows
-WIDTHS = (32, 64, 128)
-BLOCK = 256
+WIDTHS = (32, 64, 128)  # of the random network
+BLOCK, DEEP_BLOCK = 256, 32  # examples at a time: 32 of Inception's first maps, 299 wide, are 400 MB
+FAR = 8.0  # beyond what noise takes an image in [0, 1] to, and below nearly all levels
+MOST_DARK = 0.05  # share of values below −½ that noise about [0, 1] does not have while it keeps to [−1, 1]
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 @dataclass(frozen=True)
@@ -39,15 +53,20 @@ class Extractor:
 
     name: str
     hash: str  # of the weights; empty where there are none
+    dimension: int  # F
+    shape: tuple[int, ...]  # of the examples; images may be of other sizes
     run: Callable[[Tensor], Tensor]
     logits: Callable[[Tensor], Tensor] | None = None  # of a classifier
+    block: int = BLOCK  # examples at a time
+    about: str = ""  # what is done to x first, or how good the classifier is: for protocols
 
-    def __call__(self, x: Tensor, block: int = BLOCK) -> Tensor:
+    def __call__(self, x: Tensor, block: int | None = None) -> Tensor:
         return self._blocks(self.run, x, block)
 
-    def classes(self, x: Tensor, block: int = BLOCK) -> Tensor:
+    def classes(self, x: Tensor, block: int | None = None) -> Tensor:
         """(N, classes) logits."""
-        assert self.logits is not None
+        if self.logits is None:
+            raise BestiaryError(f"features={self.name} have no classes: a score needs a classifier's features")
         return self._blocks(self.logits, x, block)
 
     @property
@@ -55,12 +74,31 @@ class Extractor:
         """For protocols: the name, and the hash of the weights."""
         return f"{self.name}@{self.hash}" if self.hash else self.name
 
-    def _blocks(self, run: Callable[[Tensor], Tensor], x: Tensor, block: int) -> Tensor:
-        with torch.no_grad():
-            return torch.cat([run(part).float().cpu() for part in x.split(block)])
+    def _blocks(self, run: Callable[[Tensor], Tensor], x: Tensor, block: int | None) -> Tensor:
+        check_examples(x, self.shape, self.name)
+        with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            return torch.cat([run(part).float().cpu() for part in x.split(block or self.block)])
 
 
-def _hash(net: nn.Module) -> str:
+def check_examples(x: Tensor, shape: tuple[int, ...], name: str) -> None:
+    """Refuse what features would be made of silently: other shapes, levels 0 to 255, images in [−1, 1], NaN."""
+    if x.ndim != 1 + len(shape) or x.shape[1] != shape[0]:
+        raise BestiaryError(f"features={name} are of examples {shape}; these are {tuple(x.shape[1:])}")
+    if not bool(x.isfinite().all()):
+        raise BestiaryError("examples hold values that are not finite (NaN or inf): they have no features")
+    if len(shape) < 3 or not len(x):
+        return
+    low, high = float(x.min()), float(x.max())
+    signed = -1.001 < low < -0.5 and high < 1.001 and float((x < -0.5).double().mean()) > MOST_DARK
+    if signed or max(-low, high) > FAR:
+        raise BestiaryError(
+            f"images must be in [0, 1]; these lie in [{low:.3g}, {high:.3g}]: divide levels by 255, or take [−1, 1] to"
+            " [0, 1] by (x + 1)/2"
+        )
+
+
+def weights_hash(net: nn.Module) -> str:
+    """Eight hexadecimal digits that other weights would not have."""
     found = sha256()
     for name, value in sorted(net.state_dict().items()):
         found.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
@@ -68,7 +106,8 @@ def _hash(net: nn.Module) -> str:
 
 
 def _pixels(spec: Spec, seed: int, device: torch.device) -> Extractor:
-    return Extractor("pixels" if spec.kind == "image" else "columns", "", lambda x: x.flatten(1))
+    name = "pixels" if spec.kind == "image" else "columns"
+    return Extractor(name, "", spec.dimensions, spec.shape, lambda x: x.flatten(1))
 
 
 def _random(spec: Spec, seed: int, device: torch.device) -> Extractor:
@@ -83,33 +122,94 @@ def _random(spec: Spec, seed: int, device: torch.device) -> Extractor:
             nn.init.normal_(conv.bias, 0, 0.1)  # type: ignore[arg-type]
             layers += [conv, nn.ReLU()]
     net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten()).eval().to(device)
-    return Extractor("random", _hash(net), lambda x: net(2 * x.to(device) - 1))
+    return Extractor("random", weights_hash(net), 4 * WIDTHS[-1], spec.shape, lambda x: net(2 * x.to(device) - 1))
 
 
 def _mnist(spec: Spec, seed: int, device: torch.device) -> Extractor:
     if spec.kind != "image" or spec.shape[0] != 1:
         raise BestiaryError("features=mnist are of grey images: use features=random for others")
-    return _classifier(MNIST, "mnist", spec, device)
+    return _classifier(_read(MNIST), Path("mnist"), spec, device)
 
 
-def _classifier(file: Path, name: str, spec: Spec, device: torch.device) -> Extractor:
-    """A classifier of ours from its file."""
-    weights = _read(file)
+FEATURES: dict[str, Callable[[Spec, int, torch.device], Extractor]] = {
+    "pixels": _pixels,
+    "random": _random,
+    "mnist": _mnist,
+}
+
+
+def _classifier(weights: dict[str, Tensor], file: Path, spec: Spec, device: torch.device) -> Extractor:
+    """A classifier of ours."""
     first, head = weights["convs.0.weight"], weights["head.weight"]
     net = Classifier(first.shape[1], len(head), first.shape[0], head.shape[1])
-    net.load_state_dict(weights)
-    net.eval().to(device)
+    _load(net, weights, file, device)
     if spec.shape[0] != first.shape[1]:
         raise BestiaryError(f"{file.name} is of images with {first.shape[1]} channels; these have {spec.shape[0]}")
+    resize = to_side(28)
+    about = "" if spec.shape[1:] == (28, 28) else "resized to 28×28, bilinear with antialiasing"
+    return Extractor(
+        file.stem, weights_hash(net), head.shape[1], spec.shape,
+        lambda x: net.features(resize(x.to(device))), lambda x: net(resize(x.to(device))), about=about,
+    )  # fmt: skip
 
-    def sized(x: Tensor) -> Tensor:
-        x = x.to(device)
-        return x if x.shape[2:] == (28, 28) else F.interpolate(x, (28, 28), mode="bilinear", antialias=True)
 
-    return Extractor(name, _hash(net), lambda x: net.features(sized(x)), lambda x: net(sized(x)))
+def to_side(side: int, mode: str = "bilinear", antialias: bool = True) -> Callable[[Tensor], Tensor]:
+    """Resizing to squares; images of that size stay as they are."""
+    resize = partial(F.interpolate, size=(side, side), mode=mode, antialias=antialias, align_corners=False)
+    return lambda x: x if x.shape[2:] == (side, side) else resize(x)
+
+
+def _rgb(spec: Spec, file: Path) -> Callable[[Tensor], Tensor]:
+    """Grey images thrice."""
+    if spec.shape[0] not in (1, 3):
+        raise BestiaryError(f"{file.name} is of images with 3 channels; these have {spec.shape[0]}")
+    return lambda x: x.expand(-1, 3, -1, -1)
+
+
+def _inception(weights: dict[str, Tensor], file: Path, spec: Spec, device: torch.device) -> Extractor:
+    weights, rgb = inception.plain_names(weights), _rgb(spec, file)
+    classes = len(weights["fc.weight"]) if "fc.weight" in weights else 0
+    net = inception.Inception(classes)
+    _load(net, weights, file, device)
+    resize = to_side(inception.SIDE, antialias=False)
+
+    def ready(x: Tensor) -> Tensor:
+        return 2 * resize(rgb(x.to(device))) - 1
+
+    return Extractor(
+        "inception" if net.published else "inception-torchvision", weights_hash(net), inception.FEATURES, spec.shape,
+        lambda x: net.features(ready(x)), (lambda x: net(ready(x))) if classes else None, DEEP_BLOCK,
+        f"resized to {inception.SIDE}×{inception.SIDE}, bilinear without antialiasing, in [−1, 1]",
+    )  # fmt: skip
+
+
+def _dino(weights: dict[str, Tensor], file: Path, spec: Spec, device: torch.device) -> Extractor:
+    rgb = _rgb(spec, file)
+    net = vit_like(weights)
+    _load(net, weights, file, device)
+    resize = to_side(net.side, "bicubic")
+    mean, scale = (torch.tensor(v, device=device).view(3, 1, 1) for v in IMAGENET)
+
+    def ready(x: Tensor) -> Tensor:
+        return (resize(rgb(x.to(device))).clamp(0, 1) - mean) / scale  # bicubic weights overshoot
+
+    return Extractor(
+        "dino", weights_hash(net), net.norm.weight.numel(), spec.shape, lambda x: net(ready(x)), None, DEEP_BLOCK,
+        f"resized to {net.side}×{net.side}, bicubic with antialiasing, normalised as ImageNet",
+    )  # fmt: skip
+
+
+# the keys by which a file is known → how it is read
+FILES: dict[tuple[str, ...], Callable[[dict[str, Tensor], Path, Spec, torch.device], Extractor]] = {
+    ("convs.0.weight", "hidden.weight", "head.weight"): _classifier,
+    ("Mixed_7c.branch_pool.conv.weight",): _inception,
+    ("blocks.3.2.branch_pool.conv.weight",): _inception,  # pytorch-fid's wrapper
+    ("cls_token", "pos_embed", "patch_embed.proj.weight", "blocks.0.mlp.fc1.bias"): _dino,
+}
 
 
 def _read(file: Path) -> dict[str, Tensor]:
+    """A file's weights."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -121,24 +221,26 @@ def _read(file: Path) -> dict[str, Tensor]:
         raise BestiaryError(f"{file} is not a safetensors file: {error}") from error
 
 
-FEATURES: dict[str, Callable[[Spec, int, torch.device], Extractor]] = {
-    "pixels": _pixels,
-    "random": _random,
-    "mnist": _mnist,
-}
-
-# a key by which a file is known → how it is read
-FILES: dict[str, Callable[[Path, str, Spec, torch.device], Extractor]] = {"convs.0.weight": _classifier}
+def _load(net: nn.Module, weights: dict[str, Tensor], file: Path, device: torch.device) -> None:
+    """Weights into a network that is ready to run."""
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        raise BestiaryError(f"{file} is not such a network as its keys told: {error}") from error
+    net.eval().to(device)
 
 
 def _from_file(file: Path, spec: Spec, device: torch.device) -> Extractor:
     weights = _read(file)
-    for key, reader in FILES.items():
-        if key in weights:
-            return reader(file, file.stem, spec, device)
+    if spec.kind != "image":
+        raise BestiaryError(f"{file.name} is of images, and this is a {spec.kind}: use features=pixels")
+    for keys, reader in FILES.items():
+        if all(key in weights for key in keys):
+            return reader(weights, file, spec, device)
+    known = "; ".join(", ".join(keys) for keys in FILES)
     raise BestiaryError(
-        f"{file} holds the weights of no network that is known here (its keys begin {', '.join(list(weights)[:3])});"
-        f" known are files with the keys {', '.join(FILES)}"
+        f"{file} holds the weights of no network that is known here (its keys begin {', '.join(sorted(weights)[:3])});"
+        f" known are files with the keys: {known}"
     )
 
 

@@ -1,87 +1,112 @@
 """Distances of features by moments and by a polynomial kernel: Fréchet (FID) and kernel (KID).
 
     FID    ‖μ₁ − μ₂‖² + tr(S₁ + S₂ − 2 (S₁S₂)^½)                                              arXiv 1706.08500
-           (S₁S₂)^½ has the eigenvalues of (Lᵀ S₂ L)^½, S₁ = L Lᵀ: symmetric, so that they are real
+           (S₁S₂)^½ has the eigenvalues of C^½, C = Lᵀ S₂ L, S₁ = L Lᵀ: symmetric, so that they are real
     KID    MMD² by k(x, y) = (xᵀy/F + 1)³, without its bias, so that it may be negative       arXiv 1801.01401
-           the mean over disjoint blocks of so many examples; the interval is Student's over the blocks, which are
-           independent, where subsets drawn again and again from one set are not
+           over all pairs, or the mean over disjoint blocks of so many examples (subsets drawn again and again from one
+           set are not independent, and their spread is no standard error)
 
-FID is biased upwards by about as much as what real data gets against real data at the same n: the floor. Its interval
-is a jackknife over groups. Moments are accumulated in float64 over blocks of examples, so that any number of them fits.
-With fewer examples than features the covariance is singular; the distance is defined all the same, and the protocol
-says so. None of these is called FID or KID without the name of its features.
+Intervals are value ± 1.96 s, s² the sum over both sets of the variance of what one example adds, divided by n. For KID
+over all pairs it is the jackknife; for FID, with Δ = μ₁ − μ₂ and T the optimal map from N(0, S₁) to N(0, S₂),
 
-Legend: N examples, F features.
+    ψ₁(x) = 2 Δᵀ(x − μ₁) + ‖x − μ₁‖² − (x − μ₁)ᵀ T (x − μ₁),      T = L⁻ᵀ C^½ L⁻¹
+
+and ψ₂ likewise with −Δ and T⁻¹ = L C^−½ Lᵀ: the infinitesimal jackknife, from the decomposition at hand. Both are too
+wide, never too narrow, by up to about 1.5 where the two distributions are the same and the value is of second order.
+
+FID is biased upwards by about as much as what real data gets against real data at the same n: the floor; the interval
+does not hold the bias. With fewer examples than features the covariance is singular; the distance is defined all the
+same, on the span, and the protocol says so. Neither is called FID or KID without the name of its features.
+
+Legend: N examples, F features, R rank.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import combinations_with_replacement, product
 from math import sqrt
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
-from bestiary.errors import BestiaryError
+from bestiary.errors import BestiaryError, unknown
 from bestiary.measures.number import Number, Reference
 
-__all__ = ["Moments", "fid", "frechet", "kid", "kids", "moments", "same_features"]
+__all__ = [
+    "Moments",
+    "Sums",
+    "fid",
+    "frechet",
+    "jackknife",
+    "kid",
+    "kids",
+    "moments",
+    "same_features",
+    "sums",
+    "varied",
+]
 
-GROUPS = 10  # of the jackknife
 BLOCK = 1000  # examples of a block of KID: the published protocol's size
-ROWS = 4096  # examples whose products are taken at a time
+ROWS = 4096  # examples whose moments are taken at a time
+TILE = 1024  # squared: the pairs whose kernel is taken at a time, which stay in the cache
+Z = 1.96  # of a 95% interval
 
 
 @dataclass(frozen=True)
 class Moments:
-    """n, Σ x, Σ x xᵀ about a fixed origin, in float64; moments of two sets add up."""
+    """n, the mean and Σ (x − mean)(x − mean)ᵀ in float64; moments of two sets add up."""
 
     n: int
-    total: Tensor  # (F,)
-    outer: Tensor  # (F, F)
-    origin: Tensor  # (F,)
+    mean: Tensor  # (F,)
+    scatter: Tensor  # (F, F)
 
     def __add__(self, other: "Moments") -> "Moments":
-        return Moments(self.n + other.n, self.total + other.total, self.outer + other.outer, self.origin)
-
-    def __sub__(self, other: "Moments") -> "Moments":
-        return Moments(self.n - other.n, self.total - other.total, self.outer - other.outer, self.origin)
-
-    @property
-    def mean(self) -> Tensor:
-        return self.origin + self.total / self.n
+        n, apart = self.n + other.n, other.mean - self.mean
+        scatter = self.scatter + other.scatter
+        scatter.addr_(apart, apart, alpha=self.n * other.n / n)
+        return Moments(n, self.mean + apart * (other.n / n), scatter)
 
     @property
     def covariance(self) -> Tensor:
         """With N − 1."""
-        centre = self.total / self.n
-        return (self.outer - self.n * torch.outer(centre, centre)) / (self.n - 1)
+        return self.scatter / (self.n - 1)
 
 
-def moments(blocks: Iterable[Tensor], origin: Tensor | None = None) -> Moments:
-    """Of features that come block by block, (n, F) each. Sums about the first block's mean keep their digits."""
+def moments(blocks: Iterable[Tensor]) -> Moments:
+    """Of features that come block by block, (n, F) each."""
     found: Moments | None = None
     for block in blocks:
         for rows in block.flatten(1).split(ROWS):
-            x = rows.double()
-            if origin is None:
-                origin = x.mean(0)
-            x = x - origin
-            part = Moments(len(x), x.sum(0), x.T @ x, origin)
+            mean = rows.double().mean(0)
+            x = rows.double() - mean
+            part = Moments(len(x), mean, x.T @ x)
             found = part if found is None else found + part
     if found is None or found.n < 2:
         raise BestiaryError("moments need at least two examples")
     return found
 
 
+def _root(s: Tensor) -> Tensor:
+    """L of S = L Lᵀ: (F, F) lower triangular, or (F, R) with orthogonal columns where S is singular."""
+    root, failed = torch.linalg.cholesky_ex(s)
+    if not int(failed):
+        return root
+    values, vectors = torch.linalg.eigh(s)
+    kept = values > values[-1] * len(values) * torch.finfo(s.dtype).eps
+    return vectors[:, kept] * values[kept].sqrt()
+
+
+def _assembled(a: Moments, b: Moments, crossed: Tensor) -> float:
+    """From the eigenvalues of C."""
+    traces = (a.scatter.trace() / (a.n - 1)) + (b.scatter.trace() / (b.n - 1))
+    return float((a.mean - b.mean).square().sum() + traces - 2 * crossed.clamp_min(0).sqrt().sum())
+
+
 def frechet(a: Moments, b: Moments) -> float:
     """‖μ₁ − μ₂‖² + tr(S₁ + S₂ − 2 (S₁S₂)^½)."""
-    s1, s2 = a.covariance, b.covariance
-    root, failed = torch.linalg.cholesky_ex(s1)
-    if int(failed):  # singular: the square root itself
-        values, vectors = torch.linalg.eigh(s1)
-        root = vectors * values.clamp_min(0).sqrt()
-    crossed = torch.linalg.eigvalsh(root.T @ s2 @ root).clamp_min(0).sqrt().sum()
-    return float((a.mean - b.mean).square().sum() + s1.trace() + s2.trace() - 2 * crossed)
+    root = _root(a.covariance)
+    return _assembled(a, b, torch.linalg.eigvalsh(root.T @ b.covariance @ root))
 
 
 def same_features(*sets: Tensor) -> None:
@@ -91,100 +116,163 @@ def same_features(*sets: Tensor) -> None:
         raise BestiaryError(
             f"examples have {' and '.join(map(str, sorted(widths)))} features: they must be of one kind"
         )
-    if not all(bool(x.isfinite().all()) for x in sets):
+    if not all(bool(rows.isfinite().all()) for x in sets for rows in x.split(ROWS)):
         raise BestiaryError("features hold values that are not finite (NaN or inf): no distance of them means anything")
     if min(map(len, sets)) < 2:
         raise BestiaryError("comparing two sets needs at least two examples of each")
 
 
+def varied(real: Tensor, features: str) -> None:
+    """Refuse features that tell no two real examples apart."""
+    if all(bool((rows == real[0]).all()) for rows in real.split(ROWS)):
+        raise BestiaryError(
+            f"all {len(real)} real examples have the same features ({features}): such features measure nothing;"
+            " look at the examples, or choose other features"
+        )
+
+
 def fid(
-    fake: Tensor, real: Tensor, other: Tensor, features: str, protocol: Mapping[str, object] | None = None,
-    groups: int = GROUPS,
-) -> Number:  # fmt: skip
+    fake: Tensor, real: Tensor, other: Tensor, features: str, protocol: Mapping[str, object] | None = None
+) -> Number:
     """Fréchet distance of fake to real; other real examples give the floor. All cut to equal numbers."""
     same_features(fake, real, other)
+    varied(real, features)
     n = min(len(fake), len(real), len(other))
-    origin = real[:ROWS].flatten(1).double().mean(0)
-    a, b = (_grouped(x[:n], groups, origin) for x in (fake, real))
-    whole_a, whole_b = _sum(a), _sum(b)
-    value = frechet(whole_a, whole_b)
-    low, high = _jackknife(value, a, b, whole_a, whole_b)
-    said = {**(protocol or {}), "n": n, "features": features, "F": len(origin), "interval": "95%, jackknife of groups"}
-    if n <= len(origin):
-        said["rank"] = f"deficient: {n} examples of {len(origin)} features"
-    floor = Reference(frechet(_sum(_grouped(other[:n], 1, origin)), whole_b), says="other real examples, as many")
+    fake, real, other = (x[:n].flatten(1) for x in (fake, real, other))
+    about = moments([real])
+    root = _root(about.covariance)
+    value, half = _with_spread(real, about, root, fake)
+    least, floor_half = _with_spread(real, about, root, other)
+    said = {**(protocol or {}), "n": n, "features": features, "F": real.shape[1]}
+    if n <= real.shape[1]:
+        said["rank"] = f"rank-deficient: {n} examples of {real.shape[1]} features"
+    floor = Reference(least, least - floor_half, least + floor_half, "other real examples, as many")
     return Number(
-        "fid", f"Fréchet distance, {features}", value, low, high, "squared feature units", "lower", floor,
-        protocol=said, says="Between Gaussians with the features' means and covariances; biased by about its floor.",
+        "fid", f"Fréchet distance, {features}", value, value - half, value + half, "squared feature units", "lower",
+        floor, protocol={**said, "interval": "95%, infinitesimal jackknife; without the bias, which the floor shows"},
+        says="Between Gaussians with the features' means and covariances; biased by about its floor.",
     )  # fmt: skip
 
 
-def _grouped(x: Tensor, groups: int, origin: Tensor) -> list[Moments]:
-    """Moments of as many equal parts."""
-    groups = max(1, min(groups, len(x) // 4))
-    return [moments([part], origin) for part in x.flatten(1).tensor_split(groups)]
+def _with_spread(x: Tensor, a: Moments, root: Tensor, y: Tensor) -> tuple[float, float]:
+    """The distance of y to x, whose moments and root are at hand, and half of its interval."""
+    b = moments([y])
+    crossed, turn = torch.linalg.eigh(root.T @ b.covariance @ root)
+    kept = crossed > crossed[-1].abs() * len(crossed) * torch.finfo(crossed.dtype).eps
+    quarter, turn, apart = crossed[kept].pow(0.25), turn[:, kept], a.mean - b.mean
+    back = torch.linalg.inv(root) if root.shape[0] == root.shape[1] else (root / root.square().sum(0)).T  # L⁺
+    added_x = _added(x, a.mean, apart, (back.T @ turn) * quarter)
+    added_y = _added(y, b.mean, -apart, (root @ turn) / quarter)
+    return _assembled(a, b, crossed), Z * sqrt(float(added_x.var() / len(x) + added_y.var() / len(y)))
 
 
-def _sum(parts: list[Moments]) -> Moments:
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole + part
-    return whole
+def _added(x: Tensor, mean: Tensor, apart: Tensor, half_map: Tensor) -> Tensor:
+    """ψ of each example, T = half_map half_mapᵀ; single precision is plenty for a variance: (N,)."""
+    half, found = half_map.float(), []
+    for rows in x.split(ROWS):
+        centred = (rows - mean).float()
+        linear = 2 * centred @ apart.float()
+        found.append(linear + centred.square().sum(1) - (centred @ half).square().sum(1))
+    return torch.cat(found).double()
 
 
-def _jackknife(
-    value: float, a: list[Moments], b: list[Moments], whole_a: Moments, whole_b: Moments
-) -> tuple[float | None, float | None]:
-    """The ends of the 95% interval from the distance without each group; none where there is one group."""
-    g = min(len(a), len(b))
-    if g < 2:
-        return None, None
-    left = torch.tensor([frechet(whole_a - x, whole_b - y) for x, y in zip(a[:g], b[:g], strict=True)])
-    half = 1.96 * sqrt((g - 1) / g * float((left - left.mean()).square().sum()))
-    return value - half, value + half
+class Sums(NamedTuple):
+    """Sums of a kernel over the pairs of each example, itself left out: all that MMD² and its jackknife need."""
+
+    xx: Tensor  # (N,)
+    yy: Tensor  # (M,)
+    xy: Tensor  # (N,)
+    yx: Tensor  # (M,)
 
 
-def kids(a: Tensor, b: Tensor, block: int = BLOCK) -> Tensor:
+def jackknife(s: Sums) -> tuple[float, float | None, float | None]:
+    """MMD² without bias and the ends of its 95% interval, by leaving out each example in turn."""
+    n, m = len(s.xx), len(s.yy)
+    x, y, across = s.xx.sum(), s.yy.sum(), s.xy.sum()
+    value = float(x / (n * (n - 1)) + y / (m * (m - 1)) - 2 * across / (n * m))
+    if min(n, m) < 3:
+        return value, None, None
+    without_x = (x - 2 * s.xx) / ((n - 1) * (n - 2)) - 2 * (across - s.xy) / ((n - 1) * m)
+    without_y = (y - 2 * s.yy) / ((m - 1) * (m - 2)) - 2 * (across - s.yx) / ((m - 1) * n)
+    variance = without_x.var() * (n - 1) ** 2 / n + without_y.var() * (m - 1) ** 2 / m
+    half = Z * sqrt(float(variance))
+    return value, value - half, value + half
+
+
+def _cubic(a: Tensor, b: Tensor) -> Tensor:
+    """(aᵀb/F + 1)³, (n, m); a product errs by about 10⁻⁷, at random, and a mean of n m of them by far less."""
+    return torch.addmm(torch.ones((), device=a.device, dtype=a.dtype), a, b.T, alpha=1 / a.shape[1]).pow_(3)
+
+
+def _part(x: Tensor, first: int) -> Tensor:
+    """One tile's examples, in single precision at least."""
+    return x[first : first + TILE].to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _within(x: Tensor) -> Tensor:
+    """Σ_{j ≠ i} k(x_i, x_j), each pair taken once: (N,)."""
+    total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    for i, j in combinations_with_replacement(range(0, len(x), TILE), 2):
+        k = _cubic(_part(x, i), _part(x, j))
+        if i == j:
+            k.fill_diagonal_(0)
+        else:
+            total[j : j + TILE] += k.sum(0).double()
+        total[i : i + TILE] += k.sum(1).double()
+    return total
+
+
+def _across(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Σ_j k(x_i, y_j), (N,), and Σ_i k(x_i, y_j), (M,)."""
+    of_x, of_y = (torch.zeros(len(z), dtype=torch.float64, device=x.device) for z in (x, y))
+    for i, j in product(range(0, len(x), TILE), range(0, len(y), TILE)):
+        k = _cubic(_part(x, i), _part(y, j))
+        of_x[i : i + TILE] += k.sum(1).double()
+        of_y[j : j + TILE] += k.sum(0).double()
+    return of_x, of_y
+
+
+def sums(x: Tensor, y: Tensor) -> Sums:
+    """Of the cubic kernel, over all pairs of x (N, F) and y (M, F)."""
+    return Sums(_within(x), _within(y), *_across(x, y))
+
+
+def kids(x: Tensor, y: Tensor, block: int = BLOCK) -> Tensor:
     """Unbiased MMD² of each pair of disjoint blocks, in float64."""
-    a, b = a.flatten(1), b.flatten(1)
-    n = min(len(a), len(b))
-    parts = max(1, n // block)
-    size = n // parts
-    pairs = zip(a[: parts * size].split(size), b[: parts * size].split(size), strict=True)
-    return torch.stack([_unbiased(x, y) for x, y in pairs])
-
-
-def _unbiased(x: Tensor, y: Tensor) -> Tensor:
-    n, width = x.shape
-
-    def kernel(a: Tensor, b: Tensor) -> Tensor:
-        # one part in 10⁷ of a product, averaged over n² of them: far below the spread over blocks
-        return torch.addmm(torch.ones((), device=a.device, dtype=a.dtype), a, b.T, alpha=1 / width).pow_(3)
-
-    def within(a: Tensor) -> Tensor:
-        k = kernel(a, a)
-        return (k.sum(dtype=torch.float64) - k.diagonal().sum(dtype=torch.float64)) / (n * (n - 1))
-
-    return within(x) + within(y) - 2 * kernel(x, y).mean(dtype=torch.float64)
+    n = min(len(x), len(y))
+    size = n // max(1, n // block)
+    pairs = zip(x[:n].flatten(1).split(size), y[:n].flatten(1).split(size), strict=True)
+    return torch.tensor([jackknife(sums(a, b))[0] for a, b in pairs if len(a) == size], dtype=torch.float64)
 
 
 STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}  # by freedom
 
+Pairs = Literal["all", "blocks"]
+
 
 def kid(
     fake: Tensor, real: Tensor, other: Tensor, features: str, protocol: Mapping[str, object] | None = None,
-    block: int = BLOCK,
+    pairs: Pairs = "all", block: int = BLOCK,
 ) -> Number:  # fmt: skip
-    """Kernel distance of fake to real; other real examples give the floor."""
+    """Kernel distance of fake to real; other real examples give the floor. All cut to equal numbers."""
+    if pairs not in get_args(Pairs):
+        raise unknown("pairs", str(pairs), get_args(Pairs))
     same_features(fake, real, other)
+    varied(real, features)
     n = min(len(fake), len(real), len(other))
-    block = min(block, max(2, n // 5))  # five blocks at least, for an interval
-    value, low, high = _over_blocks(kids(fake[:n], real[:n], block))
-    floor = Reference(*_over_blocks(kids(other[:n], real[:n], block)), "other real examples, as many")
-    said = {**(protocol or {}), "n": n, "features": features, "block": block, "kernel": "(xᵀy/F + 1)³"}
+    fake, real, other = (x[:n].flatten(1) for x in (fake, real, other))
+    said = {**(protocol or {}), "n": n, "features": features, "kernel": "(xᵀy/F + 1)³"}
+    if pairs == "all":
+        own = _within(real)
+        found, least = (jackknife(Sums(_within(x), own, *_across(x, real))) for x in (fake, other))
+        said |= {"pairs": "all", "interval": "95%, jackknife"}
+    else:
+        block = min(block, max(2, n // 5))  # five blocks at least, for an interval
+        found, least = (_over_blocks(kids(x, real, block)) for x in (fake, other))
+        said |= {"pairs": f"within disjoint blocks of {block}", "interval": "95%, Student, over blocks"}
     return Number(
-        "kid", f"kernel distance, {features}", value, low, high, "kernel units", "lower", floor,
-        protocol={**said, "interval": "95%, Student, over disjoint blocks"},
+        "kid", f"kernel distance, {features}", *found, "kernel units", "lower",
+        Reference(*least, "other real examples, as many"), protocol=said,
         says="Unbiased, so that it may be negative; 0 where the features have the same first three moments.",
     )  # fmt: skip
 
@@ -193,5 +281,5 @@ def _over_blocks(values: Tensor) -> tuple[float, float | None, float | None]:
     m, g = float(values.mean()), len(values)
     if g < 2:
         return m, None, None
-    half = STUDENT.get(g - 1, 1.96 + 2.6 / (g - 1)) * float(values.std()) / sqrt(g)
+    half = STUDENT.get(g - 1, Z + 2.6 / (g - 1)) * float(values.std()) / sqrt(g)
     return m, m - half, m + half

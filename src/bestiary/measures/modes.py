@@ -22,6 +22,7 @@ from bestiary.measures.number import Number, Reference
 __all__ = ["Modes", "count_modes", "mode_numbers"]
 
 REACH = 3.0  # σ
+DRAWS = 200  # of the bootstrap
 
 
 class Modes(NamedTuple):
@@ -32,32 +33,62 @@ class Modes(NamedTuple):
     reverse_kl: float
 
 
-def count_modes(x: Tensor, centres: Tensor, sigma: float) -> Modes:
-    """Of samples (N, F) and modes (K, F)."""
+def _placed(x: Tensor, centres: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    """How many samples lie nearest to each mode, and how many of these near it: (K,) and (K,)."""
     if x.ndim != 2 or x.shape[1] != centres.shape[1] or not len(x):
         raise BestiaryError(f"modes lie in {centres.shape[1]} dimensions; samples have the shape {tuple(x.shape)}")
+    if not x.isfinite().all():
+        raise BestiaryError("samples hold values that are not finite (NaN or inf): they lie near no mode")
     d, nearest = torch.cdist(x.double(), centres.double()).min(1)
-    good = d < REACH * sigma
-    share = torch.bincount(nearest, minlength=len(centres)).double() / len(x)
-    kl = float(torch.special.xlogy(share, share * len(centres)).sum())
-    return Modes(len(nearest[good].unique()), float(good.double().mean()), kl)
+    near = nearest[d < REACH * sigma]
+    return torch.bincount(nearest, minlength=len(centres)), torch.bincount(near, minlength=len(centres))
+
+
+def _reverse_kl(counts: Tensor) -> Tensor:
+    """(…, K) → (…)."""
+    share = counts.double() / counts.sum(-1, keepdim=True)
+    return torch.special.xlogy(share, share * counts.shape[-1]).sum(-1)
+
+
+def count_modes(x: Tensor, centres: Tensor, sigma: float) -> Modes:
+    """Of samples (N, F) and modes (K, F)."""
+    nearest, near = _placed(x, centres, sigma)
+    return Modes(int((near > 0).sum()), float(near.sum()) / len(x), float(_reverse_kl(nearest)))
+
+
+def _bootstrap(nearest: Tensor, near: Tensor, seed: int) -> Tensor:
+    """95% intervals, (2, 2), of the number of modes and of the reverse KL, over samples drawn again from these."""
+    cells, n = torch.cat([near, nearest - near]).double(), int(nearest.sum())
+    g = torch.Generator().manual_seed(seed)
+    drawn = torch.multinomial(cells.expand(DRAWS, -1), n, replacement=True, generator=g)
+    counts = torch.zeros(DRAWS, len(cells)).scatter_add_(1, drawn, torch.ones(drawn.shape))
+    good, rest = counts.chunk(2, 1)
+    ends = torch.tensor([0.025, 0.975]).double()
+    both = torch.stack([(good > 0).sum(1).double(), _reverse_kl(good + rest)])
+    return both.quantile(ends, dim=1).T
 
 
 def mode_numbers(
-    x: Tensor, centres: Tensor, sigma: float, perfect: Tensor, protocol: Mapping[str, object] | None = None
-) -> list[Number]:
+    x: Tensor, centres: Tensor, sigma: float, perfect: Tensor, seed: int = 0,
+    protocol: Mapping[str, object] | None = None,
+) -> list[Number]:  # fmt: skip
     """The three as numbers; `perfect`: as many exact draws."""
     found, best, k = count_modes(x, centres, sigma), count_modes(perfect, centres, sigma), len(centres)
+    (least, most), kl = _bootstrap(*_placed(x, centres, sigma), seed).tolist()
+    # a divergence of shares is biased upwards, and of draws from draws twice: the interval is moved back by that
+    bias = max(0.0, sum(kl) / 2 - found.reverse_kl)
+    low, high = (max(0.0, end - bias) for end in kl)
     said = {**(protocol or {}), "n": len(x), "K": k, "reach": f"{REACH:g} σ"}
+    again = {**said, "interval": f"95%, {DRAWS} bootstrap samples", "seed": seed}
     says = "a perfect sampler, as many draws"
     return [
-        Number("modes", "modes reached", found.modes, unit=f"of {k}", better="higher",
-               ceiling=Reference(best.modes, says=says), protocol=said,
+        Number("modes", "modes reached", found.modes, least, most, f"of {k}", "higher",
+               ceiling=Reference(best.modes, says=says), protocol=again,
                says="Modes of the data with at least one sample near them."),
-        Number("high_quality", "samples near a mode", found.quality, *wilson(found.quality * len(x), len(x)), "share",
-               "higher", ceiling=Reference(best.quality, says=says), protocol={**said, "interval": "95%, Wilson"},
-               says="The others lie between modes."),
-        Number("mode_kl", "reverse KL of mode counts", found.reverse_kl, unit="nats", better="lower",
-               floor=Reference(best.reverse_kl, says=says), protocol=said,
+        Number("high_quality", "share of samples near a mode", found.quality, *wilson(found.quality * len(x), len(x)),
+               "share", "higher", ceiling=Reference(best.quality, says=says),
+               protocol={**said, "interval": "95%, Wilson"}, says="The others lie between modes."),
+        Number("mode_kl", "reverse KL of mode counts", found.reverse_kl, low, high, "nats", "lower",
+               Reference(best.reverse_kl, says=says), protocol=again,
                says="0 where every mode has its share; ln K where all samples are of one."),
     ]  # fmt: skip

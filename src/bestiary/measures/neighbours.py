@@ -8,6 +8,9 @@ With d(a, B) = min_{b ∈ B} ‖a − b‖ / √F, the root mean squared differe
                    N_T = P₀ N; if a share c of the samples are copies, this is c, whatever the samples' blur (after
                    Meehan, Chaudhuri and Dasgupta 2020, arXiv 2004.05675). Samples that share their nearest example
                    are not independent: the interval counts distinct nearest examples.
+    ratio          median_s d(s, T) / median_s d(s, H)
+                   Of held-out examples in the place of samples (each without itself) it is the floor, below 1 where
+                   T is larger than H. Samples that were remembered lie far below it; 0 where half or more are copies.
     fidelity       median_s d(s, R)                 R real examples. Large where samples look like nothing real.
     coverage       median_r d(r, S)                 S samples, as many as R. Large where the model leaves things out.
 
@@ -28,7 +31,7 @@ from torch import Tensor
 from bestiary.errors import BestiaryError
 from bestiary.measures.number import Number, Reference
 
-__all__ = ["copying", "distances", "nearest", "two_sample_distances", "wilson"]
+__all__ = ["copying", "distance_ratio", "distances", "nearest", "two_sample_distances", "wilson"]
 
 LEAST_TO_RESAMPLE = 8
 SPARE = 8  # candidates beyond k, among which the exact distance decides
@@ -118,6 +121,40 @@ def copying(
         protocol={**(protocol or {}), **sizes, "space": space, "interval": "95%, Wilson, distinct neighbours"},
         says="About 0 when nothing was copied, 1 when every sample is a copy; below 0 is chance.",
     )
+
+
+def distance_ratio(
+    samples: Tensor, train: Tensor, held: Tensor, space: str = "pixels", seed: int = 0,
+    protocol: Mapping[str, object] | None = None,
+) -> Number:  # fmt: skip
+    """How much nearer samples lie to training than to held-out examples, as many of each."""
+    if len(held) < 4:
+        raise BestiaryError(f"memorisation needs at least 4 held-out examples to compare with; got {len(held)}")
+    fake = torch.stack([distances(samples, train), distances(samples, held)])  # (2, n)
+    real = torch.stack([distances(held, train), nearest(held, held, 2)[0][:, 1]])
+    sizes = {"n": len(samples), "train": len(train), "held_out": len(held), "space": space, "seed": seed}
+    return Number(
+        "distance_ratio", "distance to training over distance to held-out examples", *_ratio(fake, seed), "ratio", "",
+        Reference(*_ratio(real, seed), "held-out examples in the place of samples"),
+        protocol={**(protocol or {}), **sizes, "interval": "95%, bootstrap of the medians"},
+        says="Well below its floor where half of the samples were remembered; a few copies do not move a median.",
+    )  # fmt: skip
+
+
+def _ratio(d: Tensor, seed: int, draws: int = 200) -> tuple[float, float | None, float | None]:
+    """Of medians of distances (2, n), with its 95% bootstrap interval."""
+    n, value = d.shape[1], float(_quotient(d.median(1).values))
+    if n < LEAST_TO_RESAMPLE:
+        return value, None, None
+    index = torch.randint(n, (draws, n), generator=torch.Generator().manual_seed(seed))
+    low, high = _quotient(d[:, index].median(2).values).quantile(torch.tensor([0.025, 0.975])).tolist()
+    return value, low, high
+
+
+def _quotient(medians: Tensor) -> Tensor:
+    """(2, …) → (…); 0/0, where all samples repeat examples of both sides, is 1."""
+    top, bottom = medians
+    return torch.where(top == bottom, torch.ones_like(top), top / bottom)
 
 
 def two_sample_distances(

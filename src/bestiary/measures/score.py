@@ -2,11 +2,15 @@
 
     score      exp(E_x KL(p(y|x) ‖ p(y))): 1 to the number of classes                     arXiv 1606.03498
     classes    how many classes the samples reach
-    class KL   Σ_y p̂(y) log(p̂(y)/π̂(y)), p̂ and π̂ the shares of predicted classes among samples and data
+    class KL   Σ_y p̂(y) log(p̂(y)/π̂(y)), p̂ and π̂ the shares of predicted classes among n samples and m real examples;
+               π̂(y) = (m_y + 1)/(m + Y), so that none is impossible. Floor: what n draws of π itself have on average,
+               (R − 1)/2 · (1/n + 1/m) + (Y − R)/m, where R of the Y classes are in the data and n, m ≫ Y
 
 The score is called an Inception score only where the classifier is Inception. Its interval is over ten splits.
 
-Legend: N examples, Y classes.
+Stacked MNIST (arXiv 1611.02163) has 1000 modes: each channel is classified as a digit, and three digits are a class.
+
+Legend: N examples, Y classes, C channels, H height, W width.
 """
 
 from collections.abc import Mapping
@@ -15,12 +19,16 @@ from math import sqrt
 import torch
 from torch import Tensor
 
+from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
+from bestiary.measures.features import extractor
 from bestiary.measures.number import Number, Reference
 
-__all__ = ["class_kl", "score", "score_numbers"]
+__all__ = ["class_kl", "class_numbers", "score", "score_numbers", "stacked_classes"]
 
 SPLITS = 10
+STUDENT = 2.262  # 97.5% of Student's distribution with nine degrees of freedom
+DIGITS = 10  # the shipped classifier's first classes
 
 
 def score(logits: Tensor) -> float:
@@ -34,7 +42,7 @@ def score(logits: Tensor) -> float:
 
 
 def class_kl(fake: Tensor, real: Tensor, classes: int) -> float:
-    """Of predicted classes (N,); one more is added to each class of the data, so that none is impossible."""
+    """Of predicted classes (N,)."""
     p = torch.bincount(fake, minlength=classes).double() / len(fake)
     q = (torch.bincount(real, minlength=classes).double() + 1) / (len(real) + classes)
     return float((torch.special.xlogy(p, p) - torch.special.xlogy(p, q)).sum())
@@ -44,28 +52,57 @@ def _split_scores(logits: Tensor) -> tuple[float, float | None, float | None]:
     if len(logits) < 10 * SPLITS:
         return score(logits), None, None
     each = torch.tensor([score(part) for part in logits.tensor_split(SPLITS)])
-    middle, half = float(each.mean()), 2.262 * float(each.std()) / sqrt(SPLITS)
+    middle, half = float(each.mean()), STUDENT * float(each.std()) / sqrt(SPLITS)
     return middle, middle - half, middle + half
 
 
 def score_numbers(
     fake: Tensor, real: Tensor, features: str, protocol: Mapping[str, object] | None = None
 ) -> list[Number]:
-    """From the classifier's logits of samples and of real examples, which give what can be reached."""
-    if fake.shape[1:] != real.shape[1:] or min(len(fake), len(real)) < 2:
+    """Score and class KL, from the classifier's logits of samples and of real examples: these give the ceiling."""
+    if fake.ndim != 2 or fake.shape[1:] != real.shape[1:] or min(len(fake), len(real)) < 2:
         raise BestiaryError("a score needs logits of the same classes for at least two samples and two real examples")
-    said = {**(protocol or {}), "n": len(fake), "features": features, "splits": SPLITS}
-    told, there = fake.argmax(1), real.argmax(1)
+    if not bool(fake.isfinite().all() and real.isfinite().all()):
+        raise BestiaryError("logits hold values that are not finite (NaN or inf): no score of them means anything")
+    title = "Inception score" if features.startswith("inception") else "classifier score"
+    found = Number(
+        "score", f"{title}, {features}", *_split_scores(fake), "classes", "higher",
+        ceiling=Reference(*_split_scores(real), "real examples"),
+        protocol={**(protocol or {}), "n": len(fake), "features": features, "splits": SPLITS,
+                  "interval": "95%, Student, over splits"},
+        says="High where every sample is clearly of a class and all classes are there; blind to all else.",
+    )  # fmt: skip
+    *_, balance = class_numbers(fake.argmax(1), real.argmax(1), fake.shape[1], features, protocol)
+    return [found, balance]
+
+
+def class_numbers(
+    fake: Tensor, real: Tensor, classes: int, features: str, protocol: Mapping[str, object] | None = None
+) -> list[Number]:
+    """How many classes are reached, and the KL of their shares, from classes (N,) of samples and of real examples."""
+    if min(len(fake), len(real)) < 1 or max(int(fake.max()), int(real.max())) >= classes or int(fake.min()) < 0:
+        raise BestiaryError(f"class shares need samples and real examples of the classes 0 to {classes - 1}")
+    reached, there = len(fake.unique()), len(real.unique())
+    chance = (there - 1) / 2 * (1 / len(fake) + 1 / len(real)) + (classes - there) / len(real)
+    said = {**(protocol or {}), "n": len(fake), "n_real": len(real), "features": features}
     return [
         Number(
-            "score", f"classifier score, {features}", *_split_scores(fake), "classes", "higher",
-            ceiling=Reference(*_split_scores(real), "real examples"),
-            protocol={**said, "interval": "95%, Student, over splits"},
-            says="High where every sample is clearly of a class and all classes are there; blind to all else.",
+            "classes", f"classes reached, {features}", reached, unit=f"of {classes}", better="higher",
+            ceiling=Reference(there, says="real examples"), protocol=said,
+            says="Classes that at least one sample is told to be of.",
         ),
         Number(
-            "class_kl", f"KL of predicted classes, {features}", class_kl(told, there, fake.shape[1]), unit="nats",
-            better="lower", protocol=said,
-            says=f"Samples are of {len(told.unique())} classes, the real examples of {len(there.unique())}.",
+            "class_kl", f"KL of predicted classes, {features}", class_kl(fake, real, classes), unit="nats",
+            better="lower", floor=Reference(chance, says="the mean by chance, were samples drawn from the data"),
+            protocol=said, says=f"Samples are of {reached} classes, the real examples of {there}.",
         ),
     ]  # fmt: skip
+
+
+def stacked_classes(x: Tensor, device: str | torch.device = "cpu") -> Tensor:
+    """Stacked MNIST (N, 3, H, W) in [0, 1] → the class (N,) of 1000: its channels' digits, hundreds first."""
+    if x.ndim != 4 or x.shape[1] != 3:
+        raise BestiaryError(f"stacked digits are images of three channels; these are {tuple(x.shape[1:])}")
+    classify = extractor("mnist", Spec("image", (1, *x.shape[2:]), 256), device=device)
+    digits = [classify.classes(x[:, c : c + 1])[:, :DIGITS].argmax(1) for c in range(3)]
+    return DIGITS**2 * digits[0] + DIGITS * digits[1] + digits[2]

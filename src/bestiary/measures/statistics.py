@@ -1,15 +1,20 @@
 """Statistics column by column and pair by pair: where samples and data differ, and by how much.
 
     separation    S = ½ Σ_b (h_b − g_b)²/(h_b + g_b), h, g shares of real and fake in bins of equal real counts: 0 to 1
-    mean, spread  differences of mean and of standard deviation in their standard errors
-    correlation   the largest |ρ_fake − ρ_real| over pairs of columns, and its root mean square
+    means         (m_fake − m_real) in standard errors, √(s²/n) of both
+    spreads       (s_fake − s_real) in standard errors, √((m₄ − s⁴)/4 s² n) of both, m₄ the fourth central moment
+    correlation   ρ_fake − ρ_real of each pair of columns
 
-A separation is biased upwards by about (bins − 1)/(2 n) for n examples on each side: the floor shows it.
+Over columns a separation is averaged, of the others the root mean square is taken; the worst columns are named. A value
+that the real column repeats has a bin of its own, so that a constant is told from what lies beside it. A separation is
+biased upwards by about (bins − 1)/(4 n) for n examples on each side: the floor shows it. Intervals are jackknives over
+groups of examples, and hold for the columns as they are.
 
-Legend: N examples, F columns.
+Legend: N examples, F columns, G groups, E edges of bins.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite, sqrt
 
 import torch
 from torch import Tensor
@@ -18,23 +23,61 @@ from bestiary.errors import BestiaryError
 from bestiary.measures.frechet import same_features
 from bestiary.measures.number import Number, Reference
 
-__all__ = ["correlations", "separations", "statistics"]
+__all__ = ["correlations", "means_apart", "separations", "spreads_apart", "statistics"]
 
 BINS = 50
+GROUPS = 10  # of the jackknife
+AS_MANY = "other real examples, as many"
+
+Apart = Callable[[Tensor, Tensor], Tensor]  # fake and real, (N, F) each → one number a column, or a pair
 
 
 def separations(fake: Tensor, real: Tensor, bins: int = BINS) -> Tensor:
-    """S of each column, (F,): bins hold equal shares of the real values; values that repeat share a bin."""
-    quantiles = torch.linspace(0, 1, bins + 1, dtype=torch.float64)[1:-1]
-    found = []
-    for a, b in zip(fake.double().T, real.double().T, strict=True):
-        edges = torch.quantile(b, quantiles).unique()
-        size = len(edges) + 1
-        # a value on an edge counts to the left, so that a column of zeros and ones has two bins
-        h, g = (torch.bincount(torch.bucketize(x.contiguous(), edges), minlength=size).double() for x in (b, a))
-        h, g = h / h.sum(), g / g.sum()
-        found.append(((h - g).square() / (h + g).clamp_min(1e-300)).sum() / 2)
-    return torch.stack(found)
+    """S of each column, (F,)."""
+    edges = _edges(real.double(), bins)
+    h, g = (_shares(x.double(), edges) for x in (real, fake))
+    return ((h - g).square() / (h + g).clamp_min(1e-300)).sum(1) / 2
+
+
+def _edges(real: Tensor, bins: int) -> Tensor:
+    """Upper ends of the bins of each column, each its own: (F, E). Some bins are empty, and count nothing."""
+    steps = torch.linspace(0, 1, bins + 1, dtype=torch.float64)[1:-1]
+    at = torch.quantile(real, steps, dim=0).T.contiguous()
+    repeated = torch.zeros_like(at, dtype=torch.bool)
+    repeated[:, 1:] = at[:, 1:] == at[:, :-1]
+    below = torch.where(repeated, torch.nextafter(at, torch.full_like(at, -torch.inf)), at)
+    return torch.cat([at, below], 1).sort(1).values
+
+
+def _shares(x: Tensor, edges: Tensor) -> Tensor:
+    """Of the values in each bin, (F, E + 1); a value on an edge counts to the left."""
+    width, size = len(edges), edges.shape[1] + 1
+    place = torch.searchsorted(edges, x.T.contiguous()) + size * torch.arange(width)[:, None]
+    return torch.bincount(place.flatten(), minlength=width * size).view(width, size).double() / len(x)
+
+
+def means_apart(fake: Tensor, real: Tensor) -> Tensor:
+    """Differences of means in standard errors: (F,)."""
+    a, b = fake.double(), real.double()
+    return _in_errors(a.mean(0) - b.mean(0), a.var(0) / len(a) + b.var(0) / len(b))
+
+
+def spreads_apart(fake: Tensor, real: Tensor) -> Tensor:
+    """Differences of standard deviations in standard errors: (F,)."""
+    (s, v), (t, w) = (_spread(x.double()) for x in (fake, real))
+    return _in_errors(s - t, v + w)
+
+
+def _spread(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The standard deviation and the variance of it."""
+    variance, fourth = x.var(0), (x - x.mean(0)).pow(4).mean(0)
+    error = (fourth - variance.square()).clamp_min(0) / (4 * variance * len(x)).clamp_min(1e-300)
+    return variance.sqrt(), error
+
+
+def _in_errors(apart: Tensor, variance: Tensor) -> Tensor:
+    """Equal constants are 0 apart, different ones infinitely many errors."""
+    return torch.where(apart == 0, apart, apart / variance.sqrt())
 
 
 def correlations(x: Tensor) -> Tensor:
@@ -45,9 +88,17 @@ def correlations(x: Tensor) -> Tensor:
     return z.T @ z
 
 
-def _worst(values: Tensor, names: Sequence[str], most: int = 3) -> str:
-    order = values.argsort(descending=True)[:most]
-    return ", ".join(f"{names[int(i)]} {float(values[i]):.3g}" for i in order)
+def _pairs_apart(fake: Tensor, real: Tensor) -> Tensor:
+    upper = torch.triu_indices(real.shape[1], real.shape[1], 1)
+    return (correlations(fake) - correlations(real))[upper[0], upper[1]]
+
+
+def _mean(apart: Tensor) -> float:
+    return float(apart.mean())
+
+
+def _rms(apart: Tensor) -> float:
+    return float(apart.square().mean().sqrt())
 
 
 def statistics(
@@ -59,46 +110,58 @@ def statistics(
     if len(names) != real.shape[1]:
         raise BestiaryError(f"{len(names)} names for {real.shape[1]} columns")
     n = min(len(fake), len(real), len(other))
-    fake, real, other = fake[:n], real[:n], other[:n]
-    said = {**(protocol or {}), "n": n}
-    apart, floor = separations(fake, real), separations(other, real)
-    as_many = "other real examples, as many"
+    sides = fake[:n], real[:n], other[:n]
+    said = {**(protocol or {}), "n": n, "columns": len(names)}
+    alike = "0 where all columns are alike, 1 where none overlaps."
+    one = "Root mean square over columns; 1 is expected where nothing differs."
     numbers = [
-        Number("separation", "separation of the marginals, mean", float(apart.mean()), unit="share", better="lower",
-               floor=Reference(float(floor.mean()), says=as_many), protocol={**said, "bins": BINS},
-               says=f"0 where all columns are alike, 1 where none overlaps. Worst: {_worst(apart, names)}."),
-        _moment(fake, real, other, names, said),
+        _number("separation", "separation of the marginals, mean", "share", alike, separations, _mean, sides, names,
+                {**said, "bins": BINS}),
+        _number("means", "means apart, in standard errors", "σ", one, means_apart, _rms, sides, names, said),
+        _number("spreads", "standard deviations apart, in standard errors", "σ", one, spreads_apart, _rms, sides,
+                names, said),
     ]  # fmt: skip
     if real.shape[1] > 1:
-        numbers.append(_pairs(fake, real, other, names, said))
+        at = torch.triu_indices(len(names), len(names), 1).T.tolist()
+        pairs = [f"{names[i]} with {names[j]}" for i, j in at]
+        title, over = "correlations apart, root mean square", "Over all pairs of columns."
+        numbers.append(_number("correlations", title, "ρ", over, _pairs_apart, _rms, sides, pairs, said))
     return numbers
 
 
-def _z(a: Tensor, b: Tensor) -> Tensor:
-    """Differences of means in standard errors: (F,)."""
-    a, b = a.double(), b.double()
-    error = (a.var(0) / len(a) + b.var(0) / len(b)).sqrt()
-    return (a.mean(0) - b.mean(0)).abs() / error.clamp_min(1e-12)
-
-
-def _moment(fake: Tensor, real: Tensor, other: Tensor, names: Sequence[str], said: Mapping[str, object]) -> Number:
-    """The root mean square over columns of the means' distance in standard errors."""
-    apart, floor = _z(fake, real), _z(other, real)
+def _number(
+    name: str, title: str, unit: str, says: str, apart: Apart, whole: Callable[[Tensor], float],
+    sides: tuple[Tensor, Tensor, Tensor], names: Sequence[str], said: Mapping[str, object],
+) -> Number:  # fmt: skip
+    """One statistic with its interval, floor and worst columns."""
+    fake, real, other = sides
+    each = apart(fake, real)
+    value, floor = whole(each), whole(apart(other, real))
+    half = _jackknife(lambda a, b: whole(apart(a, b)), fake, real) if isfinite(value) else None
+    low, high = (None, None) if half is None else (max(0.0, value - half), value + half)
     return Number(
-        "means", "means apart, in standard errors", float(apart.square().mean().sqrt()), unit="σ", better="lower",
-        floor=Reference(float(floor.square().mean().sqrt()), says="other real examples, as many; 1 is expected"),
-        protocol=dict(said), says=f"Root mean square over columns. Worst: {_worst(apart, names)}.",
+        name, title, value if isfinite(value) else None, low, high, unit, "lower",
+        Reference(floor, says=AS_MANY) if isfinite(floor) else None,
+        protocol={**said, **({} if half is None else {"interval": f"95%, jackknife of {_groups(fake)} groups"})},
+        says=f"{says} Worst: {_worst(each, names)}.",
     )  # fmt: skip
 
 
-def _pairs(fake: Tensor, real: Tensor, other: Tensor, names: Sequence[str], said: Mapping[str, object]) -> Number:
-    upper = torch.triu_indices(real.shape[1], real.shape[1], 1)
-    there = correlations(real)
-    apart, floor = ((correlations(x) - there)[upper[0], upper[1]].abs() for x in (fake, other))
-    worst = int(apart.argmax())
-    pair = f"{names[int(upper[0][worst])]} with {names[int(upper[1][worst])]} by {float(apart[worst]):.3g}"
-    return Number(
-        "correlations", "correlations apart, root mean square", float(apart.square().mean().sqrt()), unit="ρ",
-        better="lower", floor=Reference(float(floor.square().mean().sqrt()), says="other real examples, as many"),
-        protocol=dict(said), says=f"Over all pairs of columns. Worst: {pair}.",
-    )  # fmt: skip
+def _groups(x: Tensor) -> int:
+    return min(GROUPS, len(x) // 4)
+
+
+def _jackknife(f: Callable[[Tensor, Tensor], float], fake: Tensor, real: Tensor) -> float | None:
+    """Half of the 95% interval, from f without each group of both; none where there is but one group."""
+    groups = _groups(fake)
+    if groups < 2:
+        return None
+    group = torch.arange(len(fake)) % groups
+    left = torch.tensor([f(fake[group != g], real[group != g]) for g in range(groups)])
+    half = 1.96 * sqrt((groups - 1) / groups * float((left - left.mean()).square().sum()))
+    return half if isfinite(half) else None
+
+
+def _worst(values: Tensor, names: Sequence[str], most: int = 3) -> str:
+    order = values.abs().argsort(descending=True)[:most].tolist()
+    return ", ".join(f"{names[i]} {float(values[i]):.3g}" for i in order).replace("-", "−")

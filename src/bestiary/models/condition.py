@@ -76,6 +76,8 @@ class Columns(Nothing):
         for name in names:
             if name not in places:
                 raise unknown("column", name, places)
+        if len(set(names)) < len(names):
+            raise BestiaryError(f"condition={','.join(names)} names a column twice: name each once")
         chosen = [i for name in names for i in places[name]]
         rest = [i for i in range(at) if i not in set(chosen)]
         if not rest:

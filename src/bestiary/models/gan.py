@@ -11,7 +11,8 @@ What the critic sees of x is seen(x) = lens(pack(x)) + σ ε: packs of examples 
 Legend: B batch, D latent, m pack, c condition.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -22,8 +23,10 @@ from torch.func import functional_call
 from bestiary.data.batches import Batch
 from bestiary.data.spec import Spec
 from bestiary.densities.noise import normal
+from bestiary.errors import BestiaryError
 from bestiary.models.condition import Condition, Nothing
 from bestiary.models.model import Model
+from bestiary.models.vitals import critic_vitals, sample_vitals
 from bestiary.networks.critic import beside
 from bestiary.objectives.augment import Lens
 from bestiary.objectives.games import Game
@@ -148,7 +151,7 @@ class GAN(Model):
             on_real = on_fake = self.judge(fake, packed, weights)
         terms = {"total": self.game.generator(on_real, on_fake).mean()}
         if rules.matching:
-            h_real, h_fake = (whole_mean(self._features(x, packed)) for x in (real, fake))
+            h_real, h_fake = (whole_mean(self._features(x, packed, weights)) for x in (real, fake))
             terms["matching"] = rules.matching * (h_real.detach() - h_fake).square().sum()
         return self._whole(terms, self.past_generator, self.generator)
 
@@ -202,11 +205,13 @@ class GAN(Model):
 
     def seen(self, x: Tensor, clock: Clock) -> Tensor:
         """lens(pack(x)) + σ ε."""
-        x = x if self.rules.lens is None else self.rules.lens(x)
-        x = _packed(x, self.rules.pack)
+        x = self._through(x)
         if callable(self.rules.noise) or self.rules.noise:
             x = x + at(self.rules.noise, clock) * normal(x.shape, x.device)
         return x
+
+    def _through(self, x: Tensor) -> Tensor:
+        return _packed(x if self.rules.lens is None else self.rules.lens(x), self.rules.pack)
 
     def packed(self, c: Conditions) -> Conditions:
         return None if c is None or not self.condition.shown else _packed(c, self.rules.pack)
@@ -222,9 +227,13 @@ class GAN(Model):
             return (x,)
         return (x, c) if self.rules.projected else (beside(x, c),)
 
-    def _features(self, x: Tensor, c: Conditions) -> Tensor:
-        """h: (B/m, F)."""
-        return self.critic.features(self._given(x, c)[0]).float()  # type: ignore[operator]
+    def _features(self, x: Tensor, c: Conditions, weights: Mapping[str, Tensor] | None) -> Tensor:
+        """h of the critic that the generator answers: (B/m, F)."""
+        body, seen = self.critic.get_submodule("body"), self._given(x, c)[0]
+        if weights is None:
+            return body(seen).float()
+        of_body = {name.removeprefix("body."): w for name, w in weights.items() if name.startswith("body.")}
+        return functional_call(body, of_body, (seen,)).float()
 
     def both(
         self, real: Tensor, fake: Tensor, c: Conditions, weights: Mapping[str, Tensor] | None = None
@@ -237,6 +246,17 @@ class GAN(Model):
         return on_real, on_fake
 
     # --------------------------------------------------------------- what everyone above sees
+
+    def vitals(self, x: Tensor) -> dict[str, Tensor]:
+        """Of samples beside x, and of the critic on both as it judges while it is trained (without instance noise)."""
+        found, m = sample_vitals(x, self.sample(len(x))), self.rules.pack
+        if self.condition.size or len(x) < 2 * m:  # the critic would have to be told what x is
+            return found
+        x = x[: len(x) // m * m]
+        parts = self.inward(x), self.make(self.noise(len(x), x.device), None)
+        with _as_in_training(self.critic):
+            on_real, on_fake = (self.judge(self._through(part)) for part in parts)
+        return found | critic_vitals(on_real, on_fake, self.game.is_logit)
 
     def noise(self, n: int, device: torch.device) -> Tensor:
         return normal((n, self.latent), device)
@@ -260,6 +280,8 @@ class GAN(Model):
 
     def _told(self, condition: Tensor | None, n: int, device: torch.device, draw: bool) -> Conditions:
         if condition is not None:
+            if condition.ndim and len(condition) != n:
+                raise BestiaryError(f"{n} samples need {n} conditions, one for each; got {len(condition)}")
             return self.condition.read(condition.to(device))
         if not self.condition.size:
             return None
@@ -267,8 +289,23 @@ class GAN(Model):
         return self.conditions[rows]
 
 
+@contextmanager
+def _as_in_training(net: nn.Module) -> Iterator[None]:
+    """Within: BatchNorm takes the moments of what it is given; after: nothing has changed."""
+    was, kept = net.training, [b.clone() for b in net.buffers()]
+    net.train()
+    try:
+        yield
+    finally:
+        net.train(was)
+        for b, before in zip(net.buffers(), kept, strict=True):
+            b.copy_(before)
+
+
 def _packed(x: Tensor, m: int) -> Tensor:
     """m examples side by side: (B, C, …) → (B/m, m·C, …)."""
+    if len(x) % m:
+        raise BestiaryError(f"pack={m} does not divide the {len(x)} examples of a process: give another batch")
     return x if m == 1 else x.unflatten(0, (-1, m)).flatten(1, 2)
 
 

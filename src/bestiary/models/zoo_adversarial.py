@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
@@ -78,7 +79,8 @@ def gan(
     """Generative adversarial network: samples without a likelihood, by the minimax of Algorithm 1."""
     positive(
         latent=latent, generator_turns=generator_turns, width=width, hidden=min(hidden, default=1), lazy=lazy,
-        pack=pack, **({} if critic_turns == "wgan" else {"critic_turns": int(critic_turns)}),
+        critic_hidden=min(critic_hidden, default=1), pack=pack,
+        **({} if critic_turns == "wgan" else {"critic_turns": int(critic_turns)}),
     )  # fmt: skip
     told = condition_of(condition, spec)
     rules = Rules(
@@ -181,6 +183,8 @@ def _must_make_sense(
     """Refuse what cannot work, with the reason."""
     not_negative = {"weight_clip": rules.weight_clip, "matching": rules.matching, "history": rules.history}
     not_negative |= {"unroll": rules.unroll, "minibatch": minibatch}
+    sigma = rules.noise
+    not_negative |= {"noise": min(sigma.start, sigma.stop) if callable(sigma) else sigma}
     for name, value in not_negative.items():
         if not 0 <= value < float("inf"):
             raise BestiaryError(f"{name}={value} must be finite and not negative (0: without it)")
@@ -217,6 +221,8 @@ def _networks(
         must_give(generator, "generator", [latent + told.size], target.shape)
     if critic is not None:
         must_give(critic, "critic", shape, [1])
+        if rules.penalty is not None and any(isinstance(m, _BatchNorm) for m in critic.modules()):
+            raise BestiaryError("a penalty asks for the slope at each example, and critic='s BatchNorm mixes them")
     return (
         nets.generator(target, latent + told.size, style) if generator is None else generator,
         nets.critic(shape, style, projected, kernels) if critic is None else critic,

@@ -1,15 +1,18 @@
-"""A small convolutional classifier, whose last hidden layer serves as features.
+"""Small classifiers whose last hidden layer serves as features.
 
-    conv 3×3, w → SiLU → conv 3×3 / 2, 2w → SiLU → conv 3×3 / 2, 4w → SiLU → means over a 3×3 grid
-    → linear, F → SiLU → linear, classes
+    images   conv 3×3, w → SiLU → conv 3×3 / 2, 2w → SiLU → conv 3×3 / 2, 4w → SiLU → means over a 3×3 grid
+             → linear, F → SiLU → linear, classes
+    rows     linear, 2F → SiLU → linear, F → SiLU → linear, classes
 
-Legend: B batch, C channels, H height, W width, F features.
+Legend: B batch, C channels, H height, W width, D columns, F features.
 """
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Classifier"]
+from bestiary.networks.mlp import mlp
+
+__all__ = ["Classifier", "RowClassifier"]
 
 
 class Classifier(nn.Module):
@@ -28,6 +31,18 @@ class Classifier(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """(B, F)."""
         return F.silu(self.hidden(F.adaptive_avg_pool2d(self.convs(2 * x - 1), 3).flatten(1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
+
+
+class RowClassifier(nn.Module):
+    """(B, D) → (B, classes) logits, and (B, F) features."""
+
+    def __init__(self, columns: int, classes: int, features: int = 64) -> None:
+        super().__init__()
+        self.features = mlp([columns, 2 * features, features], "silu", last=True)
+        self.head = nn.Linear(features, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))

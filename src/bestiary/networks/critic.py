@@ -8,7 +8,8 @@ Minibatch discrimination (Salimans et al. 2016, arXiv 1606.03498) lets the criti
 
     o_b(x_i) = Σ_{j≠i} exp(−‖M_ib − M_jb‖₁),   M_i = T h_i, one row for each kernel b
 
-It is taken over one batch of real or of fake examples, never over both.
+It is taken over one batch of real or of fake examples, never over both. With several processes that is the part which
+each of them holds, and under a slope's penalty the slope is that of the sum of the batch's logits.
 
 Legend: B batch, F features of h, b kernels, c condition.
 """

@@ -82,16 +82,16 @@ class GatedPixels(nn.Module):
                 x[:, :, i, j] = choose(self(x, context)[:, :, i, j])
         return x
 
+    @torch.no_grad()
     def sample(self, context: Tensor, choose: Chooser) -> Tensor:
         """The same draws from what the layers remember."""
         x = context.new_zeros(len(context), self.channels, *context.shape[2:])
-        rows = _Rows(self, x, context)
+        rows, row = _Rows(self, x, context), _Row(self, x)
         for i in range(x.shape[2]):
-            row = _Row(self, x, rows.below(i))
+            row.begin(rows.below(i))
             for j in range(x.shape[3]):
-                pixel = choose(row.outputs(j))
-                x[:, :, i, j] = pixel
-                row.seen(j, pixel)
+                row.seats[j].copy_(choose(row.outputs(j)))
+            x[:, :, i] = row.pixels
         return x
 
 
@@ -129,31 +129,53 @@ class _Rows:
 
 
 class _Row:
-    """The h-stack along one row, a pixel at a time."""
+    """The h-stack along a row, a pixel at a time; what an earlier row left in memory is written over before it is read.
 
-    def __init__(self, net: GatedPixels, x: Tensor, below: list[Tensor]) -> None:
-        self.net, self.below = net, below
-        batch, wide = len(x), x.shape[3]
+    A pixel is so little work that calls are what it costs: every view of memory is made once, results are written where
+    they are read next, and a bias is the weight of an input that is always 1.
+    """
+
+    def __init__(self, net: GatedPixels, x: Tensor) -> None:
+        layers, batch, wide, width = list(net.layers), len(x), x.shape[3], net.hidden.in_channels
         # (B, padding + N, channels): what each layer takes in; the first sees one pixel less
-        self.inputs = [
-            x.new_zeros(batch, layer.n - (not layer.first) + wide, layer.h.in_channels) for layer in net.layers
-        ]
-        # (2W, n, channels) flattened as the inputs lie in memory
-        self.weights = [layer.h.weight[:, :, 0].permute(2, 1, 0).flatten(0, 1).contiguous() for layer in net.layers]
+        memory = [x.new_zeros(batch, m.n - (not m.first) + wide, m.h.in_channels) for m in layers]
+        self.windows = [_windows(inputs, m.n) for m, inputs in zip(layers, memory, strict=True)]
+        self.seats = memory[0].unbind(1)[layers[0].n :]  # where each pixel goes, (B, C)
+        self.pixels = memory[0][:, layers[0].n :].transpose(1, 2)  # (B, C, N)
+        # where a layer's result goes, (B, W): into what the next one takes in
+        self.into = [inputs.unbind(1)[m.n - 1 :] for m, inputs in zip(layers[1:], memory[1:], strict=True)]
+        self.into.append((x.new_empty(batch, width),) * wide)
+        self.biases = [m.h.bias for m in layers]
+        # (n, channels) flattened as the inputs lie in memory, 2W
+        self.across = [m.h.weight[:, :, 0].permute(2, 1, 0).flatten(0, 1).contiguous() for m in layers]
+        self.keep, self.hidden, self.out = [_matrix(m.keep) for m in layers], _matrix(net.hidden), _matrix(net.out)
+        self.both = x.new_empty(batch, 2 * width)  # what γ takes
+        self.left, self.right = self.both.chunk(2, 1)
+        self.one, self.nothing = x.new_ones(batch, width + 1), x.new_zeros(batch, width)
+        self.gated = self.one[:, :width]
+
+    def begin(self, below: list[Tensor]) -> None:
+        """A new row, to which each layer is given (N, B, 2W)."""
+        self.below = [(given + bias).unbind(0) for given, bias in zip(below, self.biases, strict=True)]
 
     def outputs(self, j: int) -> Tensor:
         """The network's outputs at pixel j, (B, O)."""
-        h = self.inputs[0][:, 0]
-        for l, layer in enumerate(self.net.layers):
-            seen = self.inputs[l]
-            if l:
-                seen[:, j + layer.n - 1] = h
-            left = torch.addmm(layer.h.bias, seen[:, j : j + layer.n].flatten(1), self.weights[l])
-            out = F.linear(_gate(left + self.below[l][j]), layer.keep.weight[:, :, 0, 0], layer.keep.bias)
-            h = out if layer.first else out + h
-        hidden = F.relu(F.linear(F.relu(h), self.net.hidden.weight[:, :, 0, 0], self.net.hidden.bias))
-        return F.linear(hidden, self.net.out.weight[:, :, 0, 0], self.net.out.bias)
+        h = self.nothing
+        for l, weight in enumerate(self.across):
+            torch.addmm(self.below[l][j], self.windows[l][j], weight, out=self.both)
+            torch.mul(self.left.tanh_(), self.right.sigmoid_(), out=self.gated)
+            h = torch.addmm(h, self.one, self.keep[l], out=self.into[l][j])
+        torch.clamp_min(h, 0, out=self.gated)
+        torch.clamp_min(self.one @ self.hidden, 0, out=self.gated)
+        return self.one @ self.out
 
-    def seen(self, j: int, pixel: Tensor) -> None:
-        """Pixel j has been chosen."""
-        self.inputs[0][:, j + self.net.layers[0].n] = pixel
+
+def _windows(memory: Tensor, n: int) -> list[Tensor]:
+    """(B, T, C) → views of the n columns from each on, (B, n·C)."""
+    return [memory[:, j : j + n].flatten(1) for j in range(memory.shape[1] - n + 1)]
+
+
+def _matrix(layer: nn.Conv2d) -> Tensor:
+    """A convolution of single pixels as a matrix, its bias the last row: (inputs + 1, outputs)."""
+    assert layer.bias is not None  # all layers here have one
+    return torch.cat([layer.weight[:, :, 0, 0].T, layer.bias[None]])

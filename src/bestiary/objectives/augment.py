@@ -8,7 +8,7 @@ With little data a critic learns the examples by heart; T makes more of them, an
 the generator does not learn to make augmented images. Images lie in [−1, 1]; each example has a lens of its own.
 
     colour        brightness ± ½, saturation × [0, 2), contrast × [½, 3/2)
-    translation   by at most an eighth of the side, zeros come in
+    translation   by at most an eighth of the side, each shift as likely as any other, zeros come in
     cutout        a square of half the side is set to zero
 
 Legend: B batch, C channels, H height, W width; x (B, C, H, W).
@@ -55,7 +55,8 @@ def translation(x: Tensor, share: float = 0.125) -> Tensor:
     """Whole pixels, so that nothing is blurred."""
     for axis in (2, 3):
         most = int(x.shape[axis] * share + 0.5)
-        place = _places(x, torch.round(_draw(x, -most, most)).long(), axis)
+        shift = torch.floor(_draw(x, -most, most + 1)).clamp(max=most)  # the sum may round up to most + 1
+        place = _places(x, shift.long(), axis)
         inside = (place >= 0) & (place < x.shape[axis])
         index = place.clamp(0, x.shape[axis] - 1).expand(x.shape)
         x = x.gather(axis, index) * inside

@@ -36,7 +36,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bestiary.errors import unknown
+from bestiary.errors import BestiaryError, unknown
 
 __all__ = [
     "DIVERGENCES", "GAMES", "Divergence", "Game", "apart", "f_game", "hinge", "least_squares", "nonsaturating",
@@ -94,6 +94,8 @@ def least_squares(
     c: float = 1.0,  # what the generator wants the critic to say
 ) -> Game:
     """Least squares to targets: samples far from the data are pulled although D is sure of them."""
+    if a == b:
+        raise BestiaryError(f"least_squares: the critic's targets a={a} on fake and b={b} on real must differ")
     return apart(
         real=lambda logit: (logit - b).square() / 2,
         fake=lambda logit: (logit - a).square() / 2,
@@ -182,12 +184,19 @@ def f_game(
 def smoothed(game: Game, share: float) -> Game:
     """One-sided label smoothing: real counts as fake by a share of it, so that D stays below 1 − share on real.
 
+    With share s the critic weighs (1 − s) π against s π + p, so that its optimum is that of r (1 − s)/(1 + s r).
     (Salimans et al. 2016, arXiv 1606.03498.) Smoothing fake as well would reward the generator for staying where it is.
     """
     assert game.sides is not None  # the builder of the model has looked
-    real, fake = game.sides
+    real, fake, best = *game.sides, game.optimum
+
+    def softer(logit: Tensor) -> Tensor:
+        return (1 - share) * real(logit) + share * fake(logit)
+
     return game._replace(
-        critic=lambda on_real, on_fake: (1 - share) * real(on_real) + share * fake(on_real) + fake(on_fake)
+        critic=lambda on_real, on_fake: softer(on_real) + fake(on_fake),
+        optimum=None if best is None else lambda r: best(r * (1 - share) / (1 + share * r)),
+        sides=(softer, fake),
     )
 
 

@@ -218,6 +218,8 @@ def _shapes(spec: Spec | None) -> dict[str, tuple[int | None, ...]]:
         "k_curve": (None, 4),
         "kl_dims": (None,),
         "code_variance": (None,),
+        "two_sample": (None, 2),
+        "density_ratio": (None, 2),
     }
 
 

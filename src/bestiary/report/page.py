@@ -20,6 +20,7 @@ from bestiary.errors import BestiaryError
 from bestiary.report import anatomy, sections
 from bestiary.report.beside import beside
 from bestiary.report.folder import Folder, command, read, real, sentences, table
+from bestiary.report.told import told
 from bestiary.report.words import count, duration, numbers, plain, verdict
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def write_report(run: Path) -> Path:
         fit=command("fit --resume", folder.path),
         beside=beside(folder),
         judged=sections.judged(folder),
+        told=told(folder),
         signs=anatomy.signs(folder),
         made_of=anatomy.made_of(folder),
         remarks=sentences(folder.judgement, "notes"),

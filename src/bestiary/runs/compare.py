@@ -1,12 +1,11 @@
-"""Samples against real data: every number that needs no likelihood, for a run's samples or anyone's.
+"""Samples of any program against real data: both sides loaded, brought to the same units, and compared.
 
-    judge(real=A, fake=B)    folders, arrays or names
+    judge(real=A, fake=B)    folders, files, arrays or names
 
-    features → two-sample classifier, Fréchet and kernel distances, precision and coverage, MMD, sliced Wasserstein
-    columns  → statistics of marginals and pairs            known modes → how many are reached
+All numbers are those of likeness.py, with fidelity and coverage. Half of the real examples are compared with, the other
+half stand in the place of samples for the floors. What loading left out, or what looks like other units, is noted.
 
-Each stands beside what other real examples get in the place of samples. What the examples do not allow is left out and
-said in a note, never given as a silent number.
+Legend: N examples, F columns.
 """
 
 from datetime import datetime
@@ -19,89 +18,21 @@ from torch import Tensor
 
 from bestiary.data.batches import model_units
 from bestiary.data.columns import to_columns
-from bestiary.data.dataset import Dataset, Density
+from bestiary.data.dataset import Dataset
 from bestiary.data.load import load as load_data
 from bestiary.data.load import loader
 from bestiary.data.spec import Column, Spec
-from bestiary.data.toys import Mixture
 from bestiary.errors import BestiaryError, unknown
-from bestiary.measures.classifier import FOLDS, two_sample_test
-from bestiary.measures.discrepancy import sliced
-from bestiary.measures.features import extractor, fitting
-from bestiary.measures.frechet import fid, kid
-from bestiary.measures.manifold import manifold_numbers
-from bestiary.measures.modes import mode_numbers
 from bestiary.measures.neighbours import two_sample_distances
-from bestiary.measures.number import Judgement, Number
-from bestiary.measures.score import score_numbers
-from bestiary.measures.statistics import statistics
+from bestiary.measures.number import Judgement
 from bestiary.models.options import signature_options
+from bestiary.runs.likeness import Sides, Tests, chosen_features, columns_of, sample_numbers
 from bestiary.training.clock import mix
 
-__all__ = ["LEAST", "judge_samples", "sample_numbers", "space_of"]
+__all__ = ["LEAST", "judge_samples", "space_of"]
 
 LEAST = 4  # examples, for any number that compares two sets
-MOST_COLUMNS = 200  # beyond which statistics by column are of no use
-NEIGHBOURS = 5  # k of precision and coverage
-
-
-def sample_numbers(
-    fake: Tensor, real: Tensor, other: Tensor, spec: Spec, features: str, seed: int, protocol: dict[str, object],
-    truth: Density | None = None, device: str | torch.device = "cpu",
-) -> tuple[list[Number], list[str]]:  # fmt: skip
-    """All that samples tell of a generator, and notes on what could not be told. Examples in model units."""
-    n = min(len(fake), len(real), len(other))
-    if n < 2 * FOLDS:
-        return [], [f"Only {n} examples to compare: too few for any statistic of two sets."]
-    chosen = fitting(spec)[0] if features == "auto" else features
-    extract = extractor(chosen, spec, seed, device)
-    f, r, o = (extract(x[:n]) for x in (fake, real, other))
-    notes = _remarks(f, r, extract.says)
-    numbers, _ = two_sample_test(f, r, o, extract.says, seed, protocol=protocol)
-    numbers += [fid(f, r, o, extract.says, protocol), kid(f, r, o, extract.says, protocol)]
-    if n > NEIGHBOURS:
-        numbers += manifold_numbers(f, r, o, extract.says, NEIGHBOURS, protocol)
-    if not _all_alike(f, r):
-        numbers += sliced(f, r, o, extract.says, seed, protocol=protocol)
-    if extract.logits is not None:
-        numbers += score_numbers(extract.classes(fake[:n]), extract.classes(real[:n]), extract.says, protocol)
-    if spec.kind != "image" and spec.dimensions <= MOST_COLUMNS:
-        numbers += statistics(fake, real, other, _names(spec), protocol)
-    if isinstance(truth, Mixture) and truth.separate:
-        perfect = torch.from_numpy(truth.sample(len(fake), mix(seed, "perfect") % 2**32))
-        numbers += mode_numbers(fake, torch.from_numpy(truth.means), truth.sigma, perfect, protocol)
-    return numbers, notes
-
-
-def _all_alike(*sets: Tensor) -> bool:
-    whole = torch.cat(sets)
-    return bool((whole == whole[0]).all())
-
-
-def _remarks(fake: Tensor, real: Tensor, features: str) -> list[str]:
-    """What a reader of the numbers must know about the examples."""
-    notes = []
-    flat = int((real.std(0) == 0).sum())
-    if flat:
-        notes.append(f"{flat} of {real.shape[1]} features ({features}) are constant among the real examples.")
-    for what, x in (("samples", fake), ("real examples", real)):
-        copies = len(x) - len(x.unique(dim=0))
-        if copies > 0.01 * len(x):
-            notes.append(f"{copies} of {len(x)} {what} repeat another one exactly.")
-    if len(real) <= real.shape[1]:
-        notes.append(
-            f"{len(real)} examples of {real.shape[1]} features ({features}): the Fréchet distance is of singular"
-            " covariances, and far from its value for many examples. Its floor says how far."
-        )
-    return notes
-
-
-def _names(spec: Spec) -> list[str]:
-    """A name for each component of x."""
-    if not spec.columns:
-        return [str(i) for i in range(spec.dimensions)]
-    each = ([f"{c.name}={v}" for v in c.categories] or [c.name] for c in spec.columns)
-    return [name for names in each for name in names]
+FAR = 10.0  # deviations of a real column, beyond which samples are rather in other units than bad
 
 
 def judge_samples(
@@ -110,10 +41,13 @@ def judge_samples(
     *,
     n: int = 10_000,  # examples of each side
     seed: int = 0,  # of the choice of examples
-    features: str = "auto",  # where distances are taken: pixels, random, mnist, or a file of weights
+    features: str = "auto",  # where sets are compared: pixels, random, mnist, or a file of weights
+    tests: Tests = "all",  # all; fast, without what takes longest; or none
     **options: Any,
 ) -> Judgement:
     """`fake` against `real`: folders, files, arrays or names; `options` load both (size=)."""
+    if features == "labels":
+        raise BestiaryError("features=labels are of a run's data: here use features=auto, or a file of weights")
     a, b = _both(real, fake, options)
     x_real, x_fake = _all(a, a, n, seed), _all(b, a, n, seed)
     if a.spec.kind == "image" != b.spec.kind or x_real.shape[1:] != x_fake.shape[1:]:
@@ -130,9 +64,37 @@ def judge_samples(
     protocol |= {"units": "standard deviations of the real columns"} if a.spec.columns else {}
     notes = [f"Only {len(x_fake)} samples: intervals are wide."] if len(x_fake) < 200 else []
     numbers = two_sample_distances(x_fake, x_real[::2], x_real[1::2], space_of(a.spec), seed, protocol)
-    more, said = sample_numbers(x_fake, x_real[::2], x_real[1::2], a.spec, features, seed, protocol, a.truth)
-    numbers, notes = numbers + more, notes + said
-    return Judgement(tuple(numbers), protocol, tuple(notes), datetime.now().isoformat(timespec="seconds"))
+    more, said, _ = sample_numbers(
+        (x_fake, x_real[::2], x_real[1::2]), a.spec, chosen_features(features, a.spec, seed), tests, seed, protocol,
+        a.truth,
+    )  # fmt: skip
+    notes += _of_loading(a, b) + _other_units(x_fake, x_real, a.spec) + said
+    return Judgement(tuple(numbers + more), protocol, tuple(notes), datetime.now().isoformat(timespec="seconds"))
+
+
+def _of_loading(real: Dataset, fake: Dataset) -> list[str]:
+    """What was left out or changed when the two sides were read."""
+    sides = (("real", real), ("fake", fake))
+    notes = [f"{side}: {said}." for side, d in sides for key in ("skipped", "note") if (said := d.source.get(key))]
+    if real.spec.kind == "image" and real.spec.levels != fake.spec.levels:
+        notes.append(
+            f"Real images have {real.spec.levels} levels and fake ones {fake.spec.levels}: tests may tell them by that"
+            " alone."
+        )
+    return notes
+
+
+def _other_units(fake: Tensor, real: Tensor, spec: Spec) -> list[str]:
+    """Columns in which samples lie or spread as other units do, and seldom bad samples."""
+    if spec.kind == "image" or min(len(fake), len(real)) < 2:
+        return []
+    _, names, _ = columns_of(Sides(fake, real, real), spec)
+    scale, spread = real.std(0), fake.std(0)
+    away = (fake.median(0).values - real.median(0).values).abs() > FAR * scale
+    odd = (away | (spread > FAR * scale) | (FAR * spread < scale)) & (scale > 0)
+    found = [name for name, bad in zip(names, odd.tolist(), strict=True) if bad]
+    named = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+    return [f"Samples lie or spread {FAR:g} times otherwise than the data in {named}: other units?"] if found else []
 
 
 def _both(real: Any, fake: Any, options: dict[str, Any]) -> tuple[Dataset, Dataset]:
@@ -152,10 +114,12 @@ def _all(dataset: Dataset, like: Dataset, n: int, seed: int) -> Tensor:
     """Up to n examples of a set, over all of its parts and shuffled by seed, in the model units of the set `like`."""
     rows = np.random.Generator(np.random.PCG64(mix(seed, "all"))).permutation(len(dataset.stored))[:n]
     stored = np.ascontiguousarray(dataset.stored[rows])
-    if dataset.spec.kind == "image" or not like.spec.columns:
-        return model_units(torch.as_tensor(stored), dataset.spec)
-    found = to_columns(dataset.spec, stored)
-    return torch.cat([_column(found, column) for column in like.spec.columns], 1)
+    if dataset.spec.kind != "image" and like.spec.columns:
+        found = to_columns(dataset.spec, stored)
+        return torch.cat([_column(found, column) for column in like.spec.columns], 1)
+    if like.spec.kind == dataset.spec.kind == "vector" and dataset.spec.columns:  # a toy keeps its own units
+        return torch.from_numpy(np.column_stack([*to_columns(dataset.spec, stored).values()]).astype(np.float32))
+    return model_units(torch.as_tensor(stored), dataset.spec)
 
 
 def _column(found: dict[str, np.ndarray], like: Column) -> Tensor:

@@ -220,6 +220,7 @@ def _run(
         if first:
             note(path, str(error))
             update_env(path, why=str(error), round=trainer.round)
+            write_signs(path, what, trainer.rounds, str(error))
         raise
     weights = trainer.weights()
     if first:

@@ -1,9 +1,16 @@
-"""A fitted run, loaded: its config, its data, its model; samples, codes and decoded codes from it.
+"""A fitted run, loaded: its config, its data, its model; samples of it, and what one does with its codes.
+
+    sample  sample_x  sample_z      x and z from nothing; within ±truncation in each dimension of z
+    encode  decode                  x → z by the encoder, z → E[x|z]
+    invert                          x → z by search, for any model that decodes
+    codes                           x → z by the one or the other
+    walk  arithmetic                paths between codes; x + mean(plus) − mean(minus), in codes and in pixels
 
 A run whose parts were given from Python (an encoder, an array of data) is loaded by giving them again.
 """
 
 import shlex
+from collections.abc import Callable
 from functools import cached_property
 from math import isclose
 from pathlib import Path
@@ -20,11 +27,15 @@ from bestiary.data.dataset import Dataset
 from bestiary.data.load import load as load_data
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError, unknown
+from bestiary.measures.number import Number
+from bestiary.models.invert import Inversion, invert
 from bestiary.models.model import Model
 from bestiary.models.options import signature_options
 from bestiary.models.values import coerce
+from bestiary.models.walks import analogy, path
 from bestiary.models.zoo import MODELS, build
 from bestiary.runs.folder import find, read_config
+from bestiary.runs.latent import Analogy, codes, decoder, log_prior, reach, shown
 from bestiary.runs.plan import GIVEN
 from bestiary.runs.watch import read_signs
 from bestiary.training.clock import mix
@@ -144,16 +155,27 @@ class Fitted:
         """Symptoms found while fitting, each with its remedies: what signs.json holds."""
         return read_signs(self.path)
 
-    def sample_x(self, n: int, seed: int = 0, batch: int = 256) -> Tensor:
-        """n samples in model units; a function of (weights, n, seed)."""
-        if n < 1:
-            raise BestiaryError(f"n={n}: ask for at least one sample")
-        with torch.no_grad(), seeded(mix(seed, "sample"), self.device):
-            return torch.cat([self.model.sample(min(batch, n - i)).float().cpu() for i in range(0, n, batch)])
+    def sample_x(self, n: int, seed: int = 0, batch: int = 256, truncation: float | None = None) -> Tensor:
+        """n samples in model units; a function of (weights, n, seed, truncation)."""
+        _at_least_one(n)
 
-    def sample(self, n: int = 64, seed: int = 0) -> np.ndarray:
+        def draw(m: int) -> Tensor:
+            if truncation is None:
+                return self.model.sample(m)
+            return shown(self.model)(codes(self.model, m, self.device, truncation))
+
+        with torch.no_grad(), seeded(mix(seed, "sample"), self.device):
+            return torch.cat([draw(min(batch, n - i)).float().cpu() for i in range(0, n, batch)])
+
+    def sample(self, n: int = 64, seed: int = 0, truncation: float | None = None) -> np.ndarray:
         """n samples as the data is stored: images uint8 (n, H, W, C), numbers float32 (n, F) in model units."""
-        return stored_units(self.sample_x(n, seed), self.spec).numpy()
+        return stored_units(self.sample_x(n, seed, truncation=truncation), self.spec).numpy()
+
+    def sample_z(self, n: int, seed: int = 0, truncation: float | None = None) -> Tensor:
+        """n draws of z ~ p(z), (n, D), by noise of their own: not the codes of `sample`."""
+        _at_least_one(n)
+        with torch.no_grad(), seeded(mix(seed, "sample_z"), self.device):
+            return codes(self.model, n, self.device, truncation).cpu()
 
     def part(self, name: str, most: int | None = None, seed: int = 0) -> tuple[Tensor, Tensor | None]:
         """Examples of one part in model units, shuffled by seed, and their labels."""
@@ -179,3 +201,75 @@ class Fitted:
         """E[x|z] in model units."""
         with torch.no_grad():
             return self.model.decode(torch.as_tensor(z).float().to(self.device)).cpu()
+
+    def invert(
+        self, x: Tensor | np.ndarray, starts: int = 4, seed: int = 0, condition: Tensor | None = None,
+        batch: int = 256, **how: Any,
+    ) -> Inversion:  # fmt: skip
+        """Codes of examples in model units by search from `starts` draws of z each; `how`: prior=, steps=, lr=.
+
+        An encoder's code, where there is one, is among the starts; `condition`: a row for each example, or one for all.
+        """
+        _at_least_one(starts, "start")
+        _at_least_one(len(x), "example")
+        if condition is not None and len(condition) not in (1, len(x)):
+            raise BestiaryError(f"condition= has {len(condition)} rows: give a row for each of {len(x)} examples, or 1")
+        x = torch.as_tensor(x).float().to(self.device)
+        first, log_pz = self._starts(x, starts, seed), log_prior(self.model)
+        found = []
+        for i in range(0, len(x), batch):
+            told = condition if condition is None or len(condition) == 1 else condition[i : i + batch]
+            decode = self._decoder(told)
+            found.append(invert(decode, x[i : i + batch], first[:, i : i + batch], log_pz, **how))
+        z, made, error = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
+        return Inversion(z, made, error)
+
+    def _starts(self, x: Tensor, n: int, seed: int) -> Tensor:
+        """(n, B, D); a model without p(z) starts around 0."""
+        shape = (n, len(x), self.model.latent)
+        with torch.no_grad(), seeded(mix(seed, "invert"), self.device):
+            if "sample" not in self.model.abilities:
+                z = torch.randn(shape, device=self.device)
+            else:
+                z = codes(self.model, n * len(x), self.device).view(shape)
+            if "encode" in self.model.abilities:
+                z[0] = self.model.encode(self.model.observe(x))
+        return z
+
+    def _decoder(self, condition: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+        return decoder(self.model, condition, str(self.config["model"].get("condition", "none")))
+
+    def codes(self, x: Tensor | np.ndarray, **how: Any) -> Tensor:
+        """Codes of examples in model units: the encoder's, or by inversion where there is none."""
+        if "encode" in self.model.abilities:
+            return self.encode(self.observe(torch.as_tensor(x).float()))
+        return self.invert(x, **how).z
+
+    def walk(
+        self, a: Tensor, b: Tensor, n: int = 8, kind: str = "spherical", condition: Tensor | None = None
+    ) -> Tensor:
+        """What lies on the way from code a to code b: (D,) → (n, …) in model units, (P, D) → (P, n, …)."""
+        z = path(torch.as_tensor(a).float(), torch.as_tensor(b).float(), n, kind)
+        if z.shape[-1] != self.model.latent:
+            raise BestiaryError(f"the codes of this run have {self.model.latent} dimensions; got {z.shape[-1]}")
+        with torch.no_grad():
+            x = self._decoder(condition)(z.flatten(0, -2).to(self.device)).float().cpu()
+        return x.unflatten(0, z.shape[:-1])
+
+    def arithmetic(self, x: Tensor, minus: Tensor, plus: Tensor, **how: Any) -> Analogy:
+        """Examples x with what tells those of `plus` from those of `minus`: man with glasses − man + woman.
+
+        In codes and, beside it, in pixels. For Radford's mean of x too, take `run.decode(found.z.mean(0)[None])`.
+        """
+        z = analogy(*(self.codes(part, **how) for part in (x, minus, plus)))
+        return Analogy(z, self.decode(z), analogy(x, minus, plus))
+
+    def reach(self, n: int = 100, split: str = "test", seed: int = 0, **how: Any) -> Number:
+        """How far held-out examples are from what the decoder can make, beside samples of its own."""
+        held, protocol = self.part(split, n, seed)[0], {"split": split, "seed": seed, **how}
+        return reach(lambda x: self.invert(x, seed=seed, **how), held, self.sample_x(len(held), seed), protocol)
+
+
+def _at_least_one(n: int, what: str = "sample") -> None:
+    if n < 1:
+        raise BestiaryError(f"n={n}: ask for at least one {what}")

@@ -106,6 +106,7 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None) -> Pla
     model_options, reasons = infer(MODELS[model], dataset.spec, routed["model"])
     recipe, why = _steps(Recipe(**routed["training"]), len(dataset.parts["train"]))
     _schedules_end(model_options, recipe)
+    _packs_fit(model_options.get("pack", 1), recipe.batch)
     inferred = {k: f"{model_options[k]}: {reason}" for k, reason in reasons.items()}
     twice = sections["model"].keys() | signature_options(Recipe).keys()  # ring's seed is not the recipe's
     asked = {f"data.{k}" if k in twice else k: v for k, v in routed["data"].items()}
@@ -139,6 +140,13 @@ def _schedules_end(options: Mapping[str, Any], recipe: Recipe) -> None:
                 f"{key}={schedule} takes {schedule.steps} steps, and the run has {recipe.steps}: it would never end."
                 f" Give it at most {recipe.steps}, or steps={schedule.steps} or more"
             )
+
+
+def _packs_fit(pack: int, batch: int) -> None:
+    """Refuse packs that a batch does not hold a whole number of."""
+    if pack > 1 and batch % pack:
+        whole = ceil(batch / pack) * pack
+        raise BestiaryError(f"pack={pack} does not divide batch={batch}, and a critic takes whole packs: batch={whole}")
 
 
 def is_part(value: Any) -> bool:

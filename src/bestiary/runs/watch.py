@@ -11,7 +11,7 @@ from typing import Any
 
 from bestiary.runs.grammar import to_words
 from bestiary.runs.plan import Plan
-from bestiary.signs.sign import told
+from bestiary.signs.sign import Story, told
 from bestiary.signs.signs import diagnose
 from bestiary.training.checkpoint import write_atomic
 
@@ -31,7 +31,7 @@ def remedied(what: Plan, options: Mapping[str, str]) -> str:
 
 def watching(path: Path, what: Plan, rounds: int, show: Show, say: Callable[[str], None]) -> Show:
     """A function that shows a line of the journal and tells which signs it brought or took away."""
-    story, present = told(path / "journal.jsonl", rounds, what.model_options), set[str]()
+    story, present = _told(path, what, rounds), set[str]()
 
     def watch(line: Mapping[str, float]) -> None:
         show(line)
@@ -50,11 +50,17 @@ def watching(path: Path, what: Plan, rounds: int, show: Show, say: Callable[[str
     return watch
 
 
-def write_signs(path: Path, what: Plan, rounds: int) -> None:
-    """signs.json: what the whole journal shows at its end."""
-    story = told(path / "journal.jsonl", rounds, what.model_options)
+def write_signs(path: Path, what: Plan, rounds: int, why: str = "") -> None:
+    """signs.json: what the whole journal shows at its end, and why it ended if that was bad."""
+    story = _told(path, what, rounds, why)
     signs = [sign.to_dict(story.round, lambda options: remedied(what, options)) for sign in diagnose(story)]
     write_atomic(path / "signs.json", json.dumps(signs, indent=1, ensure_ascii=False))
+
+
+def _told(path: Path, what: Plan, rounds: int, why: str = "") -> Story:
+    """The story of a run so far."""
+    options = {**what.model_options, **what.recipe.to_dict()}
+    return told(path / "journal.jsonl", rounds, options, why, what.dataset.spec.kind)
 
 
 def read_signs(path: Path) -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
 """What a sign is, and the story of a run that signs are read from.
 
 A story is the journal as series of named numbers, `<player>.<term>` while fitting and `validation.<number>` on examples
-kept from it, with the options of the model. A sign is a function of a story: nothing, or what is wrong, by which
-numbers, and what helps.
+kept from it, with the options of model and training. A sign is a function of a story: nothing, or what is wrong, by
+which numbers, and what helps.
 
 Legend: T lines of the journal.
 """
@@ -44,8 +44,11 @@ class Sign:
 class Story:
     """The numbers of a run so far, and its options."""
 
-    def __init__(self, rounds: int, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, rounds: int, options: Mapping[str, Any] | None = None, why: str = "", kind: str = "vector"
+    ) -> None:
         self.rounds, self.options, self.round = rounds, dict(options or {}), 0
+        self.why, self.kind = why, kind  # why it ended, if it ended badly; what the data are: vector, image, table
         self.series: dict[str, list[tuple[int, float]]] = {}
 
     def add(self, line: Mapping[str, Any]) -> None:
@@ -75,9 +78,11 @@ class Story:
         return self.round >= 0.2 * self.rounds
 
 
-def told(path: Path, rounds: int, options: Mapping[str, Any] | None = None) -> Story:
+def told(
+    path: Path, rounds: int, options: Mapping[str, Any] | None = None, why: str = "", kind: str = "vector"
+) -> Story:
     """The story that a journal tells; lines that are torn are left out."""
-    story = Story(rounds, options)
+    story = Story(rounds, options, why, kind)
     for line in _lines(path):
         story.add(line)
     return story

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from bestiary.signs.adversarial import memorisation, mode_collapse, non_finite, oscillation, overpowering, vanishing
 from bestiary.signs.latent import collapse, high_latent_loss, high_reconstruction_loss, over_regularised, overfit
 from bestiary.signs.sign import Sign, Story
 
@@ -13,6 +14,12 @@ SIGNS: dict[str, Callable[[Story], Sign | None]] = {
     "reconstruction-loss": high_reconstruction_loss,
     "over-regularised": over_regularised,
     "overfit": overfit,
+    "mode-collapse": mode_collapse,
+    "vanishing-gradient": vanishing,
+    "overpowering": overpowering,
+    "oscillation": oscillation,
+    "memorisation": memorisation,
+    "non-finite": non_finite,
 }
 
 

@@ -1,0 +1,49 @@
+"""The vital numbers of a generator, from a few held-out examples R and as many samples S.
+
+    near         share of S within the ball of some r ∈ R as far as its 5th neighbour in R      are samples like data?
+    covered      share of those balls that hold a sample                                         is all of it reached?
+    diversity    mean ‖s − s′‖ / mean ‖r − r′‖                                                   1 where spread alike
+    repeats      share of S whose nearest other sample is nearer than half of what 99% of R are to theirs
+    told_apart   chance that the critic's logit of r exceeds that of s                           ½ where it cannot tell
+
+Distances are of examples as the model sees them. All 0-d, on the device.
+
+Legend: N examples of each, F numbers of one.
+"""
+
+import torch
+from torch import Tensor
+
+__all__ = ["NEIGHBOURS", "critic_vitals", "sample_vitals"]
+
+NEIGHBOURS = 5
+
+
+def _apart(a: Tensor) -> Tensor:
+    """Distances within a set, itself at infinity: (N, N)."""
+    d = torch.cdist(a, a)
+    return d + torch.diag(torch.full((len(a),), torch.inf, device=a.device))
+
+
+def sample_vitals(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    """near, covered, diversity and repeats of as many samples as there are examples."""
+    real, fake = real.flatten(1).float(), fake.flatten(1).float()
+    among_real, among_fake = _apart(real), _apart(fake)
+    k = min(NEIGHBOURS, len(real) - 1)
+    radius = among_real.topk(k, largest=False).values[:, -1]
+    inside = torch.cdist(fake, real) <= radius  # (N, N)
+    off = ~torch.eye(len(real), dtype=torch.bool, device=real.device)
+    close = among_real.min(1).values.quantile(0.01) / 2
+    return {
+        "near": inside.any(1).float().mean(),
+        "covered": inside.any(0).float().mean(),
+        "diversity": among_fake[off].mean() / among_real[off].mean().clamp_min(1e-12),
+        "repeats": (among_fake.min(1).values < close).float().mean(),
+    }
+
+
+def critic_vitals(on_real: Tensor, on_fake: Tensor, is_logit: bool) -> dict[str, Tensor]:
+    """told_apart, and what the critic says of examples that it was not trained on."""
+    wins = (on_real[:, None] > on_fake[None]).float() + 0.5 * (on_real[:, None] == on_fake[None]).float()
+    found = {"told_apart": wins.mean()}
+    return found | ({"held_out_real": on_real.sigmoid().mean()} if is_logit else {})

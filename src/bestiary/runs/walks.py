@@ -1,0 +1,43 @@
+"""What `bestiary sample` writes: single samples, or walks through latent space in rows of pictures.
+
+    walk=…   row i goes from code z_i to code z_{i+1}, z_0, z_1, … ~ p(z): a picture that ends a row starts the next
+
+(Radford et al. 2016, arXiv 1511.06434, figure 4.) Legend: n samples.
+"""
+
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import torch
+
+from bestiary.data.batches import stored_units
+from bestiary.errors import BestiaryError
+from bestiary.runs.fitted import Fitted
+from bestiary.training.clock import mix
+from bestiary.training.device import seeded
+
+__all__ = ["STEPS", "sampled"]
+
+STEPS = 8  # points of a walk, one row of a picture
+
+Walk = Literal["linear", "spherical"]
+
+
+def sampled(
+    run: Fitted,
+    *,
+    n: int = 64,  # how many
+    seed: int = 0,  # same seed, same samples
+    truncation: float | None = None,  # the largest |z| in any dimension; smaller: more typical, less varied
+    walk: Walk | None = None,  # between samples: linear or spherical
+) -> np.ndarray:
+    """n samples as the data is stored."""
+    if walk is None:
+        return run.sample(n, seed, truncation)
+    if n < STEPS or n % STEPS:
+        raise BestiaryError(f"n={n}: a walk is a row of {STEPS} samples: take a multiple of it, e.g. n=64")
+    z = run.sample_z(n // STEPS + 1, seed, truncation)
+    with seeded(mix(seed, "walk"), run.device):  # some decoders draw
+        x = torch.cat([run.walk(a, b, STEPS, walk) for a, b in pairwise(z)])  # row by row: many take little memory
+    return stored_units(x, run.spec).numpy()

@@ -1,0 +1,158 @@
+"""Signs of games. The numbers, on examples kept from the fit (models/vitals.py) and of the players' turns:
+
+    validation.near, covered, diversity, repeats     what samples are like beside the examples
+    validation.told_apart                            chance that the critic ranks an example above a sample
+    validation.held_out_real                         mean D on the examples; critic.real, critic.fake: D while fitting
+    generator.gradient                               norm of the generator's small gradients
+
+Remedies are those of the lectures, less those that the run has already. Thresholds are stated at each sign.
+"""
+
+from itertools import pairwise
+
+from bestiary.signs.sign import Remedy, Sign, Story
+
+__all__ = ["memorisation", "mode_collapse", "non_finite", "oscillation", "overpowering", "vanishing"]
+
+
+def mode_collapse(story: Story) -> Sign | None:
+    """Samples are like data (near ≥ 0.3) but reach less than half of it; or they are half as spread as the data, or a
+    third of them repeat another; or of what was once reached less than half is left."""
+    found = story.every("validation.near", "validation.covered", "validation.diversity", "validation.repeats")
+    if found is None or not story.grown:
+        return None
+    near, covered, diversity, repeats = found
+    best = max(value for _, value in story.series["validation.covered"])
+    ill = (near >= 0.3 and covered < 0.5) or diversity < 0.5 or repeats > 1 / 3 or (best > 0.3 and covered < best / 2)
+    if not ill:
+        return None
+    says = (
+        f"mode collapse: samples reach {covered:.0%} of the data ({best:.0%} at best), are spread {diversity:.2f} times"
+        f" as far, and {repeats:.0%} of them repeat another"
+    )
+    more = f"{2 * int(_number(story, 'pack', 1))}"
+    return _sign(story, "mode-collapse", says, (
+        Remedy("let the critic see several samples side by side (packing)", {"pack": more}),
+        Remedy("let the critic compare the samples of a batch (minibatch discrimination)", {"minibatch": "16"}),
+        Remedy("let the generator see how the critic would answer (unrolling)", {"unroll": "5", "critic_norm": "none"}),
+        Remedy("blur data and samples at first, so that they overlap (instance noise)", _blur(story)),
+        _wasserstein(story, "a distance with a slope wherever mass is missing (Wasserstein)"),
+    ))  # fmt: skip
+
+
+def vanishing(story: Story) -> Sign | None:
+    """The saturating game, and D < 0.05 on samples: its slope by the logit is −D."""
+    fake = story.recent("critic.fake")
+    saturating = str(story.options.get("game", "")).startswith("saturating")
+    if fake is None or not saturating or not story.grown or fake >= 0.05:
+        return None
+    gradient = story.recent("generator.gradient")
+    says = f"vanishing gradient: D is {fake:.2g} on samples, so that the generator's gradient is as small"
+    says += f" (norm {gradient:.2g})" if gradient is not None else ""
+    return _sign(story, "vanishing-gradient", says, (
+        Remedy("the game whose gradient does not vanish where the critic is sure", {"game": "nonsaturating"}),
+        Remedy("a critic that is never sure (one-sided label smoothing)", {"smoothing": "0.1"}),
+        _wasserstein(story, "a distance instead of odds (Wasserstein)"),
+    ))  # fmt: skip
+
+
+def overpowering(story: Story) -> Sign | None:
+    """A critic of odds ranks examples above samples with a chance of more than 0.99, three validations in a row, and at
+    most half of the samples are near data. A Wasserstein critic should be that good, and is left alone."""
+    told = [value for _, value in story.series.get("validation.told_apart", [])]
+    near, odds = story.last("validation.near"), story.last("validation.held_out_real")
+    if len(told) < 3 or min(told[-3:]) <= 0.99 or odds is None or near is None or near > 0.5 or not story.grown:
+        return None
+    says = f"the critic overpowers: it tells {told[-1]:.1%} of pairs apart, and {near:.0%} of the samples are near data"
+    return _sign(story, "overpowering", says, (
+        Remedy("blur what the critic sees (instance noise)", _blur(story)),
+        Remedy("a critic that is never sure (one-sided label smoothing)", {"smoothing": "0.1"}),
+        Remedy("a critic of fewer turns", {"critic_turns": "1"}),
+        _damped("a critic of no slope on the data"),
+        _wasserstein(story, "a distance instead of odds (Wasserstein)"),
+    ))  # fmt: skip
+
+
+def oscillation(story: Story) -> Sign | None:
+    """Over the second half of the run so far, of six validations or more: what is reached swings by more than 0.3 and
+    changes direction at every other step or more often, and ends no higher than it was on average before."""
+    seen = [value for _, value in story.series.get("validation.covered", [])]
+    late = seen[len(seen) // 2 :]
+    if len(late) < 6 or max(late) - min(late) <= 0.3 or not story.grown:
+        return None
+    steps = [b - a for a, b in pairwise(late)]
+    turns = sum(a * b < 0 for a, b in pairwise(steps))
+    if turns < len(steps) // 2 or late[-1] > sum(late) / len(late) + 0.05:
+        return None
+    says = f"oscillation: what samples reach swings between {min(late):.0%} and {max(late):.0%} and does not grow"
+    lr = _number(story, "lr", 2e-4)
+    return _sign(story, "oscillation", says, (
+        Remedy("average the weights of the rounds that circle the solution", {"average": "0.999"}),
+        _damped("a critic of no slope on the data, which damps the circling"),
+        Remedy("two time scales: a slower generator", {"lr": f"{min(lr / 4, 2e-4):g}", "critic_lr": f"{lr:g}"}),
+    ))  # fmt: skip
+
+
+def memorisation(story: Story) -> Sign | None:
+    """The critic is far surer of the examples it was trained on than of others: D differs by more than 0.25."""
+    fitted, held = story.recent("critic.real"), story.last("validation.held_out_real")
+    if fitted is None or held is None or not story.grown or fitted - held <= 0.25:
+        return None
+    says = (
+        f"memorisation: D is {fitted:.2f} on training examples and {held:.2f} on others: the critic knows them by heart"
+    )
+    lens = Remedy("show both through a random lens (differentiable augmentation)", {"augment": "translation,cutout"})
+    convolutions = str(story.options.get("network")) in ("dcgan", "residual")
+    less = {"width": f"{max(1, int(_number(story, 'width', 64)) // 2)}"} if convolutions else {"critic_hidden": "64"}
+    return _sign(story, "memorisation", says, (
+        *([lens] if story.kind == "image" else []),
+        Remedy("a smaller critic", less),
+        _damped("a critic of no slope on the data"),
+        Remedy("more examples"),
+    ))  # fmt: skip
+
+
+def non_finite(story: Story) -> Sign | None:
+    """The run ended because a number was not finite."""
+    if "the run has failed" not in story.why:
+        return None
+    return _sign(story, "non-finite", story.why.partition("; ")[0], (
+        Remedy("smaller steps", {"lr": f"{min(_number(story, 'lr', 2e-4) / 4, 2e-4):g}"}),
+        Remedy("a bound on the gradient's norm", {"clip": "1"}),
+    ))  # fmt: skip
+
+
+# ------------------------------------------------------------------ remedies
+
+
+def _sign(story: Story, name: str, says: str, remedies: tuple[Remedy, ...]) -> Sign:
+    """The sign with those of its remedies that the run has not got."""
+    return Sign(name, says, tuple(r for r in remedies if not r.options or not _has(story, r)))
+
+
+def _has(story: Story, remedy: Remedy) -> bool:
+    """Whether every option is as the remedy would have it; 1.0 is 1."""
+    return all(str(story.options.get(key)).removesuffix(".0") == value for key, value in remedy.options.items())
+
+
+def _number(story: Story, key: str, otherwise: float) -> float:
+    """An option that may be absent or a schedule."""
+    value = story.options.get(key)
+    return float(value) if isinstance(value, int | float) else otherwise
+
+
+def _blur(story: Story) -> dict[str, str]:
+    """Noise that is gone at half of the run."""
+    return {"noise": f"linear(0.3,0,{max(1, story.rounds // 2)})"}
+
+
+def _damped(says: str) -> Remedy:
+    return Remedy(says, {"penalty": "r1(1)", "critic_norm": "none"})
+
+
+def _wasserstein(story: Story, says: str) -> Remedy:
+    """The penalty's weight is 10 for images and 0.1 for toys (Gulrajani et al. 2017, arXiv 1704.00028)."""
+    weight = "10" if story.kind == "image" else "0.1"
+    clipped = {"weight_clip": "0"} if story.options.get("weight_clip") else {}
+    options = {"game": "wasserstein", "penalty": f"gp({weight})", "critic_turns": "5", "critic_norm": "none"}
+    return Remedy(says, {**options, **clipped})

@@ -1,0 +1,234 @@
+"""Signs of games on stories told by hand, and on runs built to be ill and one that is not."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import bestiary as bst
+from bestiary.errors import BestiaryError
+from bestiary.models.vitals import critic_vitals, sample_vitals
+from bestiary.models.zoo import build
+from bestiary.runs.plan import plan
+from bestiary.signs import latent
+from bestiary.signs.sign import Story
+from bestiary.signs.signs import SIGNS, diagnose
+
+HEALTHY = {"near": 0.9, "covered": 0.85, "diversity": 1.0, "repeats": 0.02, "told_apart": 0.6, "held_out_real": 0.55}
+TURNS = {"critic.real": 0.6, "critic.fake": 0.4, "generator.gradient": 0.1}
+
+
+def story(
+    *validations: dict[str, float],
+    options: dict | None = None,
+    turns: dict | None = None,
+    why: str = "",
+    kind: str = "vector",
+) -> Story:
+    made = Story(1000, options or {"game": "saturating"}, why, kind)
+    for i, changed in enumerate(validations or ({},)):
+        made.add({"round": 500 + i, **TURNS, **(turns or {})})
+        made.add({"round": 500 + i, **{f"validation.{k}": v for k, v in {**HEALTHY, **changed}.items()}})
+    return made
+
+
+SWING = [{"covered": c} for c in (0.5, 0.6, 0.5, 0.6, 0.5, 0.6, 0.5, 0.9, 0.4, 0.9, 0.45, 0.9, 0.45, 0.55)]
+ILL = {
+    "mode-collapse": [story({"covered": 0.2}), story({"diversity": 0.1, "near": 0.0}), story({"repeats": 0.9}),
+                      story({"covered": 0.8}, {"covered": 0.3, "near": 0.1})],
+    "vanishing-gradient": [story(turns={"critic.fake": 0.001})],
+    "overpowering": [story(*[{"told_apart": 0.999, "near": 0.0, "covered": 0.0}] * 3)],
+    "oscillation": [story(*SWING)],
+    "memorisation": [story({"held_out_real": 0.2}, turns={"critic.real": 0.9})],
+    "non-finite": [story(why="the run has failed: player `critic`: the term `total` is nan at round 7; no checkpoint")],
+}  # fmt: skip
+
+
+FITTED = {  # data and model whose options a story is told with
+    "ring": [("ring", "gan"), ("ring", "wgan"), ("ring", "wgan-gp"), ("ring", "pac-gan"), ("ring", "r3gan")],
+    "digits": [("digits", "dcgan"), ("digits", "sn-gan")],
+}
+
+
+def names(told: Story) -> set[str]:
+    return {sign.name for sign in diagnose(told)}
+
+
+def of_run(data: str, model: str, told: Story) -> Story:
+    """The same numbers, told of a run with all its options."""
+    what = plan(data, model, {"steps": 1000})
+    kind = what.dataset.spec.kind
+    made = Story(1000, {**what.model_options, **what.recipe.to_dict()}, told.why, kind)
+    made.series, made.round = told.series, told.round
+    return made
+
+
+def test_every_sign_has_a_story() -> None:
+    assert set(SIGNS) == set(ILL) | {name for name, read in SIGNS.items() if read.__module__ == latent.__name__}
+
+
+@pytest.mark.parametrize("name", ILL)
+def test_an_ill_story_has_its_sign(name: str) -> None:
+    for told in ILL[name]:
+        (sign,) = [sign for sign in diagnose(told) if sign.name == name]
+        assert sign.remedies[0].options
+
+
+@pytest.mark.parametrize("name", ILL)
+@pytest.mark.parametrize(("data", "model"), [pair for pairs in FITTED.values() for pair in pairs])
+def test_remedies_can_be_typed_and_built_and_change_something(name: str, data: str, model: str) -> None:
+    """Of every model that shows the sign: what a remedy says is accepted, and is not what the run has already."""
+    for sign in diagnose(of_run(data, model, ILL[name][0])):
+        for remedy in sign.remedies:
+            if remedy.options:
+                what = plan(data, model, {"steps": 1000, **remedy.options})
+                before = plan(data, model, {"steps": 1000})
+                assert (what.model_options, what.recipe) != (before.model_options, before.recipe), remedy
+                build(model, what.dataset.spec, **{**what.model_options, "latent": 4})
+
+
+def test_a_healthy_story_has_none() -> None:
+    assert not names(story(*[{}] * 14))
+
+
+def test_what_is_right_for_one_game_is_not_held_against_another() -> None:
+    """A sure critic is no illness of a Wasserstein game; a small D is none of the non-saturating generator."""
+    sure = [{"told_apart": 1.0, "near": 0.1}] * 3
+    assert "overpowering" in names(story(*sure))
+    told = Story(1000, {"game": "wasserstein"})
+    for i in range(3):
+        told.add({"round": 500 + i, "validation.told_apart": 1.0, "validation.near": 0.1})
+    assert not names(told)
+    assert not names(story(turns={"critic.fake": 0.001}, options={"game": "nonsaturating"}))
+
+
+@pytest.mark.parametrize("name", [name for name in ILL if name != "non-finite"])
+def test_youth_is_no_illness(name: str) -> None:
+    young = Story(100_000, ILL[name][0].options)
+    for key, series in ILL[name][0].series.items():
+        for round, value in series:
+            young.add({"round": round, key: value})
+    assert not names(young)
+
+
+def test_vitals_of_samples_that_are_known() -> None:
+    g = torch.Generator().manual_seed(0)
+    real, same = torch.randn(200, 2, generator=g), torch.randn(200, 2, generator=g)
+    well = sample_vitals(real, same)
+    assert well["near"] > 0.9
+    assert well["covered"] > 0.85
+    assert 0.9 < float(well["diversity"]) < 1.1
+    assert well["repeats"] < 0.1
+    one = sample_vitals(real, same[:1].repeat(200, 1))
+    assert one["covered"] < 0.2
+    assert one["diversity"] == 0
+    assert one["repeats"] == 1
+    far = sample_vitals(real, same + 100)
+    assert far["near"] == far["covered"] == 0
+
+
+def test_what_the_critic_tells_is_the_share_of_pairs() -> None:
+    found = critic_vitals(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 1.0]), True)
+    assert float(found["told_apart"]) == (1 + 0.5 + 1 + 1) / 4
+    assert "held_out_real" not in critic_vitals(torch.zeros(2), torch.zeros(2), False)
+
+
+def test_vitals_leave_the_critic_as_it_was() -> None:
+    """BatchNorm judges by the batch, as in training, and its running moments stay."""
+    spec = plan("digits", "gan", {}).dataset.spec
+    model = build("dcgan", spec, latent=4, width=4).eval()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with torch.no_grad():
+        model.vitals(torch.rand(20, 1, 8, 8))
+    assert not model.critic.training
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+class Stuck(nn.Module):
+    """A generator that knows one place."""
+
+    def __init__(self, place: float, width: float) -> None:
+        super().__init__()
+        self.place, self.width = nn.Parameter(torch.tensor([[place, 0.0]])), width
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return self.place + self.width * z
+
+
+def signs(root, data, model: str = "ns-gan", **options: object) -> set[str]:
+    how = {"steps": 150, "validate": 25, "save": 0, "log": 15, "batch": 64, "hidden": (32, 32), "seed": 0, "lr": 1e-3}
+    run = bst.fit(data, model, root=root, quiet=True, **{**how, **options})
+    assert {sign["name"] for sign in run.signs} == {
+        s["name"] for s in json.loads((run.path / "signs.json").read_text())
+    }
+    return {sign["name"] for sign in run.signs}
+
+
+def test_a_run_of_one_mode_is_told(tmp_path) -> None:
+    assert "mode-collapse" in signs(tmp_path, "ring", latent=2, generator=Stuck(1.0, 0.005))
+    (run,) = tmp_path.iterdir()
+    assert "mode collapse" in (run / "log.txt").read_text()  # told while it was fitted
+    bst.load(run).report()
+    assert "mode collapse" in (run / "report.html").read_text()
+
+
+def test_a_saturating_run_far_from_the_data_is_told(tmp_path) -> None:
+    far = (100 + np.random.default_rng(0).standard_normal((500, 2))).astype(np.float32)
+    data = np.concatenate([far, -far])  # standardised to two clouds; the generator starts between them
+    found = signs(tmp_path, data, "gan", latent=2, critic_turns=5, critic_lr=5e-3, lr=1e-5)
+    assert "vanishing-gradient" in found
+    found = signs(tmp_path, data, "ns-gan", latent=2, critic_turns=5, critic_lr=5e-3, lr=1e-5)
+    assert "vanishing-gradient" not in found
+    assert "overpowering" in found
+
+
+class Perfect(nn.Module):
+    """A generator that has arrived: noise is data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return self.scale * z
+
+
+@pytest.mark.parametrize(("n", "ill"), [(60, {"memorisation"}), (4000, set())])
+def test_a_critic_of_few_examples_knows_them_by_heart(tmp_path, n: int, ill: set[str]) -> None:
+    """Data and samples are alike, so that all that a critic can tell them by is to have seen the data before."""
+    x = np.random.default_rng(0).standard_normal((n, 20)).astype(np.float32)
+    found = signs(tmp_path, x, latent=20, generator=Perfect(), critic_hidden=(128,), lr=1e-6, critic_lr=3e-3)
+    assert found == ill
+
+
+def circling(root, **options: object) -> set[str]:
+    """Place θ against a linear critic ψ, from the same point: dθ = ηψ/2, dψ = −ηθ/2, a circle through the data."""
+    x = np.random.default_rng(0).standard_normal((1000, 2)).astype(np.float32)
+    critic = nn.Linear(2, 1, bias=False)
+    nn.init.zeros_(critic.weight)
+    how = {"optimiser": "sgd", "lr": 0.1, "beta1": 0.0, "simultaneous": True, "steps": 500, "validate": 23}
+    return signs(root, x, latent=2, generator=Stuck(3.0, 1.0), critic=critic, **{**how, **options})
+
+
+def test_players_that_circle_are_told_and_the_remedy_stops_them(tmp_path) -> None:
+    assert "oscillation" in circling(tmp_path)
+    assert not circling(tmp_path, penalty="r1(1)")
+
+
+@pytest.mark.slow
+def test_a_healthy_run_has_none(tmp_path) -> None:
+    found = signs(
+        tmp_path, "two-gaussians", latent=2, hidden=(64, 64), steps=1500, batch=128, noise="linear(0.3,0,1000)"
+    )
+    assert not found
+
+
+def test_a_run_that_blows_up_has_a_sign_of_it(tmp_path) -> None:
+    with pytest.raises(BestiaryError, match="the run has failed"):
+        bst.fit("ring", "lsgan", root=tmp_path, quiet=True, steps=400, hidden=(8,), lr=1e30, log=10, batch=16)
+    (found,) = json.loads(next(tmp_path.glob("*/signs.json")).read_text())
+    assert found["name"] == "non-finite"
+    assert "clip=1" in found["remedies"][1]["command"]
