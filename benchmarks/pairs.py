@@ -13,6 +13,7 @@ from settings import (
     BOUND_SAMPLES,
     COMPONENTS,
     DRAWN,
+    EXAMPLES,
     GAN_BATCH,
     SAMPLES,
     VAE_BATCH,
@@ -51,6 +52,11 @@ def _judged(name: str, rival: str, case: str, theirs: tuple[str, str, str], imag
     return Pair(name, rival, (_OWN, "judged.py", case), theirs, images, **more)
 
 
+def _compared(name: str, rival: str, case: str, theirs: str, target: float) -> Pair:
+    sides = ((_OWN, "distances.py", case), (_RIVALS, "rival_distances.py", theirs))
+    return Pair(f"{name}, 10k × 2048", rival, *sides, EXAMPLES, target)
+
+
 _OWN, _RIVALS = ".venv", ".venv-rivals"
 _BARE, _TUTORIAL = "bare loop", "tutorial"
 _OVERHEAD, _TWICE, _THRICE = 1 / 1.05, 2.0, 3.0  # at most 5 % slower than bare; so many times as fast as others
@@ -85,6 +91,10 @@ PAIRS = [
         target=50.0,
         part=1 / 28,
     ),
+    _compared("Fréchet distance", "torchmetrics", "fid", "fid", _THRICE),
+    _compared("kernel distance, all pairs", "torchmetrics, 100 subsets", "kid", "kid", _THRICE),
+    _compared("kernel distance, 10 blocks", "torchmetrics, 100 subsets", "kid-blocks", "kid", _THRICE),
+    _compared("precision, coverage", "prdc", "prdc", "prdc", _THRICE),
     _pair("DCGAN, 28×28", _TUTORIAL, "dcgan-28", (_RIVALS, "tutorial.py", "dcgan-28"), GAN_BATCH, _TWICE),
     _pair("DCGAN, 64×64", _TUTORIAL, "dcgan-64", (_RIVALS, "tutorial.py", "dcgan-64"), GAN_BATCH, _TWICE),
 ]

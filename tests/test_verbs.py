@@ -10,6 +10,7 @@ import pytest
 from bestiary.cli import main
 from bestiary.models.options import signature_options
 from bestiary.runs.judge import judge_run
+from bestiary.runs.walks import sampled
 
 TINY = ("steps=4", "hidden=8", "latent=2", "batch=16", "log=2", "validate=4", "save=4")
 
@@ -91,7 +92,25 @@ def test_samples_go_where_they_are_asked_to(runs, tmp_path):
     assert (runs / "digits-vae" / "samples" / "n5-seed3.png").is_file()
 
 
-@pytest.mark.parametrize("line", [["n=0"], ["m=4"], ["--out", "x.pkl"], ["--steps", "3"]], ids=" ".join)
+def test_samples_are_truncated_and_walks_laid_out(runs):
+    line = ("sample", "digits-vae", "n=8", "--runs", str(runs))
+    for key, value in (("truncation", 0.7), ("walk", "spherical")):
+        said = json.loads(type_in(*line, f"{key}={value}", "--json")[1])
+        assert said[key] == value
+        assert said["out"] == str(runs / "digits-vae" / "samples" / f"n8-seed0-{key}-{value}.png")
+        assert f"seed=0, {key}={value}" in type_in(*line, f"{key}={value}")[1]
+    assert "truncation" not in json.loads(type_in(*line, "--json")[1])
+
+
+def test_the_keys_of_sample_exist():
+    out = type_in("sample", "--help")[1]
+    assert all(f"    {key}=" in out for key in signature_options(sampled))
+
+
+REFUSED = [["n=0"], ["m=4"], ["n=9", "walk=linear"], ["walk=round"], ["truncation=0"], ["--out", "x.pkl"]]
+
+
+@pytest.mark.parametrize("line", [*REFUSED, ["--steps", "3"]], ids=" ".join)
 def test_samples_that_cannot_be_are_refused(runs, line):
     code, out, err = type_in("sample", "digits-vae", *line, "--runs", str(runs))
     assert (code, out) == (2, "")

@@ -241,12 +241,16 @@ def _show_judgement(found: Mapping[str, Any]) -> None:
     from bestiary.report.words import plain
 
     numbers, shared = found["numbers"], found.get("protocol", {})
-    rows = [(n["title"], _value(n), n.get("unit") or "", _value(n["floor"]) if n.get("floor") else "") for n in numbers]
-    table(rows, ("", "value", "unit", "floor"), right=[1, 3])
+    beside = [[_value(n[at]) if n.get(at) else "" for at in ("floor", "ceiling")] for n in numbers]
+    rows = [
+        (n["title"], _value(n), n.get("unit") or "", " / ".join(ends).rstrip(" /"))
+        for n, ends in zip(numbers, beside, strict=True)
+    ]
+    table(rows, ("", "value", "unit", "floor / ceiling"), right=[1, 3])
     groups: dict[str, list[str]] = {" · ".join(f"{k}={plain(v)}" for k, v in shared.items()): ["all"]}
     for n in numbers:
         own = {k: v for k, v in (n.get("protocol") or {}).items() if k not in shared or shared[k] != v}
-        own |= {"floor": n["floor"]["says"]} if (n.get("floor") or {}).get("says") else {}
+        own |= {at: n[at]["says"] for at in ("floor", "ceiling") if (n.get(at) or {}).get("says")}
         groups.setdefault(" · ".join(f"{k}={plain(v)}" for k, v in own.items()), []).append(n["title"])
     say("", *(dim(f"{', '.join(dict.fromkeys(titles))}: {how}") for how, titles in groups.items() if how))
     say(*(f"note: {note}" for note in found.get("notes", ())))

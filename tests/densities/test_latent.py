@@ -193,6 +193,47 @@ def test_products_lose_few_digits(latent: int) -> None:
     assert float((p.log_prob(z)[:, 0].double() - each.logsumexp(-1)).abs().max()) < 1e-4
 
 
+def log_of_mixture(
+    z: torch.Tensor, log_weight: torch.Tensor, means: torch.Tensor, log_vars: torch.Tensor
+) -> torch.Tensor:
+    """PyTorch's own, in float64."""
+    parts = torch.distributions.Normal(means.double(), (0.5 * log_vars.double()).exp())
+    each = torch.distributions.Independent(parts, 1)
+    weights = torch.distributions.Categorical(logits=log_weight.double())
+    return torch.distributions.MixtureSameFamily(weights, each).log_prob(z.double())
+
+
+@pytest.mark.parametrize("spread", [1.0, 30.0])
+def test_the_gradient_of_a_mixture_is_that_of_torchs(spread: float) -> None:
+    """Of z, weights, means and variances; also where all but one component are below what exp can hold."""
+    torch.manual_seed(0)
+    z, log_weight = spread * torch.randn(2, 4, 6), torch.randn(9).log_softmax(0)
+    means, log_vars = spread * torch.randn(9, 6), torch.randn(9, 6)
+    inputs = [t.requires_grad_() for t in (z, log_weight, means, log_vars)]
+    weights = torch.rand(2, 4)
+    ours = torch.autograd.grad(GaussianMixture(*inputs[1:]).log_prob(z), inputs, weights)
+    theirs = torch.autograd.grad(log_of_mixture(*inputs), inputs, weights.double())
+    theirs = (theirs[0], theirs[1] + weights.sum() * log_weight.exp(), *theirs[2:])  # torch's weights are normalised
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-5)
+
+
+def test_a_mixture_has_second_derivatives() -> None:
+    torch.manual_seed(0)
+    shapes = ((3, 2), (4,), (4, 2), (4, 2))
+    inputs = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+
+    def density(z: torch.Tensor, *parts: torch.Tensor) -> torch.Tensor:
+        return GaussianMixture(*parts).log_prob(z)
+
+    assert torch.autograd.gradcheck(density, inputs)
+    assert torch.autograd.gradgradcheck(density, inputs)
+    once = torch.autograd.grad(density(*inputs).sum(), inputs)
+    torch.testing.assert_close(once, torch.autograd.grad(density(*inputs).sum(), inputs, create_graph=True))
+    inputs[1].requires_grad_(False)  # weights that are not learned, as in VampPrior
+    assert torch.autograd.gradgradcheck(density, inputs)
+
+
 @pytest.mark.parametrize("spec", [VECTOR, IMAGE, TABLE], ids=lambda s: s.kind)
 def test_pseudo_inputs_start_as_examples_and_every_one_can_move(spec: Spec) -> None:
     """No dead gradients at 0 and 1 (a clamp has them on half of all pixels), and categories stay on their simplex."""

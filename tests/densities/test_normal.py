@@ -8,7 +8,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from bestiary.data.spec import Spec
 from bestiary.densities.latent import Diagonal, Place, Standard
-from bestiary.densities.normal import CLOSED_KL, DiagonalNormal, closed_kl
+from bestiary.densities.normal import CLOSED_KL, DiagonalNormal, StandardNormal, closed_kl
 from bestiary.densities.parts import POSTERIORS, PRIORS
 
 PLACE = Place(Spec("vector", (2,)), 3, infer=lambda x: DiagonalNormal(x[:, :1].expand(-1, 3), torch.zeros(len(x), 3)))
@@ -48,6 +48,21 @@ def test_closed_kl_is_the_mean_of_draws_in_every_dimension(name: str) -> None:
 def test_kl_broadcasts_over_the_batch_of_a_prior() -> None:
     q, _ = pair("far")
     assert closed_kl(q, Standard(PLACE)()).shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_kl_from_the_standard_normal_is_that_from_a_gaussian_of_zeros(name: str) -> None:
+    """Values, and gradients through the deviation that the draw has used too."""
+    mean, log_var = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in CASES[name])
+    zero = torch.zeros(1, 3, dtype=torch.float64)
+    q = DiagonalNormal(mean, log_var)
+    z = q.rsample((2,)).sum()
+    kls = [closed_kl(q, p) for p in (StandardNormal(zero), DiagonalNormal(zero, zero))]
+    assert kls[0] is not None
+    assert kls[1] is not None
+    torch.testing.assert_close(*kls)
+    slopes = [torch.autograd.grad(kl.sum() + z, (mean, log_var), retain_graph=True) for kl in kls]
+    torch.testing.assert_close(*slopes)
 
 
 def test_a_distribution_without_a_closed_form_has_none() -> None:

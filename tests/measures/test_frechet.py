@@ -1,12 +1,19 @@
 """Fréchet and kernel distances: closed forms, SciPy's matrix root, a loop over pairs, blocks and their memory."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+import bestiary.measures.frechet as room
 from bestiary.errors import BestiaryError
-from bestiary.measures.frechet import fid, frechet, kid, kids, moments
+from bestiary.measures.frechet import fid, frechet, jackknife, kid, kids, moments, sums
+from bestiary.measures.number import Number
+from tests.measures.largest import Largest
+
+Compare = Callable[[Tensor, Tensor, Tensor, str], Number]
 
 
 def normal(n: int, f: int, seed: int = 0) -> Tensor:
@@ -18,14 +25,17 @@ def mixed(n: int, f: int, seed: int) -> Tensor:
     return normal(n, f, seed) @ normal(f, f, 99) + 3
 
 
-def test_against_scipys_root_of_a_matrix() -> None:
+def by_scipy(a: Tensor, b: Tensor) -> float:
     from scipy.linalg import sqrtm
 
-    a, b = mixed(400, 12, 0), 1.3 * mixed(300, 12, 1) - 1
     s1, s2 = (np.cov(x.double().numpy(), rowvar=False) for x in (a, b))
     shift = a.double().mean(0) - b.double().mean(0)
-    expected = float(shift.square().sum()) + np.trace(s1 + s2 - 2 * np.real(sqrtm(s1 @ s2)))
-    assert frechet(moments([a]), moments([b])) == pytest.approx(expected, rel=1e-9)
+    return float(shift.square().sum()) + float(np.trace(s1 + s2 - 2 * np.real(sqrtm(s1 @ s2))))
+
+
+def test_against_scipys_root_of_a_matrix() -> None:
+    a, b = mixed(400, 12, 0), 1.3 * mixed(300, 12, 1) - 1
+    assert frechet(moments([a]), moments([b])) == pytest.approx(by_scipy(a, b), rel=1e-10)
 
 
 def test_of_diagonal_gaussians_it_is_the_distance_of_means_and_deviations() -> None:
@@ -36,59 +46,154 @@ def test_of_diagonal_gaussians_it_is_the_distance_of_means_and_deviations() -> N
     assert value == pytest.approx(float(shift.square().sum() + (scale - 1).square().sum()), rel=1e-9)
 
 
-def test_a_set_is_at_no_distance_from_itself_also_with_more_features_than_examples() -> None:
-    for n, f in ((500, 8), (20, 64)):
-        x = mixed(n, f, 3)
-        assert frechet(moments([x]), moments([x])) == pytest.approx(0, abs=1e-6 * float(x.var(0).sum()))
+def test_with_more_features_than_examples_it_is_of_singular_values() -> None:
+    """tr (S₁S₂)^½ is the sum of singular values of A Bᵀ, S₁ = AᵀA, S₂ = BᵀB, of whatever rank."""
+    a, b = mixed(20, 64, 3).double(), mixed(25, 64, 4).double() * 0.7
+    p, q = (x - x.mean(0) for x in (a, b))
+    p, q = p / 19**0.5, q / 24**0.5
+    root = torch.linalg.svdvals(p @ q.T).sum()
+    expected = (a.mean(0) - b.mean(0)).square().sum() + p.square().sum() + q.square().sum() - 2 * root
+    assert frechet(moments([a]), moments([b])) == pytest.approx(float(expected), rel=1e-7)
+    assert frechet(moments([b]), moments([a])) == pytest.approx(float(expected), rel=1e-7)
+
+
+@pytest.mark.parametrize(("n", "f"), [(500, 8), (20, 64)])
+def test_a_set_is_at_no_distance_from_itself(n: int, f: int) -> None:
+    x = mixed(n, f, 3)
+    assert frechet(moments([x]), moments([x])) == pytest.approx(0, abs=1e-6 * float(x.var(0).sum()))
 
 
 def test_moments_do_not_depend_on_how_they_come() -> None:
     x = mixed(1000, 6, 0) + 1e3  # far from the origin
     whole, blocks = moments([x]), moments(x.split(77))
-    torch.testing.assert_close(whole.covariance, torch.cov(x.double().T), rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(blocks.covariance, whole.covariance, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(blocks.mean, x.double().mean(0))
+    apart = moments([x[:300]]) + moments([x[300:]])
+    for found in (whole, blocks, apart):
+        assert found.n == 1000
+        torch.testing.assert_close(found.covariance, torch.cov(x.double().T), rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(found.mean, x.double().mean(0))
 
 
 def test_the_interval_holds_the_distance_and_the_floor_stands_below() -> None:
     """Unit Gaussians in 16 dimensions, shifted by 1: FID 1, biased by about the floor."""
-    real, other = normal(4000, 16, 1), normal(4000, 16, 2)
-    fake = normal(4000, 16, 3)
+    real, other, fake = normal(4000, 16, 1), normal(4000, 16, 2), normal(4000, 16, 3)
     fake[:, 0] += 1
     found = fid(fake, real, other, "features")
     assert found.low < 1 + found.floor.value < found.high
     assert found.floor.value < 0.1 < found.value
+    assert found.floor.low < found.floor.value < found.floor.high
+    assert found.value == pytest.approx(by_scipy(fake, real), rel=1e-9)
     assert "rank" not in found.protocol
-    assert "deficient" in fid(fake[:12], real, other, "features").protocol["rank"]
+    assert "rank-deficient" in fid(fake[:12], real, other, "features").protocol["rank"]
 
 
-def test_kid_by_a_loop_over_pairs() -> None:
-    x, y = normal(7, 3, 0), normal(7, 3, 1) + 0.5
+def spreads(measure: Callable[[int], Number], repeats: int) -> tuple[float, float]:
+    """The deviation over repeats, and what the intervals say it is."""
+    found = [measure(i) for i in range(repeats)]
+    values, halves = (torch.tensor(v) for v in zip(*((n.value, (n.high - n.low) / 2) for n in found), strict=True))
+    return float(values.std()), float((halves / 1.96).square().mean().sqrt())
+
+
+@pytest.mark.parametrize(("n", "f"), [(200, 6), (24, 32)])
+def test_the_interval_of_fid_tells_how_it_varies(n: int, f: int) -> None:
+    """Too wide by up to about 1.5, never too narrow; the deviation of 60 repeats is known to 9 %."""
+
+    def measure(i: int) -> Number:
+        real = normal(n, f, 2 * i)
+        return fid(1.3 * normal(n, f, 2 * i + 1) + 0.3, real, real, "f")
+
+    real, said = spreads(measure, 60)
+    assert 0.8 < said / real < 1.9
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_the_interval_of_kid_tells_how_it_varies(shift: float) -> None:
+    def measure(i: int) -> Number:
+        real = normal(100, 4, 2 * i)
+        return kid(normal(100, 4, 2 * i + 1) + shift, real, real, "f")
+
+    real, said = spreads(measure, 100)
+    assert 0.8 < said / real < 2
+
+
+def by_loop(x: Tensor, y: Tensor) -> float:
+    """KID."""
 
     def k(a: Tensor, b: Tensor) -> float:
-        return (float(a @ b) / 3 + 1) ** 3
+        return (float(a @ b) / x.shape[1] + 1) ** 3
 
-    within = [sum(k(z[i], z[j]) for i in range(7) for j in range(7) if i != j) / 42 for z in (x, y)]
-    across = sum(k(a, b) for a in x for b in y) / 49
-    assert float(kids(x, y)[0]) == pytest.approx(sum(within) - 2 * across, rel=1e-5)
+    within = [sum(k(a, b) for i, a in enumerate(z) for b in z[:i]) * 2 / (len(z) * (len(z) - 1)) for z in (x, y)]
+    return sum(within) - 2 * sum(k(a, b) for a in x for b in y) / (len(x) * len(y))
+
+
+def test_kid_by_a_loop_over_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = normal(7, 3, 0), normal(9, 3, 1) + 0.5
+    assert float(kids(x, y)[0]) == pytest.approx(by_loop(x, y[:7]), rel=1e-5)
+    monkeypatch.setattr(room, "TILE", 4)  # tiles that do not fit
+    assert jackknife(sums(x, y))[0] == pytest.approx(by_loop(x, y), rel=1e-5)
+
+
+def test_the_jackknife_leaves_out_each_example() -> None:
+    x, y = normal(6, 3, 0).double(), normal(5, 3, 1).double() + 0.5
+
+    def without(z: Tensor, i: int) -> Tensor:
+        return torch.cat([z[:i], z[i + 1 :]])
+
+    of_x = torch.tensor([by_loop(without(x, i), y) for i in range(6)])
+    of_y = torch.tensor([by_loop(x, without(y, i)) for i in range(5)])
+    variance = sum(float((t - t.mean()).square().sum()) * (len(t) - 1) / len(t) for t in (of_x, of_y))
+    _, low, high = jackknife(sums(x, y))
+    assert (high - low) / 2 == pytest.approx(1.96 * variance**0.5, rel=1e-4)
+    assert jackknife(sums(x[:2], y))[1:] == (None, None)
+
+
+def test_single_precision_is_enough_for_kid() -> None:
+    x, y = mixed(1500, 32, 0) / 5, mixed(1500, 32, 1) / 5
+    value, low, high = jackknife(sums(x, y))
+    assert abs(value - jackknife(sums(x.double(), y.double()))[0]) < 1e-3 * (high - low)
 
 
 def test_kid_is_unbiased_and_its_interval_covers() -> None:
     """Equal distributions: the mean over many small blocks is 0 within its standard error."""
     values = kids(normal(20_000, 4, 0), normal(20_000, 4, 1), block=50)
     assert abs(float(values.mean())) < 4 * float(values.std()) / len(values) ** 0.5
-    found = kid(normal(2000, 4, 0) + 0.5, normal(2000, 4, 1), normal(2000, 4, 2), "features", block=200)
-    assert found.low > 0
-    assert found.floor.low < 0 < found.floor.high
-    assert found.protocol["pairs"] == "all"
+    sets = normal(2000, 4, 0) + 0.5, normal(2000, 4, 1), normal(2000, 4, 2)
+    for found, said in ((kid(*sets, "f"), "all"), (kid(*sets, "f", pairs="blocks", block=200), "blocks of 200")):
+        assert 0 < found.low < found.value < found.high
+        assert found.floor.low < 0 < found.floor.high
+        assert said in found.protocol["pairs"]
+    with pytest.raises(BestiaryError, match="pairs"):
+        kid(*sets, "f", pairs="some")
 
 
-def test_what_cannot_be_compared_is_refused() -> None:
+@pytest.mark.parametrize("measure", [fid, kid])
+def test_temporaries_are_of_blocks(measure: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of N², nor as large as the sets: a tile, a block of rows, or some numbers for each example."""
+    monkeypatch.setattr(room, "TILE", 250)
+    monkeypatch.setattr(room, "ROWS", 500)
+    x = [normal(2000, 64, i) for i in range(3)]
+    with Largest() as seen:
+        measure(*x, "f")
+    assert 2000 <= seen.numbers <= 250 * 250 < x[0].numel()
+
+
+@pytest.mark.parametrize("measure", [fid, kid])
+def test_what_cannot_be_compared_is_refused(measure: Compare) -> None:
     x = normal(20, 3)
     with pytest.raises(BestiaryError, match="3 and 4 features"):
-        fid(x, normal(20, 4), x, "f")
+        measure(x, normal(20, 4), x, "f")
     with pytest.raises(BestiaryError, match="not finite"):
-        kid(x, x.log(), x, "f")
+        measure(x, x.log(), x, "f")
     with pytest.raises(BestiaryError, match="at least two"):
-        fid(x[:1], x, x, "f")
-    assert fid(torch.ones(20, 3), x, x, "f").value > 0  # constant features are features
+        measure(x[:1], x, x, "f")
+    with pytest.raises(BestiaryError, match="all 20 real examples have the same features"):
+        measure(x, torch.ones(20, 3), x, "f")
+
+
+def test_a_collapsed_generator_is_measured() -> None:
+    """S₂ = 0, and the distance is ‖μ₁ − c‖² + tr S₁. Nor is a feature without variance an obstacle."""
+    x = normal(200, 3, 0)
+    found = fid(torch.ones(200, 3), x, normal(200, 3, 1), "f")
+    assert found.value == pytest.approx(float((x.mean(0) - 1).square().sum() + x.var(0).sum()), rel=1e-5)
+    assert found.low < found.value < found.high
+    dead = [torch.cat([z, torch.zeros(200, 1)], 1) for z in (x + 0.5, x, normal(200, 3, 1))]
+    assert fid(*dead, "f").value == pytest.approx(fid(*(z[:, :3] for z in dead), "f").value, rel=1e-6)

@@ -258,3 +258,15 @@ def test_a_penalty_refuses_a_critic_that_mixes_examples() -> None:
     with pytest.raises(BestiaryError, match="BatchNorm mixes them"):
         small("wgan-gp", VECTOR, critic=mixing)
     assert small("ns-gan", VECTOR, critic=mixing).critic is mixing
+
+
+def test_simultaneous_play_answers_the_critic_of_before_its_first_turn() -> None:
+    """In every round anew, however many turns the critic has."""
+    model, given = small("ns-gan", VECTOR, simultaneous=True, critic_turns=3), batch(VECTOR)
+    critic = Turn(model.players()[0], torch.device("cpu"))
+    for round in range(2):
+        began = weights(model.critic)
+        for turn in range(3):
+            critic(given, Clock(torch.tensor(float(round)), 10, torch.tensor(float(turn))))
+            assert all(torch.equal(a, b) for a, b in zip(began, weights(model.before), strict=True))
+        assert not any(torch.equal(a, b) for a, b in zip(began, weights(model.critic), strict=True))

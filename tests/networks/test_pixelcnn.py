@@ -62,3 +62,16 @@ def test_what_is_remembered_is_what_would_be_computed(layers: int, kernel: int, 
     generator.manual_seed(1)
     with torch.no_grad():
         torch.testing.assert_close(pixels.sample_naive(context, choose), x, atol=1e-4, rtol=1e-4)
+
+
+def test_draws_ask_for_no_gradient_and_know_nothing_of_earlier_ones() -> None:
+    """Memory that is written over row after row must not leak: the same choices give the same outputs twice."""
+    pixels, context = net(3, 3), torch.randn(2, 3, 4, 5)
+    generator = torch.Generator()
+
+    def choose(outputs: torch.Tensor) -> torch.Tensor:
+        return torch.randn(2, 1, generator=generator) + outputs[:, :1]
+
+    draws = [pixels.sample(context, (generator.manual_seed(3), choose)[1]) for _ in range(2)]
+    assert torch.equal(*draws)
+    assert not draws[0].requires_grad

@@ -136,7 +136,7 @@ def test_a_conditional_run_walks_and_inverts_under_a_condition(runs) -> None:
     assert not torch.allclose(x, run.walk(z[0], z[1], 4, "linear", condition=torch.tensor([4])), atol=1e-5)
     made = run.model.decode(z, torch.tensor([0, 1, 2, 3])).detach()
     for batch in (2, 256):  # each row under its own label, also in pieces
-        found = run.invert(made, condition=torch.arange(4), batch=batch, starts=2, steps=200, prior=0.0)
+        found = run.invert(made, condition=torch.arange(4), batch=batch, starts=2, steps=60, prior=0.0)
         assert torch.allclose(found.x, run.model.decode(found.z, torch.arange(4)).detach(), atol=1e-5)
     assert found.error.max() < 0.02
 
@@ -147,9 +147,7 @@ def test_pictures_of_walks_lead_from_sample_to_sample(runs) -> None:
     assert (x.shape, x.dtype) == ((16, 8, 8, 1), np.uint8)
     assert np.array_equal(x, sampled(run, n=16, seed=2, walk="linear"))
     assert np.array_equal(x[7], x[8])
-    middle = run.decode((run.sample_z(3, 2)[:-1] + run.sample_z(3, 2)[1:]) / 2)
     assert not np.array_equal(x, sampled(run, n=16, seed=2, walk="spherical"))
-    assert middle.shape[0] == 2
     assert np.array_equal(sampled(run, n=3, seed=1), run.sample(3, 1))
     assert np.array_equal(sampled(run, n=3, truncation=0.5), run.sample(3, truncation=0.5))
 

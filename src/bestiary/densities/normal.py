@@ -10,6 +10,7 @@ Legend: K samples, B batch, D latent.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from math import log, pi, prod
 from typing import Any, Protocol
 
@@ -41,6 +42,11 @@ class DiagonalNormal:
     def __init__(self, mean: Tensor, log_var: Tensor) -> None:
         self.mean, self.log_var = mean, log_var
 
+    @cached_property
+    def std(self) -> Tensor:
+        """σ, one exponential for the draw and for the divergence."""
+        return (0.5 * self.log_var).exp()
+
     @property
     def variance(self) -> Tensor:
         return self.log_var.exp()
@@ -52,11 +58,10 @@ class DiagonalNormal:
 
     def rsample(self, shape: Sequence[int] = ()) -> Tensor:
         """z = μ + σ ε: (*shape, B, D)."""
-        std = (0.5 * self.log_var).exp()
         if prod(shape) == 1:  # without a dimension to broadcast over, the gradient needs no sums
             noise = normal(self.mean.shape, self.mean.device)
-            return torch.addcmul(self.mean, std, noise).reshape(*shape, *noise.shape)
-        return self.mean + std * normal([*shape, *self.mean.shape], self.mean.device, dim=len(shape))
+            return torch.addcmul(self.mean, self.std, noise).reshape(*shape, *noise.shape)
+        return self.mean + self.std * normal([*shape, *self.mean.shape], self.mean.device, dim=len(shape))
 
     def log_prob(self, z: Tensor) -> Tensor:
         """(…, B, D) → (…, B)."""
@@ -75,7 +80,7 @@ class StandardNormal(DiagonalNormal):
 
 
 def _kl_standard(q: DiagonalNormal, p: StandardNormal) -> Tensor:
-    return 0.5 * (q.log_var.exp() + q.mean.square() - 1 - q.log_var)
+    return 0.5 * (q.std.square() + q.mean.square() - 1 - q.log_var)
 
 
 def _kl_normals(q: DiagonalNormal, p: DiagonalNormal) -> Tensor:

@@ -32,8 +32,8 @@ from bestiary.training.device import threads_for
 
 __all__ = ["TwoSample", "auc", "calibrated", "classify", "two_sample_test"]
 
-FOLDS, WIDTH, BATCH, LR, DECAY = 5, 64, 128, 2e-3, 1e-2
-PASSES, LEAST_STEPS, MOST_STEPS = 20, 200, 800  # steps of a fold's classifier follow the number of examples
+FOLDS, WIDTH, BATCH, LR, DECAY = 5, 64, 128, 1e-2, 1e-2
+PASSES, LEAST_STEPS, MOST_STEPS = 40, 400, 800  # steps of a fold's classifier follow the number of examples
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,10 @@ def calibrated(found: TwoSample, seed: int = 0) -> tuple[Tensor, Tensor]:
     half, rest = order[: len(order) // 2], order[len(order) // 2 :]
     shape = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
     shape.fit(found.logits[half].numpy(), found.real[half].numpy().astype(np.float64))
-    p = torch.from_numpy(shape.predict(found.logits[rest].numpy())).double()
-    edge = 1 / (2 + len(half))  # what was never seen is not impossible
-    return p.clamp(edge, 1 - edge), rest
+    # a step of m examples has the share (k + ½)/(m + 1): what was never seen is not impossible
+    level, size = np.unique(shape.predict(found.logits[half].numpy()), return_counts=True)
+    p = np.interp(shape.predict(found.logits[rest].numpy()), level, (level * size + 0.5) / (size + 1))
+    return torch.from_numpy(p).double(), rest
 
 
 def _permuted(found: TwoSample, permutations: int, seed: int) -> float:

@@ -6,8 +6,9 @@ With r_k(x, X) the distance from x to its k-th nearest in X, itself left out, an
     density     mean over fake of 1/k #{B(real) ∋ it}      covered   share of B(real) that hold a fake  arXiv 2002.09797
 
 Balls are closed: where examples repeat, radii are 0 and an open ball would be empty, so that identical sets would score
-0.5. Distances are screened by products in single precision, in tiles; where these leave open who is inside, or which
-neighbour is the k-th, the rows concerned are taken again in double precision, and what is still a tie is inside.
+0.5. Distances are screened by products, in tiles; where rounding leaves open who is inside, or which neighbour is the
+k-th, the differences themselves decide. That is slow where most of it is open: where examples lie in heaps whose width
+is less than about a hundredth of the distance between heaps.
 
 Intervals take the radii as given (Wilson's for shares, normal for the density).
 
@@ -29,8 +30,10 @@ from bestiary.measures.number import Number, Reference
 
 __all__ = ["PRDC", "manifold_numbers", "prdc", "radii"]
 
-SPARE = 4  # candidates beyond k, among which the exact distance decides
-AT_ONCE = 1 << 22  # numbers of a temporary of exact differences
+BLOCK = 1024  # squared: the pairs whose distances are taken at a time
+SPARE = 4  # candidates beyond k, among which the differences decide
+AT_ONCE = 1 << 18  # numbers of a temporary of differences, which stay in the cache
+TIE = 1e-6  # of a squared radius, within which single precision cannot tell a tie
 
 
 class PRDC(NamedTuple):
@@ -43,13 +46,34 @@ class PRDC(NamedTuple):
     spread: float  # standard error of the density
 
 
-def _squares(a: Tensor, b: Tensor, centre: Tensor, width: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """‖a − b‖² less what rounding may have added, (n, m), and what it may have added or taken, by row and column."""
-    a, b = a.to(width) - centre.to(width), b.to(width) - centre.to(width)  # far from the origin digits would be lost
-    share = 2 * torch.finfo(width).eps * sqrt(a.shape[1])  # of ‖a‖² + ‖b‖²: the errors of a product's terms are random
-    own, others = a.square().sum(1, keepdim=True), b.square().sum(1)
-    low = torch.addmm(others * (1 - share), a, b.T, alpha=-2).add_(own * (1 - share))
-    return low, share * own, share * others
+class _Cloud(NamedTuple):
+    """Examples about a centre (far from the origin products lose digits), in single precision."""
+
+    x: Tensor  # (N, F)
+    sizes: Tensor  # ‖x‖², (N,)
+    doubt: Tensor  # what rounding may add to a product or take from it, for this side: (N,)
+
+
+def _cloud(x: Tensor, centre: Tensor) -> _Cloud:
+    x = x.to(centre.dtype) - centre
+    sizes = torch.cat([rows.square().sum(1) for rows in x.split(BLOCK)])
+    # errors of a product's F terms are random: of ‖a‖ ‖b‖, about half of this
+    return _Cloud(x, sizes, sizes * torch.finfo(x.dtype).eps * sqrt(x.shape[1]))
+
+
+def _centre(x: Tensor) -> Tensor:
+    return (torch.stack([rows.double().sum(0) for rows in x.split(BLOCK)]).sum(0) / len(x)).float()
+
+
+def _low(a: _Cloud, b: _Cloud, here: slice, there: slice) -> Tensor:
+    """‖a − b‖² less what rounding may have added: (n, m)."""
+    own, others = a.sizes[here] - a.doubt[here], b.sizes[there] - b.doubt[there]
+    return torch.addmm(others, a.x[here], b.x[there].T, alpha=-2).add_(own[:, None])
+
+
+def _apart(a: Tensor, b: Tensor) -> Tensor:
+    """‖a − b‖² from the differences of rows: (P,)."""
+    return (a - b).square_().sum(-1)
 
 
 def _nearer(best: Tensor, index: Tensor, low: Tensor, first: int) -> tuple[Tensor, Tensor]:
@@ -60,75 +84,75 @@ def _nearer(best: Tensor, index: Tensor, low: Tensor, first: int) -> tuple[Tenso
     return found, torch.cat([index, place + first], 1).gather(1, order)
 
 
-def _exactly(x: Tensor, rows: Tensor, index: Tensor, k: int) -> Tensor:
-    """The k-th smallest ‖x_row − x_j‖² among candidates j, from the differences themselves: (n,)."""
-    step = max(1, AT_ONCE // (index.shape[1] * x.shape[1]))
-    parts = zip(rows.split(step), index.split(step), strict=True)
-    d = torch.cat([(x[r].double()[:, None] - x[i].double()).square().sum(2) for r, i in parts])
-    return d.kthvalue(k, 1).values
+def radii(x: Tensor, k: int, block: int = BLOCK) -> Tensor:
+    """r_k(x, X)² of every example, and what may be a tie: (N,)."""
+    return _radii(_cloud(x, _centre(x)), k, block)
 
 
-def radii(x: Tensor, k: int, block: int = 1024) -> Tensor:
-    """r_k(x, X)² of every example, in float64: (N,)."""
-    if not 1 <= k < len(x):
-        raise BestiaryError(f"k={k} neighbours need k ≥ 1 and more than {k} examples of each kind; there are {len(x)}")
-    n, m, centre = len(x), min(k + SPARE, len(x) - 1), _centre(x, block)
-    best = torch.full((n, m), torch.inf, device=x.device)
-    index = torch.zeros(n, m, dtype=torch.long, device=x.device)
-    for i, j in combinations_with_replacement(range(0, n, block), 2):  # each pair of tiles once
+def _radii(c: _Cloud, k: int, block: int) -> Tensor:
+    n = len(c.x)
+    if not 1 <= k < n:
+        raise BestiaryError(f"k={k} neighbours need k ≥ 1 and more than {k} examples of each kind; there are {n}")
+    best, index = _candidates(c, min(k + SPARE, n - 1), block)
+    step = max(1, AT_ONCE // (index.shape[1] * c.x.shape[1]))
+    parts = zip(c.x.split(step), index.split(step), strict=True)
+    found = torch.cat([_kth(_apart(rows[:, None], c.x[i]), k) for rows, i in parts])
+    if index.shape[1] < n - 1:  # where one that is no candidate may be nearer than the k-th that is
+        for row in ((best[:, -1] < found) & (found > 0)).nonzero():
+            step = max(1, AT_ONCE // c.x.shape[1])
+            d = torch.cat([_apart(c.x[row], others) for others in c.x.split(step)])
+            d[row] = torch.inf
+            found[row] = _kth(d[None], k)
+    return found * (1 + TIE)
+
+
+def _kth(d: Tensor, k: int) -> Tensor:
+    return d.topk(k, 1, largest=False).values[:, -1]
+
+
+def _candidates(c: _Cloud, m: int, block: int) -> tuple[Tensor, Tensor]:
+    """The least that the squared distances to the m nearest may be, ascending, and who they are: (N, m) each."""
+    best = torch.full((len(c.x), m), torch.inf, device=c.x.device)
+    index = torch.zeros(best.shape, dtype=torch.long, device=c.x.device)
+    for i, j in combinations_with_replacement(range(0, len(c.x), block), 2):  # each pair of tiles once
         here, there = slice(i, i + block), slice(j, j + block)
-        low = _squares(x[here], x[there], centre, torch.float32)[0]
+        low = _low(c, c, here, there)
         if i == j:
             low.fill_diagonal_(torch.inf)  # itself
         else:
             best[there], index[there] = _nearer(best[there], index[there], low.T, i)
         best[here], index[here] = _nearer(best[here], index[here], low, j)
-    everyone = torch.arange(n, device=x.device)
-    found = _exactly(x, everyone, index, k)
-    missed = (best[:, -1] < found) & (found > 0) if m < n - 1 else torch.zeros_like(found, dtype=torch.bool)
-    for rows in everyone[missed].split(block):  # one that is no candidate may be nearer than the k-th that is
-        found[rows] = _exactly(x, rows, _candidates(x, rows, m, centre, block), k)
-    return found
+    return best, index
 
 
-def _centre(x: Tensor, block: int) -> Tensor:
-    return torch.stack([rows.double().sum(0) for rows in x.split(block)]).sum(0) / len(x)
-
-
-def _candidates(x: Tensor, rows: Tensor, m: int, centre: Tensor, block: int) -> Tensor:
-    """The m nearest by products in double precision, itself left out: (n, m)."""
-    best = torch.full((len(rows), m), torch.inf, device=x.device, dtype=torch.float64)
-    index = torch.zeros(len(rows), m, dtype=torch.long, device=x.device)
-    for first in range(0, len(x), block):
-        low = _squares(x[rows], x[first : first + block], centre, torch.float64)[0]
-        low[rows[:, None] == torch.arange(first, first + low.shape[1], device=x.device)] = torch.inf
-        best, index = _nearer(best, index, low, first)
-    return index
-
-
-def _inside(a: Tensor, b: Tensor, centre: Tensor, reach_a: Tensor, reach_b: Tensor) -> tuple[Tensor, Tensor]:
+def _inside(a: _Cloud, b: _Cloud, here: slice, there: slice, reach_a: Tensor, reach_b: Tensor) -> tuple[Tensor, Tensor]:
     """Which a lie in the balls of b, and which b in the balls of a: two of (n, m)."""
-    low, by_row, by_column = _squares(a, b, centre, torch.float32)
+    low, doubt_a, doubt_b = _low(a, b, here, there), a.doubt[here], b.doubt[there]
     in_b, in_a = low <= reach_b, low <= reach_a[:, None]
-    surely_b = low <= reach_b - 2 * (by_column + by_row.max())
-    surely_a = low <= reach_a[:, None] - 2 * (by_row + by_column.max())
-    unsure = ((in_b ^ surely_b) | (in_a ^ surely_a)).any(1)
-    if unsure.any():
-        low = _squares(a[unsure], b, centre, torch.float64)[0]
-        in_b[unsure], in_a[unsure] = low <= reach_b, low <= reach_a[unsure, None]
+    surely_b = low <= reach_b - 2 * (doubt_b + doubt_a.max())
+    surely_a = low <= (reach_a - 2 * (doubt_a + doubt_b.max()))[:, None]
+    pairs = (in_b ^ surely_b).logical_or_(in_a ^ surely_a).nonzero()
+    for i, j in (part.unbind(1) for part in pairs.split(max(1, AT_ONCE // a.x.shape[1]))):
+        d = _apart(a.x[here][i], b.x[there][j])
+        in_b[i, j], in_a[i, j] = d <= reach_b[j], d <= reach_a[i]
     return in_b, in_a
 
 
-def prdc(real: Tensor, fake: Tensor, k: int = 5, block: int = 1024, around_real: Tensor | None = None) -> PRDC:
-    """The four of fake (M, F) against real (N, F), whose radii may be at hand."""
-    reach = radii(real, k, block) if around_real is None else around_real
-    around_fake, centre = radii(fake, k, block), _centre(real, block)
-    count = torch.zeros(len(fake), dtype=torch.float64, device=real.device)
-    recalled = torch.zeros(len(real), dtype=torch.bool, device=real.device)
+def prdc(real: Tensor, fake: Tensor, k: int = 5, block: int = BLOCK) -> PRDC:
+    """The four of fake (M, F) against real (N, F)."""
+    centre = _centre(real)
+    around = _cloud(real, centre)
+    return _against(around, _radii(around, k, block), _cloud(fake, centre), k, block)
+
+
+def _against(real: _Cloud, reach: Tensor, fake: _Cloud, k: int, block: int) -> PRDC:
+    around_fake = _radii(fake, k, block)
+    count = torch.zeros(len(fake.x), dtype=torch.float64, device=reach.device)
+    recalled = torch.zeros(len(real.x), dtype=torch.bool, device=reach.device)
     held = torch.zeros_like(recalled)
-    for i, j in product(range(0, len(fake), block), range(0, len(real), block)):
+    for i, j in product(range(0, len(fake.x), block), range(0, len(real.x), block)):
         here, there = slice(i, i + block), slice(j, j + block)
-        in_real, in_fake = _inside(fake[here], real[there], centre, around_fake[here], reach[there])
+        in_real, in_fake = _inside(fake, real, here, there, around_fake[here], reach[there])
         count[here] += in_real.sum(1)
         held[there] |= in_real.any(0)
         recalled[there] |= in_fake.any(0)
@@ -150,8 +174,10 @@ def manifold_numbers(
     n = min(len(fake), len(real), len(other))
     varied(real, features)
     fake, real, other = (x[:n].flatten(1) for x in (fake, real, other))
-    reach = radii(real, k)
-    found, best = (prdc(real, x, k, around_real=reach) for x in (fake, other))
+    centre = _centre(real)
+    around = _cloud(real, centre)
+    reach = _radii(around, k, BLOCK)
+    found, best = (_against(around, reach, _cloud(x, centre), k, BLOCK) for x in (fake, other))
     said = {**(protocol or {}), "n": n, "k": k, "features": features, "interval": "95%, radii as given"}
     return [
         Number(

@@ -249,13 +249,13 @@ class GAN(Model):
 
     def vitals(self, x: Tensor) -> dict[str, Tensor]:
         """Of samples beside x, and of the critic on both as it judges while it is trained (without instance noise)."""
-        found, m = sample_vitals(x, self.sample(len(x))), self.rules.pack
+        fake, m = self.sample(len(x)), self.rules.pack
+        found = sample_vitals(x, fake)
         if self.condition.size or len(x) < 2 * m:  # the critic would have to be told what x is
             return found
-        x = x[: len(x) // m * m]
-        parts = self.inward(x), self.make(self.noise(len(x), x.device), None)
+        whole = len(x) // m * m
         with _as_in_training(self.critic):
-            on_real, on_fake = (self.judge(self._through(part)) for part in parts)
+            on_real, on_fake = (self.judge(self._through(self.inward(part[:whole]))) for part in (x, fake))
         return found | critic_vitals(on_real, on_fake, self.game.is_logit)
 
     def noise(self, n: int, device: torch.device) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from bestiary.data.spec import Spec
-from bestiary.errors import BestiaryError
+from bestiary.errors import BestiaryError, unknown
 from bestiary.models.parts import pixels
 from bestiary.networks import dcgan, residual
 from bestiary.networks.critic import Critic
@@ -43,6 +43,17 @@ class Style:
     critic_activation: str = "leaky"
     pool: str = "stride"
     constant: bool = False
+
+    def __post_init__(self) -> None:
+        for what, name, table in (
+            ("norm", self.norm, NORMS),
+            ("critic_norm", self.critic_norm, NORMS),
+            ("activation", self.activation, ACTIVATIONS),
+            ("critic_activation", self.critic_activation, {**ACTIVATIONS, "maxout": Maxout}),
+            ("pool", self.pool, dcgan.POOLS),
+        ):
+            if name not in table:
+                raise unknown(what, name, table)
 
 
 class GanPair(NamedTuple):
@@ -96,6 +107,8 @@ def _mlp_generator(spec: Spec, inputs: int, style: Style) -> nn.Module:
 
 
 def _mlp_critic(shape: tuple[int, ...], style: Style, projected: int, kernels: int) -> Critic:
+    if style.critic_activation == "maxout":
+        _no_norm(style, "a critic of maxout layers")
     sizes = [prod(shape), *(style.critic_hidden or style.hidden)]
     body = Flat(*_layers(sizes, style.critic_activation, style.critic_norm))
     return Critic(body, sizes[-1], projected, kernels)
@@ -114,7 +127,13 @@ def _residual_generator(spec: Spec, inputs: int, style: Style) -> nn.Module:
 
 
 def _residual_critic(shape: tuple[int, ...], style: Style, projected: int, kernels: int) -> Critic:
+    _no_norm(style, "the residual critic")
     return residual.critic(shape, style.width, projected, kernels)
+
+
+def _no_norm(style: Style, what: str) -> None:
+    if style.critic_norm != "none":
+        raise BestiaryError(f"{what} has no norm between its layers: leave out critic_norm={style.critic_norm}")
 
 
 GAN_NETWORKS: dict[str, GanPair] = {

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bestiary.data.spec import Spec
-from bestiary.errors import BestiaryError
+from bestiary.errors import BestiaryError, unknown
 from bestiary.models.checks import positive
 from bestiary.models.condition import Condition, condition_of
 from bestiary.models.gan import GAN, Rules
@@ -238,4 +238,6 @@ def _optimiser(name: str, beta1: float, beta2: float) -> Callable[[float | Sched
         "rmsprop": lambda lr: RMSprop(lr),
         "sgd": lambda lr: SGD(lr, beta1),
     }
+    if name not in known:
+        raise unknown("optimiser", name, known)
     return known[name]

@@ -67,7 +67,7 @@ class Setting:
     @property
     def said(self) -> dict[str, object]:
         """The protocol of numbers that are of features."""
-        return {**self.protocol, **({"resized": self.extract.about} if self.extract.about else {})}
+        return {**self.protocol, **({"prepared": self.extract.about} if self.extract.about else {})}
 
 
 def chosen_features(name: str, spec: Spec, seed: int, device: str | torch.device = "cpu") -> Extractor:

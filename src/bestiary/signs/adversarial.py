@@ -67,7 +67,7 @@ def overpowering(story: Story) -> Sign | None:
     return _sign(story, "overpowering", says, (
         Remedy("blur what the critic sees (instance noise)", _blur(story)),
         Remedy("a critic that is never sure (one-sided label smoothing)", {"smoothing": "0.1"}),
-        Remedy("a critic of fewer turns", {"critic_turns": "1"}),
+        Remedy("fewer turns of the critic", {"critic_turns": "1"}),
         _damped("a critic of no slope on the data"),
         _wasserstein(story, "a distance instead of odds (Wasserstein)"),
     ))  # fmt: skip
