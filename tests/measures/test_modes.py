@@ -51,6 +51,9 @@ def test_intervals_hold_the_truth_and_widen_where_a_mode_hangs_by_a_sample() -> 
         number = mode_numbers(x, 10.0 * torch.eye(4), 1.0, x, seed)[2]
         held += number.low <= exact <= number.high
         assert number.low <= number.value <= number.high
+    which = torch.randint(25, (250,), generator=torch.Generator().manual_seed(0))
+    even = mode_numbers(100.0 * torch.eye(25)[which], 100.0 * torch.eye(25), 1.0, torch.zeros(1, 25))[2]
+    assert even.low <= even.value <= even.high  # drawn again, shares scatter twice: by 24/(2 · 250) more
     assert held >= 60 * 0.95 - 4 * (60 * 0.95 * 0.05) ** 0.5
 
 

@@ -84,6 +84,7 @@ def test_a_run_that_was_stopped_goes_on(code: SimpleNamespace, played: Path, tmp
     found = code.run.play("vae", "digits", 0, size, tmp_path)
     whole = json.loads((played / "results" / "digits-vae-0.json").read_text("utf-8"))
     assert found["nll"] == whole["nll"]
+    assert [p for p in tmp_path.iterdir() if p.is_dir() and not p.is_symlink()] == [stopped.path]  # in its own folder
 
 
 def test_a_quick_run_is_kept_out_of_the_results(code: SimpleNamespace) -> None:

@@ -13,6 +13,7 @@ from bestiary.measures.number import Judgement
 from bestiary.runs.fit import fit
 from bestiary.runs.folder import weights_hash
 from bestiary.runs.judge import judge
+from bestiary.runs.likeness import sample_numbers
 from bestiary.runs.run import load
 from tests.runs.tiny import IMAGES, TABLE, VECTORS, tiny
 
@@ -77,11 +78,16 @@ def test_all_tests_are_made_unless_told_otherwise(digits):
     run.judge(**QUICK)
 
 
-def test_samples_are_compared_at_the_levels_of_the_data(root):
+def test_samples_are_compared_at_the_levels_of_the_data(root, monkeypatch):
     """A GAN gives real numbers and the digits have 17 levels, which alone would tell them."""
+    seen = []
+    made = lambda x, *rest: (seen.append(x), sample_numbers(x, *rest))[1]  # noqa: E731
+    monkeypatch.setattr("bestiary.runs.judge.sample_numbers", made)
     found = by_name(tiny(root, "digits", "gan", steps=5).judge(n=60, features="pixels", tests="fast"))
     assert "row " in found["separation"].says
     assert found["kid"].protocol["features"] == "pixels"
+    for x in seen[0]:
+        assert torch.equal((16 * x).round(), 16 * x)
 
 
 def test_modes_of_a_toy(root):

@@ -116,7 +116,7 @@ def test_youth_is_no_illness(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "late", [(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.55), (0.9, 0.4, 0.9, 0.45, 0.9, 0.45, 0.95)], ids=["grows", "ends well"]
+    "late", [(0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3), (0.9, 0.4, 0.9, 0.45, 0.9, 0.45, 0.95)], ids=["falls", "ends well"]
 )
 def test_change_is_not_oscillation(late: tuple[float, ...]) -> None:
     assert "oscillation" not in names(story(*[{"covered": c} for c in (0.1,) * 7 + late]))
