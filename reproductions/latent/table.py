@@ -81,7 +81,7 @@ def _compared(found: Found, data: str, better: str, worse: str) -> str:
 
 def _published(found: Found, name: str) -> list[str]:
     runs = found.get(("static", name)) or []
-    here = mean(r["nll"] for r in runs) if runs else 0.0
+    here = mean(r.get("all", r["nll"]) for r in runs) if runs else 0.0
     return [
         f"| {name} | {here:.2f} | {value} | {who} | {here - value:+.2f} |" for value, who in PUBLISHED[name] if runs
     ]
