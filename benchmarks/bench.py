@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from pairs import PAIRS, Pair
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 RESULTS = HERE / "RESULTS.md"
+LEAST = 3  # pairs of turns for each row, however long they take
 
 
 class Worker:
@@ -152,7 +154,10 @@ def measure(pair: Pair, threads: int, how: argparse.Namespace) -> tuple[Result, 
         trial = min(ours.run(1), theirs.run(1) / pair.part)  # seconds a step, of the faster
         steps = max(1, round(how.seconds / trial))
         taken: dict[str, list[float]] = {"ours": [], "theirs": []}
+        start = time.monotonic()
         for i in range(how.repeats):
+            if i >= LEAST and time.monotonic() - start > how.patience:
+                break
             order = [("ours", ours), ("theirs", theirs)]
             for name, worker in order if i % 2 == 0 else order[::-1]:
                 part = pair.part if name == "theirs" else 1.0
@@ -188,8 +193,8 @@ Written by `make bench`; do not edit.
 
 {jobs}
 
-**Ratio**: seconds of theirs / seconds of ours for the same number of steps, the median over {how.repeats} pairs; above
-1 ours is faster. The control, our loop against itself, shows how much of a ratio is noise.
+**Ratio**: seconds of theirs / seconds of ours for the same number of steps, the median over {how.repeats} pairs
+({LEAST} where they take more than {how.patience:g} s); above 1 ours is faster. The control, our loop against itself, shows how much of a ratio is noise.
 
 **Machine**: {processor()}; {platform.system()} {platform.machine()}. **Versions**: Python {platform.python_version()},
 {versions}. Load before the start: {how.load:.1f}. Clock: {how.clock}.
@@ -226,6 +231,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         "--seconds", type=float, default=1.0, help="length of a turn of the faster side (default %(default)s)"
     )
     parser.add_argument(
+        "--patience", type=float, default=60.0, help=f"seconds after which {LEAST} pairs will do (default %(default)s)"
+    )
+    parser.add_argument(
         "--clock",
         choices=("wall", "cpu"),
         default="wall",
@@ -251,6 +259,7 @@ def main() -> int:
     how = arguments()
     results: list[Result] = []
     facts: dict[str, Any] = {}
+    out = how.out or (None if how.only else RESULTS)
     how.load = os.getloadavg()[0]  # processes that wanted a processor in the last minute, before we began
     if how.load > 0.5 and how.clock == "wall":
         print(f"the machine is busy (load {how.load:.1f}): ratios will be noisy", file=sys.stderr)
@@ -263,9 +272,9 @@ def main() -> int:
             print(" · ".join(result.cells()), flush=True)
             if pair.job:
                 print(result.projection, flush=True)
-    out = how.out or (None if how.only else RESULTS)
+            if out is not None:  # after every row: hours of measuring are not lost by a stop
+                out.write_text(page(results, facts, how))
     if out is not None:
-        out.write_text(page(results, facts, how))
         print(f"written: {out}")
     return 0
 
@@ -274,4 +283,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit("stopped: nothing was written")
+        sys.exit("stopped")

@@ -54,6 +54,13 @@ def test_idx_files_are_found_and_split(tmp_path: Path, monkeypatch: pytest.Monke
     assert np.array_equal(np.sort(data.parts["test"]), np.arange(10_020, 10_050))
     assert np.array_equal(data.labels, data.stored[:, 0, 0, 0] % 10)
     assert catalogue()["mnist"]["where"] == str(tmp_path / "mnist")
+    three = load("stacked-mnist", n=50)
+    assert three.stored.shape == (70, 2, 2, 3)
+    assert np.array_equal(three.labels, (three.stored[:, 0, 0].astype(int) % 10) @ [100, 10, 1])
+    for name in ("train", "test"):  # channels come from the same part of MNIST
+        digits = {image.tobytes() for image in data.part(name)}
+        assert all(c.tobytes() in digits for image in three.part(name) for c in np.moveaxis(image, -1, 0))
+    assert not np.array_equal(load("stacked-mnist", n=50, seed=1).stored, three.stored)
 
 
 @pytest.mark.parametrize("raw", [b"", b"\0\0\x08\x03", b"\0\0\x08\x01\0\0\0\x09abc", b"\x1f\x8b garbage"])

@@ -1,0 +1,80 @@
+"""The reproductions of the adversarial half: scripts run, do not repeat themselves, and write their tables."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+HERE = Path(__file__).parents[2] / "reproductions" / "adversarial"
+NAMES = ("jobs", "toys", "images")
+
+
+@pytest.fixture(scope="module")
+def code() -> Iterator[SimpleNamespace]:
+    """The scripts, imported as they import each other."""
+    before = {name: sys.modules.pop(name) for name in NAMES if name in sys.modules}
+    sys.path.insert(0, str(HERE))
+    modules: dict[str, ModuleType] = {name: __import__(name) for name in NAMES}
+    yield SimpleNamespace(**modules)
+    sys.path.remove(str(HERE))
+    for name in NAMES:
+        sys.modules.pop(name, None)
+    sys.modules.update(before)
+
+
+def test_every_way_of_the_toys_runs_and_stands_in_the_table(code: SimpleNamespace, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    for data in ("ring", "grid"):
+        for way in code.toys.ways(data):
+            file = results / f"toys-{data}-{way}-0.json"
+            code.jobs.keep(code.toys.play(data, way, 0, False, 8), file)
+            found = json.loads(file.read_text("utf-8"))
+            assert 0 <= found["modes"] <= (8 if data == "ring" else 25)
+            assert found["steps"] == 8
+    text = code.toys.table(results)
+    assert all(f"| {data} | {way} | 1 |" in text for data in ("ring", "grid") for way in code.toys.ways(data))
+    assert "8.00 | 98.9" in text  # a perfect sampler reaches all, 98.89% of it near: 1 − exp(−9/2)
+
+
+def test_games_on_images_run_with_one_budget(code: SimpleNamespace, tmp_path: Path) -> None:
+    images = code.images
+    for way in ("dcgan", "wgan-gp"):
+        found = images.play(images.QUICK_SET, way, 0, images.QUICK)
+        model, options = images.WAYS[way]
+        turns = options.get("critic_turns", 5 if model == "wgan-gp" else 1)
+        assert found["rounds"] * (turns + 1) == images.QUICK.turns, way
+        assert found["real"]["fid"] < found["fid"]
+        assert found["real"]["covered"] > 0.5
+        code.jobs.keep(found | {"data": "mnist", "turns": images.SMALL.turns}, tmp_path / f"images-mnist-{way}-0.json")
+    text = images.page(tmp_path)
+    assert all(f"| mnist | {way} | 1 |" in text for way in ("dcgan", "wgan-gp"))
+    assert "| mnist | other real images |" in text
+
+
+def test_what_is_there_is_kept_and_what_fails_is_named(
+    code: SimpleNamespace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    there, new, bad = (tmp_path / f"{name}.json" for name in ("there", "new", "bad"))
+    there.write_text("{}")
+    with pytest.raises(SystemExit, match="1 of 2 runs failed"):
+        code.jobs.play_all(_number, {there: (0,), new: (4,), bad: (-1,)}, 1)
+    assert there.read_text() == "{}"
+    assert json.loads(new.read_text()) == {"root": 2.0}
+    assert not bad.exists()
+    assert "bad: ValueError" in capfd.readouterr().out
+
+
+def _number(x: int) -> dict[str, float]:
+    from math import sqrt
+
+    return {"root": sqrt(x)}
+
+
+def test_trying_cannot_overwrite_results(code: SimpleNamespace) -> None:
+    for script, word in ((code.toys, ["--rounds", "3"]), (code.images, ["--quick"])):
+        with pytest.raises(SystemExit):
+            script.main(word)
