@@ -194,7 +194,8 @@ Written by `make bench`; do not edit.
 {jobs}
 
 **Ratio**: seconds of theirs / seconds of ours for the same number of steps, the median over {how.repeats} pairs
-({LEAST} where they take more than {how.patience:g} s); above 1 ours is faster. The control, our loop against itself, shows how much of a ratio is noise.
+({LEAST} where they take more than {how.patience:g} s); above 1 ours is faster. The control, our loop against itself,
+shows how much of a ratio is noise.
 
 **Machine**: {processor()}; {platform.system()} {platform.machine()}. **Versions**: Python {platform.python_version()},
 {versions}. Load before the start: {how.load:.1f}. Clock: {how.clock}.

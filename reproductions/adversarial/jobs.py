@@ -1,6 +1,6 @@
 """Runs side by side: each in a process of one thread, each result one small JSON file; what is there is not made again.
 
-    words → files    play(job) → what goes into its file
+words → files    play(job) → what goes into its file
 """
 
 import json

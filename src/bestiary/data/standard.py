@@ -118,13 +118,13 @@ def _stacked_mnist(n: int = 50_000, seed: int = 0, download: bool = False) -> Da
     if n < 10:
         raise BestiaryError(f"n={n}: stacked-mnist needs at least 10 training images")
     digits, draw = _mnist(download), np.random.default_rng(seed)
-    rows = np.concatenate([
-        draw.choice(digits.parts[name], (n if name == "train" else n // 5, 3)) for name in ("train", "validation", "test")
-    ])  # fmt: skip
+    assert digits.labels is not None  # MNIST has them
+    sizes = {"train": n, "validation": n // 5, "test": n // 5}
+    rows = np.concatenate([draw.choice(digits.parts[name], (size, 3)) for name, size in sizes.items()])
     images, labels = digits.stored[..., 0][rows].transpose(0, 2, 3, 1), digits.labels[rows] @ [100, 10, 1]
     note = "channels are three digits drawn from the same part of MNIST, and the label is the number they make"
     classes = tuple(f"{number:03d}" for number in range(1000))
-    parts = official(n, n // 5, n // 5)
+    parts = official(*sizes.values())
     return _images("stacked-mnist", images, 256, parts, labels, classes, path=digits.source["path"], note=note)
 
 

@@ -49,6 +49,7 @@ __all__ = [
 
 BLOCK = 1000  # examples of a block of KID: the published protocol's size
 ROWS = 4096  # examples whose moments are taken at a time
+COLUMNS = 512  # squared: the pairs of features whose products are summed at a time
 TILE = 1024  # squared: the pairs whose kernel is taken at a time, which stay in the cache
 Z = 1.96  # of a 95% interval
 
@@ -80,10 +81,21 @@ def moments(blocks: Iterable[Tensor]) -> Moments:
         for rows in block.flatten(1).split(ROWS):
             mean = rows.double().mean(0)
             x = rows.double() - mean
-            part = Moments(len(x), mean, x.T @ x)
+            part = Moments(len(x), mean, _gram(x))
             found = part if found is None else found + part
     if found is None or found.n < 2:
         raise BestiaryError("moments need at least two examples")
+    return found
+
+
+def _gram(x: Tensor) -> Tensor:
+    """xᵀx, each pair of features once: (F, F)."""
+    found = x.new_empty(x.shape[1], x.shape[1])
+    for i, j in combinations_with_replacement(range(0, x.shape[1], COLUMNS), 2):
+        here, there = slice(i, i + COLUMNS), slice(j, j + COLUMNS)
+        found[here, there] = x[:, here].T @ x[:, there]
+        if i != j:
+            found[there, here] = found[here, there].T
     return found
 
 

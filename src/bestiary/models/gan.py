@@ -11,8 +11,7 @@ What the critic sees of x is seen(x) = lens(pack(x)) + σ ε: packs of examples 
 Legend: B batch, D latent, m pack, c condition.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -26,7 +25,8 @@ from bestiary.densities.noise import normal
 from bestiary.errors import BestiaryError
 from bestiary.models.condition import Condition, Nothing
 from bestiary.models.model import Model
-from bestiary.models.vitals import critic_vitals, sample_vitals
+from bestiary.models.past import Past
+from bestiary.models.vitals import as_in_training, critic_vitals, sample_vitals
 from bestiary.networks.critic import beside
 from bestiary.objectives.augment import Lens
 from bestiary.objectives.games import Game
@@ -68,8 +68,8 @@ class GAN(Model):
     abilities = frozenset({"sample", "decode"})
     condition: Condition
     conditions: Tensor  # (KEPT, n)
-    past_critic: "_Past | None"
-    past_generator: "_Past | None"
+    past_critic: Past | None
+    past_generator: Past | None
     before: nn.Module | None
 
     def __init__(
@@ -91,8 +91,8 @@ class GAN(Model):
         self.rules, self.condition = rules, condition or Nothing(spec)
         self.turns = (critic_turns, generator_turns)
         self.optimisers = (critic_optimiser, generator_optimiser)
-        self.past_critic = _Past(critic) if rules.history else None
-        self.past_generator = _Past(generator) if rules.history else None
+        self.past_critic = Past(critic) if rules.history else None
+        self.past_generator = Past(generator) if rules.history else None
         self.before = deepcopy(critic).requires_grad_(False) if rules.simultaneous else None
         if self.condition.size:
             self.register_buffer("conditions", torch.zeros(KEPT, self.condition.size))
@@ -155,7 +155,7 @@ class GAN(Model):
             terms["matching"] = rules.matching * (h_real.detach() - h_fake).square().sum()
         return self._whole(terms, self.past_generator, self.generator)
 
-    def _whole(self, terms: Mapping[str, Tensor], past: "_Past | None", net: nn.Module) -> Terms:
+    def _whole(self, terms: Mapping[str, Tensor], past: Past | None, net: nn.Module) -> Terms:
         """`total` with all that is added to it; the parts by name beside it."""
         terms = dict(terms)
         if past is not None:
@@ -254,7 +254,7 @@ class GAN(Model):
         if self.condition.size or len(x) < 2 * m:  # the critic would have to be told what x is
             return found
         whole = len(x) // m * m
-        with _as_in_training(self.critic):
+        with as_in_training(self.critic):
             on_real, on_fake = (self.judge(self._through(self.inward(part[:whole]))) for part in (x, fake))
         return found | critic_vitals(on_real, on_fake, self.game.is_logit)
 
@@ -289,47 +289,8 @@ class GAN(Model):
         return self.conditions[rows]
 
 
-@contextmanager
-def _as_in_training(net: nn.Module) -> Iterator[None]:
-    """Within: BatchNorm takes the moments of what it is given; after: nothing has changed."""
-    was, kept = net.training, [b.clone() for b in net.buffers()]
-    net.train()
-    try:
-        yield
-    finally:
-        net.train(was)
-        for b, before in zip(net.buffers(), kept, strict=True):
-            b.copy_(before)
-
-
 def _packed(x: Tensor, m: int) -> Tensor:
     """m examples side by side: (B, C, …) → (B/m, m·C, …)."""
     if len(x) % m:
         raise BestiaryError(f"pack={m} does not divide the {len(x)} examples of a process: give another batch")
     return x if m == 1 else x.unflatten(0, (-1, m)).flatten(1, 2)
-
-
-class _Past(nn.Module):
-    """The mean over its turns of a player's weights (historical averaging, Salimans et al. 2016, arXiv 1606.03498)."""
-
-    turns: Tensor
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.register_buffer("turns", torch.zeros(()))
-        for i, p in enumerate(net.parameters()):
-            self.register_buffer(str(i), p.detach().clone())
-
-    def _means(self) -> list[Tensor]:
-        return list(self.buffers())[1:]
-
-    def distance(self, net: nn.Module) -> Tensor:
-        """‖θ − θ̄‖²."""
-        apart = zip(net.parameters(), self._means(), strict=True)
-        return torch.stack([(p - mean).square().sum() for p, mean in apart]).sum()
-
-    @torch.no_grad()
-    def update(self, net: nn.Module) -> None:
-        self.turns += 1
-        for p, mean in zip(net.parameters(), self._means(), strict=True):
-            mean += (p - mean) / self.turns

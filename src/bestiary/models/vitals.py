@@ -11,10 +11,13 @@ Distances are of examples as the model sees them. All 0-d, on the device.
 Legend: N examples of each, F numbers of one.
 """
 
-import torch
-from torch import Tensor
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["NEIGHBOURS", "critic_vitals", "sample_vitals"]
+import torch
+from torch import Tensor, nn
+
+__all__ = ["NEIGHBOURS", "as_in_training", "critic_vitals", "sample_vitals"]
 
 NEIGHBOURS = 5
 FEW_NUMBERS = 16  # of an example: so far exact distances cost no more
@@ -55,3 +58,16 @@ def critic_vitals(on_real: Tensor, on_fake: Tensor, is_logit: bool) -> dict[str,
     wins = (on_real[:, None] > on_fake[None]).float() + 0.5 * (on_real[:, None] == on_fake[None]).float()
     found = {"told_apart": wins.mean()}
     return found | ({"held_out_real": on_real.sigmoid().mean()} if is_logit else {})
+
+
+@contextmanager
+def as_in_training(net: nn.Module) -> Iterator[None]:
+    """Within: BatchNorm takes the moments of what it is given; after: nothing has changed."""
+    was, kept = net.training, [b.clone() for b in net.buffers()]
+    net.train()
+    try:
+        yield
+    finally:
+        net.train(was)
+        for b, before in zip(net.buffers(), kept, strict=True):
+            b.copy_(before)

@@ -7,12 +7,10 @@ checkpoint stands. Under torchrun every process comes through here; the first wr
 """
 
 import os
-import platform
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from math import log
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +18,19 @@ import numpy as np
 import torch
 from safetensors.torch import save as to_bytes
 
-from bestiary.data.batches import Batches, model_units, stored_units
-from bestiary.data.dataset import Dataset
-from bestiary.data.picture import write_picture
-from bestiary.data.spec import Spec
+from bestiary.data.batches import Batches, model_units
 from bestiary.errors import BestiaryError
 from bestiary.models.model import Model
 from bestiary.models.zoo import build
 from bestiary.runs.card import write_card
+from bestiary.runs.facts import agree, compare, facts_of
 from bestiary.runs.fitted import check_data, data_options_of, located, options_of
-from bestiary.runs.folder import create, find, note, point, read_config, read_env, update_env, write_config
+from bestiary.runs.folder import create, find, note, point, read_config, update_env, write_config
 from bestiary.runs.limits import seconds_of
 from bestiary.runs.plan import Plan, is_part, plan
 from bestiary.runs.progress import progress
 from bestiary.runs.run import Run
+from bestiary.runs.validation import validator
 from bestiary.runs.watch import watching, write_signs
 from bestiary.training.checkpoint import write_atomic
 from bestiary.training.clock import mix
@@ -49,9 +46,7 @@ from bestiary.version import __version__
 __all__ = ["Interrupted", "fit"]
 
 MAY_CHANGE = {"steps", "patience", "log", "validate", "save", "keep"}  # when a run is resumed
-VALIDATION_EXAMPLES = 1000  # of the validation part, for the bound that is watched while fitting
 EXAMPLES = 1000  # of the training part, that a model may look at before it is fitted
-VITAL_EXAMPLES = 250  # of these, for the numbers that signs of illness are told by
 
 
 class Interrupted(BestiaryError):
@@ -192,24 +187,13 @@ def _run(
     go_back(trainer, path, warn)
     if trainer.round > trainer.rounds:
         raise BestiaryError(f"steps={trainer.rounds}: the run stands at round {trainer.round} already; ask for more")
-    facts = {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "threads": torch.get_num_threads(),
-        "device": str(device),
-        "precision": precision,
-        "processes": team.world,
-        "rounds": trainer.rounds,
-        "parameters": sum(p.numel() for p in trainer.model.parameters()),
-    }
+    facts = facts_of(trainer, precision)
     if first:
-        _agree(path, what)
-        _compare(path, facts, what.dataset, warn)
+        agree(path, what)
+        compare(path, facts, what.dataset, warn)
         update_env(path, bestiary=__version__, **facts, finished=False)
         note(path, f"begins at round {trainer.round} of {trainer.rounds}: {what.command}")
-    validate = _validator(trainer, what.dataset, path)
+    validate = validator(trainer, what.dataset, path)
     bits = what.dataset.spec.dimensions if model.discrete else 0
     try:
         # seeded: the caller's noise is left alone
@@ -290,73 +274,3 @@ def _trainer(what: Plan, model: Model, device: torch.device, precision: str, tea
     team.shard(model)
     batches = Batches(what.dataset, recipe.batch, recipe.seed, device, team.rank, team.world)
     return Trainer(model, model.players(), batches, recipe, precision, team, graphs)
-
-
-def _validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], dict[str, float]]:
-    """What happens at a validation: a picture of samples, and the bound where the model has one."""
-    seed, device, spec = trainer.recipe.seed, trainer.device, dataset.spec
-    rows = dataset.parts["validation"]  # some sets keep them sorted by class
-    order = np.random.Generator(np.random.PCG64(mix(seed, "validation"))).permutation(len(rows))
-    stored = torch.as_tensor(dataset.stored[rows[order[:VALIDATION_EXAMPLES]]])
-
-    def validate() -> dict[str, float]:
-        with trainer.judged() as judged:
-            model: Any = judged
-            with seeded(mix(seed, "picture"), device):
-                picture = stored_units(_shown(model, stored[:64].to(device), spec), spec).cpu().numpy()
-            numbers: dict[str, float] = {}
-            if "bound" in model.abilities:
-                with seeded(mix(seed, "validation"), device):
-                    bounds = [model.bound(model.observe(model_units(s.to(device), spec)), 1) for s in stored.split(250)]
-                values = torch.cat(bounds)
-                half = 1.96 * float(values.std()) / len(values) ** 0.5 if len(values) > 1 else 0.0
-                bound = float(values.mean()) - spec.log_scale  # in the units of the file
-                numbers = {"bound": bound, "low": bound - half, "high": bound + half}
-            if len(stored) > 1:
-                with seeded(mix(seed, "vitals"), device):
-                    some = model.observe(model_units(stored[:VITAL_EXAMPLES].to(device), spec))
-                    vitals = {k: float(v) for k, v in model.vitals(some).items()}
-                numbers |= vitals
-                numbers |= {"log_examples": log(len(dataset.parts["train"]))} if "kl" in vitals else {}
-        if trainer.team.rank == 0:
-            write_picture(path / "samples" / f"round-{trainer.round:08d}.png", picture, spec)
-        return numbers
-
-    return validate
-
-
-def _shown(model: Model, stored: torch.Tensor, spec: Spec) -> torch.Tensor:
-    """64 samples; of a model that cannot sample, what it makes of held-out examples."""
-    if "sample" in model.abilities:
-        return model.sample(64)
-    return model.decode(model.encode(model.observe(model_units(stored, spec))))
-
-
-def _processor() -> str:
-    """The processor's name, as Linux says it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
-
-
-def _agree(path: Path, what: Plan) -> None:
-    """config.toml says how long a run goes on, also where that was changed when it was resumed."""
-    config, recipe = read_config(path), what.recipe.to_dict()
-    if config["training"] != recipe:
-        same = {k: v for k, v in config["inferred"].items() if config["training"].get(k) == recipe.get(k)}
-        write_config(path, {**config, "command": what.command, "training": recipe, "inferred": same})
-
-
-def _compare(path: Path, facts: Mapping[str, Any], data: Dataset, warn: Callable[[str], None]) -> None:
-    """Say what has changed since a run began: with other threads, say, sums are added up in another order."""
-    before, saved = read_env(path), read_config(path)["origin"].get("fingerprint")
-    if saved != data.source.get("fingerprint"):
-        warn("the data are no longer those that this run began with: it goes on with what is there now")
-    changed = [
-        k for k in ("threads", "torch", "device", "precision", "processes") if k in before and before[k] != facts[k]
-    ]
-    if changed:
-        what = ", ".join(f"{k} was {before[k]}, is {facts[k]}" for k in changed)
-        warn(f"goes on where it stood, but not bit by bit as if never stopped: {what}")

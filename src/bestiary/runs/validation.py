@@ -1,0 +1,63 @@
+"""What happens at a validation: a picture of samples, the bound where the model has one, and its vital numbers."""
+
+from collections.abc import Callable
+from math import log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bestiary.data.batches import model_units, stored_units
+from bestiary.data.dataset import Dataset
+from bestiary.data.picture import write_picture
+from bestiary.data.spec import Spec
+from bestiary.models.model import Model
+from bestiary.training.clock import mix
+from bestiary.training.device import seeded
+from bestiary.training.trainer import Trainer
+
+__all__ = ["validator"]
+
+VALIDATION_EXAMPLES = 1000  # of the validation part, for the bound that is watched while fitting
+VITAL_EXAMPLES = 250  # of these, for the numbers that signs of illness are told by
+
+
+def validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], dict[str, float]]:
+    """To be called at each; only the first process writes the picture."""
+    seed, device, spec = trainer.recipe.seed, trainer.device, dataset.spec
+    rows = dataset.parts["validation"]  # some sets keep them sorted by class
+    order = np.random.Generator(np.random.PCG64(mix(seed, "validation"))).permutation(len(rows))
+    stored = torch.as_tensor(dataset.stored[rows[order[:VALIDATION_EXAMPLES]]])
+
+    def validate() -> dict[str, float]:
+        with trainer.judged() as judged:
+            model: Any = judged
+            with seeded(mix(seed, "picture"), device):
+                picture = stored_units(_shown(model, stored[:64].to(device), spec), spec).cpu().numpy()
+            numbers: dict[str, float] = {}
+            if "bound" in model.abilities:
+                with seeded(mix(seed, "validation"), device):
+                    bounds = [model.bound(model.observe(model_units(s.to(device), spec)), 1) for s in stored.split(250)]
+                values = torch.cat(bounds)
+                half = 1.96 * float(values.std()) / len(values) ** 0.5 if len(values) > 1 else 0.0
+                bound = float(values.mean()) - spec.log_scale  # in the units of the file
+                numbers = {"bound": bound, "low": bound - half, "high": bound + half}
+            if len(stored) > 1:
+                with seeded(mix(seed, "vitals"), device):
+                    some = model.observe(model_units(stored[:VITAL_EXAMPLES].to(device), spec))
+                    vitals = {k: float(v) for k, v in model.vitals(some).items()}
+                numbers |= vitals
+                numbers |= {"log_examples": log(len(dataset.parts["train"]))} if "kl" in vitals else {}
+        if trainer.team.rank == 0:
+            write_picture(path / "samples" / f"round-{trainer.round:08d}.png", picture, spec)
+        return numbers
+
+    return validate
+
+
+def _shown(model: Model, stored: torch.Tensor, spec: Spec) -> torch.Tensor:
+    """64 samples; of a model that cannot sample, what it makes of held-out examples."""
+    if "sample" in model.abilities:
+        return model.sample(64)
+    return model.decode(model.encode(model.observe(model_units(stored, spec))))
