@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 def fitted(name: str, data: str, seed: int, rounds: int, out: Path) -> bst.Run:
     """The run, finished: fitted now, or gone on with, or found."""
     folder = f"{data}-{name}-{rounds}-{seed}"
-    if (out / folder / "model.safetensors").is_file():
+    if (env := out / folder / "env.json").is_file() and json.loads(env.read_text("utf-8")).get("finished"):
         return bst.load(out / folder)
     if (out / folder).is_dir():
         return bst.fit(resume=out / folder, root=out, quiet=True)

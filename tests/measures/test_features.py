@@ -170,3 +170,4 @@ def test_what_does_not_fit_is_refused() -> None:
 
 def test_what_auto_means() -> None:
     assert [fitting(s)[0] for s in (GREY, COLOUR, TABLE)] == ["mnist", "random", "pixels"]
+    assert fitting(Spec("image", (1, 8, 8), 17))[0] == "random"  # too small for the shipped network

@@ -39,6 +39,7 @@ from bestiary.networks.vit import vit_like
 __all__ = ["FEATURES", "Extractor", "check_examples", "extractor", "fitting", "to_side", "weights_hash"]
 
 MNIST = Path(__file__).parent / "weights" / "mnist.safetensors"
+LEAST_GREY = 16  # side, below which an image made larger is not what the shipped network was fitted to
 LARGEST_GREY = 64  # grey images up to this side are taken to be drawings such as the classifier knows
 WIDTHS = (32, 64, 128)  # of the random network
 BLOCK, DEEP_BLOCK = 256, 32  # examples at a time: 32 of Inception's first maps, 299 wide, are 400 MB
@@ -257,6 +258,6 @@ def fitting(spec: Spec) -> tuple[str, str]:
     """The features that `auto` means for such data, and why."""
     if spec.kind != "image":
         return "pixels", f"a {spec.kind} is its own features"
-    if spec.shape[0] == 1 and max(spec.shape[1:]) <= LARGEST_GREY:
+    if spec.shape[0] == 1 and min(spec.shape[1:]) >= LEAST_GREY and max(spec.shape[1:]) <= LARGEST_GREY:
         return "mnist", "small grey images"
     return "random", "no network is shipped that knows such images"

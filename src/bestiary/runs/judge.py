@@ -29,7 +29,7 @@ from bestiary.runs.card import write_card
 from bestiary.runs.compare import LEAST, judge_samples, space_of
 from bestiary.runs.evidence import apart, evidence
 from bestiary.runs.fitted import Fitted
-from bestiary.runs.folder import weights_hash
+from bestiary.runs.folder import read_env, weights_hash
 from bestiary.runs.likeness import Tests, chosen_features, sample_numbers
 from bestiary.training.checkpoint import write_atomic
 from bestiary.training.clock import mix
@@ -180,7 +180,9 @@ def _labelled(train: tuple[Tensor, Tensor | None], seed: int, run: Fitted) -> Ex
 
 
 def _notes(run: Fitted, x: Tensor, numbers: list[Number]) -> list[str]:
-    notes = []
+    notes, env = [], read_env(run.path)
+    if env.get("finished") is False:
+        notes.append(f"The fit is not finished: these are the weights of round {env.get('round', '?')}.")
     if run.data_changed:
         notes.append("The data have changed since the fit: examples judged on may have been trained on.")
     if "sample" not in run.model.abilities:
