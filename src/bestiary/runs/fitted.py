@@ -34,8 +34,9 @@ from bestiary.models.options import signature_options
 from bestiary.models.values import coerce
 from bestiary.models.walks import analogy, path
 from bestiary.models.zoo import MODELS, build
+from bestiary.runs.conditions import told
 from bestiary.runs.folder import find, read_config
-from bestiary.runs.latent import Analogy, codes, decoder, log_prior, reach, shown
+from bestiary.runs.latent import Analogy, again, codes, decoder, log_prior, reach, shown
 from bestiary.runs.plan import GIVEN
 from bestiary.runs.watch import read_signs
 from bestiary.training.clock import mix
@@ -155,21 +156,34 @@ class Fitted:
         """Symptoms found while fitting, each with its remedies: what signs.json holds."""
         return read_signs(self.path)
 
-    def sample_x(self, n: int, seed: int = 0, batch: int = 256, truncation: float | None = None) -> Tensor:
-        """n samples in model units; a function of (weights, n, seed, truncation)."""
+    def sample_x(
+        self, n: int, seed: int = 0, batch: int = 256, truncation: float | None = None, condition: Any = None
+    ) -> Tensor:
+        """n samples in model units; a function of (weights, n, seed, truncation, condition)."""
         _at_least_one(n)
+        rows = self._told(condition)
 
-        def draw(m: int) -> Tensor:
+        def draw(first: int, m: int) -> Tensor:
+            c = None if rows is None else again(rows, first, m)
             if truncation is None:
-                return self.model.sample(m)
-            return shown(self.model)(codes(self.model, m, self.device, truncation))
+                return self.model.sample(m) if c is None else self.model.sample(m, c)
+            z = codes(self.model, m, self.device, truncation)
+            return shown(self.model)(z) if c is None else self._decoder(c)(z)
 
         with torch.no_grad(), seeded(mix(seed, "sample"), self.device):
-            return torch.cat([draw(min(batch, n - i)).float().cpu() for i in range(0, n, batch)])
+            return torch.cat([draw(i, min(batch, n - i)).float().cpu() for i in range(0, n, batch)])
 
-    def sample(self, n: int = 64, seed: int = 0, truncation: float | None = None) -> np.ndarray:
-        """n samples as the data is stored: images uint8 (n, H, W, C), numbers float32 (n, F) in model units."""
-        return stored_units(self.sample_x(n, seed, truncation=truncation), self.spec).numpy()
+    def sample(self, n: int = 64, seed: int = 0, truncation: float | None = None, condition: Any = None) -> np.ndarray:
+        """n samples as the data is stored: images uint8 (n, H, W, C), numbers float32 (n, F) in model units.
+
+        Of a run that was fitted with one, `condition` names a label or several, or the values of columns.
+        """
+        return stored_units(self.sample_x(n, seed, truncation=truncation, condition=condition), self.spec).numpy()
+
+    def _told(self, condition: Any) -> Tensor | None:
+        if condition is None:
+            return None
+        return told(condition, self.spec, str(self.config["model"].get("condition", "none"))).to(self.device)
 
     def sample_z(self, n: int, seed: int = 0, truncation: float | None = None) -> Tensor:
         """n draws of z ~ p(z), (n, D), by noise of their own: not the codes of `sample`."""
@@ -203,7 +217,7 @@ class Fitted:
             return self.model.decode(torch.as_tensor(z).float().to(self.device)).cpu()
 
     def invert(
-        self, x: Tensor | np.ndarray, starts: int = 4, seed: int = 0, condition: Tensor | None = None,
+        self, x: Tensor | np.ndarray, starts: int = 4, seed: int = 0, condition: Any = None,
         batch: int = 256, **how: Any,
     ) -> Inversion:  # fmt: skip
         """Codes of examples in model units by search from `starts` draws of z each; `how`: prior=, steps=, lr=.
@@ -212,6 +226,7 @@ class Fitted:
         """
         _at_least_one(starts, "start")
         _at_least_one(len(x), "example")
+        condition = self._told(condition)
         if condition is not None and len(condition) not in (1, len(x)):
             raise BestiaryError(f"condition= has {len(condition)} rows: give a row for each of {len(x)} examples, or 1")
         x = torch.as_tensor(x).float().to(self.device)
@@ -245,15 +260,13 @@ class Fitted:
             return self.encode(self.observe(torch.as_tensor(x).float()))
         return self.invert(x, **how).z
 
-    def walk(
-        self, a: Tensor, b: Tensor, n: int = 8, kind: str = "spherical", condition: Tensor | None = None
-    ) -> Tensor:
+    def walk(self, a: Tensor, b: Tensor, n: int = 8, kind: str = "spherical", condition: Any = None) -> Tensor:
         """What lies on the way from code a to code b: (D,) → (n, …) in model units, (P, D) → (P, n, …)."""
         z = path(torch.as_tensor(a).float(), torch.as_tensor(b).float(), n, kind)
         if z.shape[-1] != self.model.latent:
             raise BestiaryError(f"the codes of this run have {self.model.latent} dimensions; got {z.shape[-1]}")
         with torch.no_grad():
-            x = self._decoder(condition)(z.flatten(0, -2).to(self.device)).float().cpu()
+            x = self._decoder(self._told(condition))(z.flatten(0, -2).to(self.device)).float().cpu()
         return x.unflatten(0, z.shape[:-1])
 
     def arithmetic(self, x: Tensor, minus: Tensor, plus: Tensor, **how: Any) -> Analogy:

@@ -9,7 +9,6 @@ Legend: n codes, B batch, D latent.
 """
 
 from collections.abc import Callable, Mapping
-from inspect import signature
 from math import sqrt
 from typing import Any, NamedTuple, cast
 
@@ -25,7 +24,7 @@ from bestiary.models.latent import LatentModel
 from bestiary.models.model import Model
 from bestiary.models.walks import truncated
 
-__all__ = ["Analogy", "codes", "decoder", "log_prior", "reach", "shown"]
+__all__ = ["Analogy", "again", "codes", "decoder", "log_prior", "reach", "shown"]
 
 Decode = Callable[[Tensor], Tensor]
 
@@ -72,9 +71,12 @@ def decoder(model: Model, condition: Tensor | None, wanted: str) -> Decode:
         if wanted != "none":
             raise BestiaryError(f"this run was fitted with condition={wanted}: say under which, with condition=…")
         return decode
-    if wanted == "none" or "condition" not in signature(decode).parameters:
-        raise BestiaryError(f"this run's {type(model).__name__} takes no condition: leave out condition=")
-    return lambda z: decode(z, condition[torch.arange(len(z), device=condition.device) % len(condition)].to(z.device))
+    return lambda z: decode(z, again(condition, 0, len(z)).to(z.device))
+
+
+def again(rows: Tensor, first: int, n: int) -> Tensor:
+    """n rows from number `first` on, as if they went on for ever."""
+    return rows[torch.arange(first, first + n, device=rows.device) % len(rows)]
 
 
 def reach(invert: Callable[[Tensor], Inversion], held: Tensor, own: Tensor, protocol: Mapping[str, Any]) -> Number:

@@ -31,13 +31,16 @@ def sampled(
     seed: int = 0,  # same seed, same samples
     truncation: float | None = None,  # the largest |z| in any dimension; smaller: more typical, less varied
     walk: Walk | None = None,  # between samples: linear or spherical
+    condition: str | None = None,  # of a run that is told one: cat, or cat,dog, or petal_length:1.2,species:setosa
 ) -> np.ndarray:
     """n samples as the data is stored."""
     if walk is None:
-        return run.sample(n, seed, truncation)
+        return run.sample(n, seed, truncation, condition)
     if n < STEPS or n % STEPS:
         raise BestiaryError(f"n={n}: a walk is a row of {STEPS} samples: take a multiple of it, e.g. n=64")
     z = run.sample_z(n // STEPS + 1, seed, truncation)
     with seeded(mix(seed, "walk"), run.device):  # some decoders draw
-        x = torch.cat([run.walk(a, b, STEPS, walk) for a, b in pairwise(z)])  # row by row: many take little memory
+        x = torch.cat(
+            [run.walk(a, b, STEPS, walk, condition) for a, b in pairwise(z)]
+        )  # row by row: many take little memory
     return stored_units(x, run.spec).numpy()

@@ -1,0 +1,85 @@
+"""What a user asks a sample to be of, in words, as the model is told it.
+
+    condition=label            "cat", 3, "cat,dog" or [0, 1, 2]     names of classes, or numbers where none is so called
+    condition=species,petal    {"species": "setosa", "petal": 1.2}, or "species:setosa,petal:1.2", in the file's units
+
+A tensor is taken as it is: labels (n,), or rows (n, F) in model units. Rows are taken again and again.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bestiary.data.spec import Column, Spec
+from bestiary.errors import BestiaryError, unknown
+
+__all__ = ["told"]
+
+
+def told(said: Any, spec: Spec, wanted: str) -> Tensor:
+    """`wanted`: the condition that the run was fitted with, as config.toml has it."""
+    if wanted == "none":
+        raise BestiaryError("this run takes no condition: leave out condition=, or fit one with condition=label")
+    if isinstance(said, Tensor):
+        return said
+    if wanted == "label":
+        return torch.tensor([_label(word, spec.classes) for word in _words(said)])
+    names = [name.strip() for name in wanted.strip("()").split(",")]
+    return _row(said if isinstance(said, Mapping) else _pairs(str(said), names), spec, names)
+
+
+def _words(said: Any) -> list[Any]:
+    words = said.strip("()").split(",") if isinstance(said, str) else said if isinstance(said, Iterable) else [said]
+    found = [word.strip() if isinstance(word, str) else word for word in words]
+    if not found:
+        raise BestiaryError("condition= names no label: give one, e.g. condition=0")
+    return found
+
+
+def _label(word: Any, classes: tuple[str, ...]) -> int:
+    if str(word) in classes:
+        return classes.index(str(word))
+    try:
+        number = int(word)
+    except (TypeError, ValueError):
+        raise unknown("label", str(word), classes) from None
+    if not 0 <= number < len(classes):
+        raise BestiaryError(f"label {number} is none of these data's: they are 0 … {len(classes) - 1}")
+    return number
+
+
+def _pairs(said: str, names: list[str]) -> dict[str, str]:
+    """name:value, name:value; of a single column the value will do."""
+    if len(names) == 1 and ":" not in said:
+        return {names[0]: said}
+    found = dict[str, str]()
+    for word in said.strip("()").split(","):
+        name, colon, value = word.partition(":")
+        if not colon:
+            raise BestiaryError(f"condition={said}: say name:value for each of {', '.join(names)}, with commas between")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _row(said: Mapping[str, Any], spec: Spec, names: list[str]) -> Tensor:
+    """(1, F) in model units."""
+    columns = {c.name: c for c in spec.columns or (Column(str(i)) for i in range(spec.dimensions))}
+    for name in said:
+        if name not in names:
+            raise unknown("column of this run's condition", name, names)
+    if missing := [name for name in names if name not in said]:
+        raise BestiaryError(f"condition= must say {', '.join(missing)} too: this run is told {', '.join(names)}")
+    return torch.tensor([[x for name in names for x in _numbers(columns[name], said[name])]])
+
+
+def _numbers(column: Column, value: Any) -> list[float]:
+    if column.categories:
+        if str(value) not in column.categories:
+            raise unknown(f"value of {column.name}", str(value), column.categories)
+        return [float(str(value) == category) for category in column.categories]
+    try:
+        return [(float(value) - column.mean) / column.scale]
+    except (TypeError, ValueError):
+        raise BestiaryError(f"{column.name}={value!r} must be a number") from None

@@ -1,0 +1,75 @@
+"""Conditions in words: labels by name or number, columns in the units of the file; what is not one is refused."""
+
+import numpy as np
+import pytest
+import torch
+
+from bestiary.data.columns import to_columns
+from bestiary.data.spec import Column, Spec
+from bestiary.errors import BestiaryError
+from bestiary.runs.conditions import told
+from bestiary.runs.walks import sampled
+from tests.runs.tiny import TABLE, tiny
+
+PETS = Spec("image", (1, 8, 8), 2, classes=("cat", "dog", "10", "newt"))
+ROWS = Spec("table", (4,), columns=(Column("age", 30.0, 5.0), Column("town", categories=("Rome", "Oslo", "Köln"))))
+
+
+@pytest.mark.parametrize(("said", "rows"), [
+    ("cat", [0]), ("dog, newt", [1, 3]), ("(dog,cat)", [1, 0]), (3, [3]), ("3", [3]), ("10", [2]), ([0, "dog"], [0, 1]),
+])  # fmt: skip
+def test_labels_by_name_or_number(said, rows) -> None:
+    assert told(said, PETS, "label").tolist() == rows
+
+
+@pytest.mark.parametrize("said", [
+    {"town": "Oslo", "age": 40}, "town:Oslo,age:40", "age: 40, town: Oslo", "(age:40,town:Oslo)",
+])  # fmt: skip
+def test_columns_in_the_units_of_the_file(said) -> None:
+    assert told(said, ROWS, "age,town").tolist() == [[2.0, 0.0, 1.0, 0.0]]
+    assert told(said, ROWS, "town,age").tolist() == [[0.0, 1.0, 0.0, 2.0]]
+
+
+def test_a_single_column_needs_no_name() -> None:
+    assert told("Köln", ROWS, "town").tolist() == [[0.0, 0.0, 1.0]]
+    assert told("35", ROWS, "(age)").tolist() == [[1.0]]
+
+
+@pytest.mark.parametrize(("said", "spec", "wanted", "why"), [
+    ("cow", PETS, "label", "unknown label `cow`"),
+    (4, PETS, "label", "0 … 3"),
+    ([], PETS, "label", "names no label"),
+    (None, PETS, "label", "unknown label `None`"),
+    ("cat", PETS, "none", "takes no condition"),
+    ("town:Paris,age:3", ROWS, "age,town", "Paris"),
+    ("age:3", ROWS, "age,town", "must say town too"),
+    ("age:old", ROWS, "age", "must be a number"),
+    ("street:3", ROWS, "age", "street"),
+    ("3", ROWS, "age,town", "say name:value"),
+])  # fmt: skip
+def test_what_is_no_condition_is_refused(said, spec, wanted, why) -> None:
+    with pytest.raises(BestiaryError, match=why):
+        told(said, spec, wanted)
+
+
+def test_samples_of_a_label(tmp_path) -> None:
+    run = tiny(tmp_path, "digits", "gan", steps=5, condition="label")
+    three = run.sample(6, condition="3")
+    assert np.array_equal(three, run.sample(6, condition=torch.full((6,), 3)))
+    assert not torch.equal(run.sample_x(6, condition=3), run.sample_x(6, condition=4))
+    both = run.sample_x(5, condition="3,4", batch=2)  # rows go on over batches
+    assert torch.equal(both, run.sample_x(5, condition=[3, 4, 3, 4, 3], batch=2))
+    assert np.array_equal(sampled(run, n=6, condition="3"), three)
+    assert sampled(run, n=8, walk="linear", condition="3").shape == (8, 8, 8, 1)
+    a, b = (run.sample_x(6, truncation=0.5, condition=label) for label in (3, 4))
+    assert not torch.equal(a, b)
+    with pytest.raises(BestiaryError, match="takes no condition"):
+        tiny(tmp_path, "ring", "gan", steps=5).sample(3, condition="3")
+
+
+def test_samples_of_a_table_hold_what_they_were_told(tmp_path) -> None:
+    (tmp_path / "t.csv").write_text(TABLE)
+    run = tiny(tmp_path, tmp_path / "t.csv", "gan", steps=5, condition="town,paid")
+    columns = to_columns(run.spec, run.sample(4, condition={"town": "Köln", "paid": 12}))
+    assert set(columns["town"]) == {"Köln"}
+    assert columns["paid"] == pytest.approx(12, abs=1e-4)
