@@ -33,5 +33,5 @@ def unknown(what: str, word: str, names: Iterable[str]) -> BestiaryError:
     """
     names = sorted(names)
     guess = nearest(word, names)
-    hint = f"did you mean `{guess}`? " if guess else ""
-    return BestiaryError(f"unknown {what} `{word}`: {hint}Known: {', '.join(names)}.")
+    hint = f": did you mean `{guess}`?" if guess else "."
+    return BestiaryError(f"unknown {what} `{word}`{hint} Known: {', '.join(names)}.")
