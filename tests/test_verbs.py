@@ -169,6 +169,12 @@ def test_the_demo_shows_both_beasts_and_the_page(tmp_path, monkeypatch):
     code, out, _ = type_in("demo", "--runs", str(tmp_path), "--quiet")
     assert code == 0
     assert str(tmp_path / "demo.html") in out
+    (head,) = (line for line in out.splitlines() if "floor / ceiling" in line)
+    assert "demo-vae" in head
+    assert "demo-gan" in head
+    precision = next(line for line in out.splitlines() if line.startswith("precision"))
+    assert precision.count("±") + precision.count("[") == 3  # both and the ceiling
+    assert "−ELBO" in out
     assert (tmp_path / "demo.html").is_file()
 
 

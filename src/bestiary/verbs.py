@@ -13,6 +13,7 @@ from typing import Any
 
 from bestiary.console import dim, next_steps, say, say_json, table, warn
 from bestiary.errors import BestiaryError
+from bestiary.judged import show_beside, show_judgement
 from bestiary.lists import sentence
 from bestiary.models.options import signature_options
 from bestiary.models.values import text
@@ -180,7 +181,7 @@ def _name(path: Path) -> str:
 def sample(
     name: str, line: Sequence[str], flags: Sequence[str], out: str | None, as_json: bool, root: str, device: str
 ) -> None:
-    """`bestiary sample RUN n=64 seed=0 --out FILE`, `truncation=0.7` or `walk=spherical` among the keys."""
+    """`bestiary sample RUN n=64 seed=0 --out FILE`, and `truncation=`, `walk=`, `condition=` among the keys."""
     from bestiary.runs.output import write_samples
     from bestiary.runs.walks import sampled
 
@@ -222,7 +223,7 @@ def judge(
     found = made.to_dict()
     if as_json:
         return say_json(found)
-    _show_judgement(found)
+    show_judgement(found)
     return next_steps(*steps) if steps else None
 
 
@@ -234,41 +235,6 @@ def _judge_samples(real: str, fake: str, options: Mapping[str, str]) -> Any:
     loading = signature_options(loader(real)) | signature_options(loader(fake))
     routed = route(options, {"data": loading, "judge": judge_samples})
     return judge_samples(real, fake, **(routed["data"] | routed["judge"]))
-
-
-def _show_judgement(found: Mapping[str, Any]) -> None:
-    """Numbers with interval, unit and floor; what all share once, what is each one's own below it."""
-    from bestiary.report.words import plain
-
-    numbers, shared = found["numbers"], found.get("protocol", {})
-    beside = [[_value(n[at]) if n.get(at) else "" for at in ("floor", "ceiling")] for n in numbers]
-    rows = [
-        (n["title"], _value(n), n.get("unit") or "", " / ".join(ends).rstrip(" /"))
-        for n, ends in zip(numbers, beside, strict=True)
-    ]
-    table(rows, ("", "value", "unit", "floor / ceiling"), right=[1, 3])
-    groups: dict[str, list[str]] = {" · ".join(f"{k}={plain(v)}" for k, v in shared.items()): ["all"]}
-    for n in numbers:
-        own = {k: v for k, v in (n.get("protocol") or {}).items() if k not in shared or shared[k] != v}
-        own |= {at: n[at]["says"] for at in ("floor", "ceiling") if (n.get(at) or {}).get("says")}
-        groups.setdefault(" · ".join(f"{k}={plain(v)}" for k, v in own.items()), []).append(n["title"])
-    say("", *(dim(f"{', '.join(dict.fromkeys(titles))}: {how}") for how, titles in groups.items() if how))
-    say(*(f"note: {note}" for note in found.get("notes", ())))
-
-
-def _value(number: Mapping[str, Any]) -> str:
-    """88.12 ± 0.21, or the interval in full where it is lopsided."""
-    from bestiary.report.words import figure
-
-    value, low, high = (number.get(key) for key in ("value", "low", "high"))
-    if value is None:
-        return "undefined"
-    if low is None or high is None:
-        return figure(value)
-    half, middle = (high - low) / 2, (high + low) / 2
-    if abs(middle - value) <= 0.05 * half:
-        return f"{figure(value, low, high)} ± {figure(half, low, high)}"
-    return f"{figure(value, low, high)} [{figure(low, low, high)}, {figure(high, low, high)}]"
 
 
 def report(names: Sequence[str], show: bool, as_json: bool, root: str) -> None:
@@ -296,8 +262,9 @@ def demo(as_json: bool, quiet: bool, root: str) -> None:
     if as_json:
         return say_json([{"run": str(run.path), "judgement": _read_json(run.path / "judgement.json")} for run in runs])
     for run in runs:
-        say("", f"{run.path}: {run.config['command']}", "")
-        _show_judgement(_read_json(run.path / "judgement.json") or {"numbers": []})
+        say("", f"{run.path}: {run.config['command']}")
+    say("")
+    show_beside({run.name: _read_json(run.path / "judgement.json") or {"numbers": []} for run in runs})
     first = _name(runs[0].path)
-    say("", f"The page about both: {Path(root) / 'demo.html'}")
+    say("", f"The page about both, with the protocol of every number: {Path(root) / 'demo.html'}")
     return next_steps(f"bestiary report {first} --open", f"bestiary sample {first} n=64", "bestiary fit photos/ dcgan")

@@ -14,6 +14,7 @@ the form with fewer multiplications is faster than both (`networks/winograd.py`)
 Legend: B batch, C channels, H W large side, h w small side, k kernel, s stride, p padding.
 """
 
+from itertools import product
 from typing import Any
 
 import torch
@@ -38,18 +39,14 @@ class _Gather(torch.autograd.Function):
     """(B, H, W, C) → (B·h·w, k·k·C)."""
 
     @staticmethod
-    def forward(x: Tensor, k: int, s: int, p: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, k: int, s: int, p: int) -> Tensor:
+        ctx.k, ctx.s, ctx.p, ctx.shape = k, s, p, x.shape
         x = F.pad(x, (0, 0, p, p, p, p)).contiguous()
         b, height, width, c = x.shape
         h, w = (height - k) // s + 1, (width - k) // s + 1
         image, row, column, _ = x.stride()
         # a patch's row of k pixels with all their channels lies in one piece
         return x.as_strided((b, h, w, k, k * c), (image, s * row, s * column, row, 1)).reshape(b * h * w, k * k * c)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, ctx.k, ctx.s, ctx.p = inputs
-        ctx.shape = x.shape
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
@@ -60,19 +57,23 @@ class _Scatter(torch.autograd.Function):
     """(B·h·w, k·k·C) → (B, H, W, C)."""
 
     @staticmethod
-    def forward(patches: Tensor, shape: torch.Size, k: int, s: int, p: int) -> Tensor:
+    def forward(ctx: Any, patches: Tensor, shape: torch.Size, k: int, s: int, p: int) -> Tensor:
+        ctx.k, ctx.s, ctx.p = k, s, p
         b, height, width, c = shape
         h, w = (height + 2 * p - k) // s + 1, (width + 2 * p - k) // s + 1
-        g = patches.view(b, h, w, k, k, c)
-        out = patches.new_zeros(b, height + 2 * p, width + 2 * p, c)
-        for i in range(k):
-            for j in range(k):
+        if k % s:
+            out = patches.new_zeros(b, height + 2 * p, width + 2 * p, c)
+            g = patches.view(b, h, w, k, k, c)
+            for i, j in product(range(k), repeat=2):
                 out[:, i : i + s * (h - 1) + 1 : s, j : j + s * (w - 1) + 1 : s] += g[:, :, :, i, j]
+        else:  # a patch is m × m cells of s × s pixels: (k/s)² sums of cells in place of k² of pixels
+            m, rows, columns = k // s, -(-(height + 2 * p) // s), -(-(width + 2 * p) // s)
+            cells = patches.new_zeros(b, rows, s, columns, s, c)
+            g = patches.view(b, h, w, m, s, m, s, c).permute(0, 3, 5, 1, 4, 2, 6, 7)  # (b, m, m, h, s, w, s, c)
+            for i, j in product(range(m), repeat=2):
+                cells[:, i : i + h, :, j : j + w] += g[:, i, j]
+            out = cells.view(b, rows * s, columns * s, c)
         return out[:, p : p + height, p : p + width].contiguous()
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _, _, ctx.k, ctx.s, ctx.p = inputs
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:

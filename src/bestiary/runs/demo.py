@@ -12,7 +12,7 @@ __all__ = ["demo"]
 # Sized for two cores and less than a minute; a fit of one's own may take longer and gives more.
 BEASTS = (
     ("vae", {"latent": 10, "hidden": (256,), "steps": 2000, "validate": 500, "save": 500}),
-    ("dcgan", {"latent": 32, "width": 32, "batch": 64, "steps": 1200, "validate": 400, "save": 400}),
+    ("dcgan", {"latent": 32, "width": 24, "batch": 48, "steps": 1200, "average": 0.99, "validate": 400, "save": 400}),
 )
 
 
