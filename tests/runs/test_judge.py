@@ -40,6 +40,11 @@ def test_a_fit_that_was_stopped_is_judged_as_such(root):
     assert f"not finished: these are the weights of round {reached}" in " ".join(run.judge(**QUICK).notes)
 
 
+def test_it_is_said_that_samples_are_means(root, digits):
+    assert any("means E[x|z]" in note for note in digits[1].notes)
+    assert not any("means E[x|z]" in note for note in tiny(root, steps=5).judge(**QUICK).notes)  # numbers: drawn
+
+
 def by_name(judgement):
     return {number.name: number for number in judgement.numbers}
 

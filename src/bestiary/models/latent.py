@@ -62,8 +62,12 @@ class LatentModel(Model):
         px = self.likelihood(self.decoder(z))
         return px.sample() if self.likelihood.autoregressive else px.mean
 
+    @property
+    def shows_means(self) -> bool:
+        """Whether a sample is E[x|z] in place of a draw from p(x|z)."""
+        return self.spec.kind == "image" and not self.likelihood.autoregressive
+
     def show(self, z: Tensor) -> Tensor:
         """x for z: E[x|z] for images, as is the custom; a draw from p(x|z) for numbers, which need its noise."""
         px = self.likelihood(self.decoder(z))
-        drawn = self.likelihood.autoregressive or self.spec.kind != "image"
-        return px.sample() if drawn else px.mean
+        return px.mean if self.shows_means else px.sample()

@@ -189,6 +189,8 @@ def _notes(run: Fitted, x: Tensor, numbers: list[Number]) -> list[str]:
         notes.append("This model has no p(z) and does not sample: it is judged on what its codes keep.")
     elif "copied" not in {number.name for number in numbers}:
         notes.append(f"Too few examples were held out to tell whether any was copied: at least {LEAST} are needed.")
+    if getattr(run.model, "shows_means", False) and "sample" in run.model.abilities:
+        notes.append("Samples are the means E[x|z], as is the custom: smoother than the data, and less varied.")
     if run.spec.log_scale and "bound" in run.model.abilities:
         notes.append("Bounds are in the units of the file: −log p(raw) = −log p(x) + Σ log scale.")
     if len(x) < 100:
