@@ -171,3 +171,15 @@ def test_what_does_not_fit_is_refused() -> None:
 def test_what_auto_means() -> None:
     assert [fitting(s)[0] for s in (GREY, COLOUR, TABLE)] == ["mnist", "random", "pixels"]
     assert fitting(Spec("image", (1, 8, 8), 17))[0] == "random"  # too small for the shipped network
+
+
+def test_random_features_are_named_by_what_they_are() -> None:
+    """By seed and network: the last digits of an orthogonal matrix depend on the machine and its threads."""
+    names = {(seed, s.shape): extractor("random", s, seed).says for seed in (0, 1) for s in (GREY, COLOUR)}
+    assert len(set(names.values())) == 4
+    before = torch.get_num_threads()
+    torch.set_num_threads(before % 2 + 1)
+    try:
+        assert extractor("random", GREY).says == names[0, GREY.shape]
+    finally:
+        torch.set_num_threads(before)

@@ -40,7 +40,7 @@ def test_numbers() -> None:
     assert found["score"].high < found["score"].ceiling.low
     assert found["score"].value == pytest.approx(2, abs=0.1)
     assert "2 classes" in found["class_kl"].says
-    assert found["score"].title == "classifier score, labels"
+    assert found["score"].title == "classifier score, features of the labels"
     assert score_numbers(fake, real, "inception@01234567")[0].title.startswith("Inception score")
     with pytest.raises(BestiaryError, match="not finite"):
         score_numbers(fake.log(), real, "labels")

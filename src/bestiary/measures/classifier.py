@@ -25,7 +25,7 @@ from torch import Tensor
 from bestiary.errors import BestiaryError
 from bestiary.measures.frechet import same_features
 from bestiary.measures.neighbours import wilson
-from bestiary.measures.number import Number, Reference
+from bestiary.measures.number import Number, Reference, titled
 from bestiary.networks.mlp import mlp
 from bestiary.training.clock import mix
 from bestiary.training.device import threads_for
@@ -152,7 +152,7 @@ def two_sample_test(
     spread = 1.96 * sqrt(1 / (8 * n))  # of an accuracy on 2n examples where nothing can be told: N(½, 1/(4 · 2n))
     again = "other real examples in the place of samples"
     accuracy = Number(
-        "c2st", f"accuracy of a two-sample classifier, {features}", found.accuracy,
+        "c2st", titled("accuracy of a two-sample classifier", features), found.accuracy,
         *wilson(found.accuracy * 2 * n, 2 * n), "share", "lower",
         Reference(null.accuracy, 0.5 - spread, 0.5 + spread, again),
         protocol={**said, "p": round(p, 5), "interval": "95%, Wilson; the floor's N(½, 1/8n)"},
@@ -160,7 +160,7 @@ def two_sample_test(
     )  # fmt: skip
     value, half = auc(found), 1.96 * _auc_error(found)
     ranked = Number(
-        "c2st_auc", f"AUC of the two-sample classifier, {features}", value, value - half, value + half, "share",
+        "c2st_auc", titled("AUC of the two-sample classifier", features), value, value - half, value + half, "share",
         "lower", Reference(auc(null), says=again), protocol={**said, "interval": "95%, Hanley and McNeil"},
         says="The chance that it ranks a real example above a sample.",
     )  # fmt: skip
@@ -178,8 +178,8 @@ def _divergence(found: TwoSample, null: TwoSample, features: str, seed: int, sai
     value, half = _jsd(found, seed)
     floor, floor_half = _jsd(null, seed)
     return Number(
-        "c2st_jsd", f"Jensen-Shannon divergence told by the classifier, {features}", value, value - half, value + half,
-        "of ln 2", "lower",
+        "c2st_jsd", titled("Jensen-Shannon divergence told by the classifier", features),
+        value, value - half, value + half, "of ln 2", "lower",
         Reference(floor, floor - floor_half, floor + floor_half, "other real examples in the place of samples"),
         protocol={**said, "calibration": "isotonic, on half", "interval": "95%, normal, over examples"},
         says="(ln 2 − BCE)/ln 2 of calibrated odds on examples not used for calibration; it can be negative by chance.",

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from bestiary.errors import BestiaryError
 from bestiary.measures.frechet import Sums, jackknife, same_features, varied
-from bestiary.measures.number import Number, Reference
+from bestiary.measures.number import Number, Reference, titled
 
 __all__ = ["Lines", "along_lines", "kernel_matrix", "mmd", "mmd_test", "sliced", "wasserstein_lines"]
 
@@ -144,7 +144,7 @@ def _mmd_number(fake: Tensor, real: Tensor, other: Tensor, seed: int, protocol: 
     least, most = null.quantile(torch.tensor([0.025, 0.975]).to(null)).tolist()
     said = {**protocol, "n": len(fake), "permutations": len(null), "p": round(p, 4), "interval": "95%, jackknife"}
     return Number(
-        "mmd", f"kernel two-sample statistic, {protocol['features']}", value, low, high,
+        "mmd", titled("kernel two-sample statistic", str(protocol["features"])), value, low, high,
         "kernel units", "lower",
         Reference(mmd(other, real), least, most, "other real examples; the interval is that of permutations"),
         protocol=said, says=f"p = {p:.3g} that samples and data are of one distribution, by permutation.",
@@ -157,7 +157,7 @@ def _line_number(
     found, least = (_mean_of_lines(along_lines(x, real, lines, seed)) for x in (fake, other))
     said = {**protocol, "n": len(fake), "lines": lines, "interval": "95%, over examples and lines"}
     return Number(
-        "sliced", f"sliced Wasserstein distance, {protocol['features']}", *found, "feature units", "lower",
+        "sliced", titled("sliced Wasserstein distance", str(protocol["features"])), *found, "feature units", "lower",
         Reference(*least, "other real examples, as many"),
         protocol=said, says="How far samples must be moved along a random line to lie like the data.",
     )  # fmt: skip

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError, unknown
-from bestiary.measures.number import Number, Reference
+from bestiary.measures.number import Number, Reference, titled
 
 __all__ = [
     "Moments",
@@ -160,8 +160,9 @@ def fid(
         said["rank"] = f"rank-deficient: {n} examples of {real.shape[1]} features"
     floor = Reference(least, least - floor_half, least + floor_half, "other real examples, as many")
     return Number(
-        "fid", f"Fréchet distance, {features}", value, value - half, value + half, "squared feature units", "lower",
-        floor, protocol={**said, "interval": "95%, infinitesimal jackknife; without the bias, which the floor shows"},
+        "fid", titled("Fréchet distance", features), value, value - half, value + half,
+        "squared feature units", "lower", floor,
+        protocol={**said, "interval": "95%, infinitesimal jackknife; without the bias, which the floor shows"},
         says="Between Gaussians with the features' means and covariances; biased by about its floor.",
     )  # fmt: skip
 
@@ -283,7 +284,7 @@ def kid(
         found, least = (_over_blocks(kids(x, real, block)) for x in (fake, other))
         said |= {"pairs": f"within disjoint blocks of {block}", "interval": "95%, Student, over blocks"}
     return Number(
-        "kid", f"kernel distance, {features}", *found, "kernel units", "lower",
+        "kid", titled("kernel distance", features), *found, "kernel units", "lower",
         Reference(*least, "other real examples, as many"), protocol=said,
         says="Unbiased, so that it may be negative; 0 where the features have the same first three moments.",
     )  # fmt: skip

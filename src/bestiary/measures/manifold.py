@@ -26,7 +26,7 @@ from torch import Tensor
 from bestiary.errors import BestiaryError
 from bestiary.measures.frechet import same_features, varied
 from bestiary.measures.neighbours import wilson
-from bestiary.measures.number import Number, Reference
+from bestiary.measures.number import Number, Reference, titled
 
 __all__ = ["PRDC", "manifold_numbers", "prdc", "radii"]
 
@@ -181,7 +181,7 @@ def manifold_numbers(
     said = {**(protocol or {}), "n": n, "k": k, "features": features, "interval": "95%, radii as given"}
     return [
         Number(
-            name, f"{name}, {features}", getattr(found, name), *_interval(found, name, n),
+            name, titled(name, features), getattr(found, name), *_interval(found, name, n),
             "ratio" if name == "density" else "share", "higher",
             ceiling=Reference(getattr(best, name), *_interval(best, name, n), "other real examples, as many"),
             protocol=said, says=says,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any, Literal
 
-__all__ = ["Judgement", "Number", "Reference"]
+__all__ = ["Judgement", "Number", "Reference", "titled"]
 
 
 @dataclass(frozen=True)
@@ -80,3 +80,14 @@ def _plain(value: Any) -> Any:
     if type(value) in (list, tuple):
         return [_plain(v) for v in value]
     return None if isinstance(value, float) and not isfinite(value) else value  # NumPy's float64 is a float
+
+
+def titled(what: str, features: str) -> str:
+    """The title of a number of features; which network made them (name@hash) is in the protocol.
+
+    >>> titled("precision", "random@53be6270")
+    'precision, random features'
+    """
+    name = features.partition("@")[0]
+    known = {"pixels": "pixels", "labels": "features of the labels"}
+    return f"{what}, {known.get(name, f'{name} features')}"

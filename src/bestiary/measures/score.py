@@ -22,7 +22,7 @@ from torch import Tensor
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
 from bestiary.measures.features import extractor
-from bestiary.measures.number import Number, Reference
+from bestiary.measures.number import Number, Reference, titled
 
 __all__ = ["class_kl", "class_numbers", "score", "score_numbers", "stacked_classes"]
 
@@ -66,7 +66,7 @@ def score_numbers(
         raise BestiaryError("logits hold values that are not finite (NaN or inf): no score of them means anything")
     title = "Inception score" if features.startswith("inception") else "classifier score"
     found = Number(
-        "score", f"{title}, {features}", *_split_scores(fake), "classes", "higher",
+        "score", titled(title, features), *_split_scores(fake), "classes", "higher",
         ceiling=Reference(*_split_scores(real), "real examples"),
         protocol={**(protocol or {}), "n": len(fake), "features": features, "splits": SPLITS,
                   "interval": "95%, Student, over splits"},
@@ -87,12 +87,12 @@ def class_numbers(
     said = {**(protocol or {}), "n": len(fake), "n_real": len(real), "features": features}
     return [
         Number(
-            "classes", f"classes reached, {features}", reached, unit=f"of {classes}", better="higher",
+            "classes", titled("classes reached", features), reached, unit=f"of {classes}", better="higher",
             ceiling=Reference(there, says="real examples"), protocol=said,
             says="Classes that at least one sample is told to be of.",
         ),
         Number(
-            "class_kl", f"KL of predicted classes, {features}", class_kl(fake, real, classes), unit="nats",
+            "class_kl", titled("KL of predicted classes", features), class_kl(fake, real, classes), unit="nats",
             better="lower", floor=Reference(chance, says="the mean by chance, were samples drawn from the data"),
             protocol=said, says=f"Samples are of {reached} classes, the real examples of {there}.",
         ),

@@ -46,7 +46,7 @@ class Number:
     @property
     def heading(self) -> str:
         """The title with a capital, unless it begins with a formula or a name such as p-value."""
-        first = self.title.split(" ")[0]
+        first = self.title.split(" ")[0].rstrip(",")
         return self.title[:1].upper() + self.title[1:] if first.isalpha() and first.islower() else self.title
 
     @property
@@ -181,15 +181,20 @@ def _clause(number: Number) -> str:
     return f"{title}{comma} is {number.text}{unit}{interval}{where}"
 
 
-def verdict(found: Sequence[Number]) -> str:
-    """One sentence: a number, and the next that has a floor; empty if none is defined.
+# What a verdict is made of, the weightiest first: the bound that is closest to log p(x), what tells samples from data.
+WEIGHTY = ("nll_iwae", "c2st", "fid", "copied")
 
-    The number is the first, or the importance-weighted bound where there is one: no other bound is closer to log p(x).
-    """
-    defined = [n for n in found if n.mark is not None]
+
+def _weight(number: Number) -> int:
+    return WEIGHTY.index(number.name) if number.name in WEIGHTY else len(WEIGHTY)
+
+
+def verdict(found: Sequence[Number]) -> str:
+    """One sentence of two numbers, the second one with a floor; empty if none is defined."""
+    defined = sorted((n for n in found if n.mark is not None), key=_weight)
     if not defined:
         return ""
-    main = next((n for n in defined if n.name == "nll_iwae"), defined[0])
+    main = defined[0]
     rest = [n for n in defined if n.floor is not None and n.unit != main.unit]
     chosen = [main, *rest[:1]]
     text = "; ".join(map(_clause, chosen))
