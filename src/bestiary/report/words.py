@@ -14,6 +14,9 @@ from bestiary.report.folder import Folder, real, table, tables
 __all__ = ["Mark", "Number", "count", "duration", "figure", "numbers", "plain", "relation", "verdict"]
 
 
+PLACES = 6  # decimals, beyond which small numbers are written with a power of ten
+
+
 @dataclass(frozen=True)
 class Mark:
     """A value with, perhaps, its interval: a measured number, its floor, its ceiling."""
@@ -64,17 +67,20 @@ class Number:
 def figure(value: float, low: float | None = None, high: float | None = None) -> str:
     """A value with the digits its interval supports.
 
-    >>> figure(88.1234, 87.91, 88.33), figure(0.51), figure(12345.6), figure(-0.00001234)
-    ('88.12', '0.51', '12,346', '−1.234 × 10⁻⁵')
+    >>> figure(88.1234, 87.91, 88.33), figure(0.51), figure(12345.6), figure(-0.00001234), figure(-1e-4, -0.02, 0.02)
+    ('88.12', '0.51', '12,346', '−1.234 × 10⁻⁵', '0.000')
     """
     half = abs(high - low) / 2 if low is not None and high is not None else 0.0
-    size = abs(value)
-    if size and not 1e-3 <= size < 1e7:
-        mantissa, power = f"{value:.3e}".split("e")
+    size, places = abs(value), 1 - floor(log10(half)) if half else 0
+    if half and places <= PLACES and size < 1e7:
+        text = f"{round(value, max(0, places)) + 0.0:,.{max(0, places)}f}"  # + 0.0: no minus before a zero
+    elif size and not 1e-3 <= size < 1e7:
+        digits = min(3, max(0, floor(log10(size)) + places)) if half else 3
+        mantissa, power = f"{value:.{digits}e}".split("e")
         raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-        return f"{mantissa.rstrip('0').rstrip('.')} × 10{raised}".replace("-", "−")
-    if half:
-        text = f"{value:,.{min(6, max(0, 1 - floor(log10(half))))}f}"
+        text = f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa} × 10{raised}"
+    elif half:
+        text = f"{value:,.{PLACES}f}"
     else:
         text = f"{value:,.{max(0, 3 - floor(log10(size))) if size else 0}f}"
         text = text.rstrip("0").rstrip(".") if "." in text else text
