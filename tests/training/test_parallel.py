@@ -12,6 +12,8 @@ import pytest
 RUN = {
     "vae": "latent=4 hidden=32 average=0.9",
     "dcgan": "latent=8 width=8",
+    "wgan-gp": "latent=4 network=mlp hidden=32 critic_turns=2",
+    "wgan": "latent=4 network=mlp hidden=32 critic_turns=2 history=0.1 matching=1",
 }
 
 
@@ -47,9 +49,20 @@ def test_two_processes_are_one(tmp_path, model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["vae", "dcgan"])
+@pytest.mark.parametrize("model", RUN)
 def test_sharded_weights_are_whole_ones(tmp_path, model):
+    """Also where a slope is differentiated again, weights are clipped in place, or their past is kept."""
     close(fit(tmp_path / "one", model, 1), fit(tmp_path / "two", model, 2, "fsdp"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", ["unroll=2", "simultaneous=yes"])
+def test_what_borrows_weights_is_not_sharded(tmp_path, rule):
+    line = f"fit ring ns-gan {rule} steps=2 --nproc 2 --parallel fsdp --runs {tmp_path} --device cpu".split()
+    done = subprocess.run([sys.executable, "-m", "bestiary", *line], capture_output=True, text=True, timeout=240)
+    assert done.returncode != 0
+    assert "use --parallel ddp" in done.stderr
+    assert "bug" not in done.stderr
 
 
 KILLER = """

@@ -115,6 +115,12 @@ class GAN(Model):
             ),
         ]  # fmt: skip
 
+    def whole_only(self) -> str:
+        """FSDP2 would put the critic's own weights in the place of those that it is to judge with."""
+        borrowed = {"unroll": self.rules.unroll > 0, "simultaneous": self.rules.simultaneous}
+        named = " and ".join(f"{key}=" for key, on in borrowed.items() if on)
+        return f"{named} judges with other weights than the critic's present ones" if named else ""
+
     # ------------------------------------------------------------------ losses
 
     def critic_loss(self, batch: Batch, clock: Clock) -> Terms:

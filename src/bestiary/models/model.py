@@ -51,6 +51,10 @@ class Model(nn.Module):
     def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
         raise self._cannot("sample")
 
+    def whole_only(self) -> str:
+        """Why the weights of this model cannot be sharded over processes; empty where they can."""
+        return ""
+
     def observe(self, x: Tensor) -> Tensor:
         """What the model takes x to be, e.g. a binarised image. The identity for most."""
         return x

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from bestiary.training.parallel import full
+
 __all__ = ["Past"]
 
 
@@ -23,10 +25,10 @@ class Past(nn.Module):
     def distance(self, net: nn.Module) -> Tensor:
         """‖θ − θ̄‖²."""
         apart = zip(net.parameters(), self._means(), strict=True)
-        return torch.stack([(p - mean).square().sum() for p, mean in apart]).sum()
+        return torch.stack([(full(p) - mean).square().sum() for p, mean in apart]).sum()
 
     @torch.no_grad()
     def update(self, net: nn.Module) -> None:
         self.turns += 1
         for p, mean in zip(net.parameters(), self._means(), strict=True):
-            mean += (p - mean) / self.turns
+            mean += (full(p) - mean) / self.turns

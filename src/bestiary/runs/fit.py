@@ -97,9 +97,11 @@ def fit(
         path = resume.path if isinstance(resume, Run) else find(resume, root)
         what = _planned(path, data, model, options)
         beast = _model(what)
+        _may_be_sharded(beast, team)
     else:
         what = data if isinstance(data, Plan) else _asked(data, model, options)
         beast = _model(what)  # before there is a folder: what cannot be built leaves none behind
+        _may_be_sharded(beast, team)
         path = _folder(what, Path(root), name, team)
     with threads_for(what.recipe.batch * what.dataset.spec.dimensions):
         return _run(
@@ -113,6 +115,11 @@ def fit(
             graphs,
             data if what.data == "array" else None,
         )
+
+
+def _may_be_sharded(model: Model, team: Team) -> None:
+    if team.sharded and (why := model.whole_only()):
+        raise BestiaryError(f"{why}, and FSDP2 cannot shard what is borrowed: use --parallel ddp")
 
 
 def _asked(data: Any, model: str | None, options: Mapping[str, Any]) -> Plan:

@@ -50,10 +50,11 @@ class Team:
         warnings.filterwarnings("ignore", message="FSDP2-wrapped module", category=UserWarning)
         for network in model.children():
             if any(True for _ in network.parameters()):
-                fully_shard(network)
+                # a slope that is differentiated again needs the whole weights after its backward: `settle` lets them go
+                fully_shard(network).set_reshard_after_backward(False)
 
     def settle(self, model: nn.Module) -> None:
-        """After shards were written to: forget the whole weights that FSDP2 keeps from a forward without gradient."""
+        """After shards were written to: forget the whole weights that FSDP2 keeps from a forward or backward."""
         if not self.sharded:
             return
         from torch.distributed.fsdp import FSDPModule

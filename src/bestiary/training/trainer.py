@@ -12,6 +12,7 @@ one restored at round r goes on bit by bit as if it had never stopped (on the CP
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from math import isfinite, nan
 from typing import Any
 
@@ -52,7 +53,10 @@ class Trainer:
         self.model, self.players, self.batches, self.recipe, self.team = model, players, batches, recipe, team
         self.device, self.rounds, self.round = batches.device, recipe.steps, 0
         alone = _owns_all(players, model)
-        turns = [Turn(p, self.device, precision, recipe.clip, team.wrap(), team.sharded, alone) for p in players]
+        settle = partial(team.settle, model)
+        turns = [
+            Turn(p, self.device, precision, recipe.clip, team.wrap(), team.sharded, alone, settle) for p in players
+        ]
         self.captures = graphs and self.device.type == "cuda" and team.world == 1
         self.captured: dict[tuple[str, int], Captured] = {}  # by player and phase
         self.eager = turns

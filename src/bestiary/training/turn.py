@@ -40,6 +40,7 @@ class Turn:
         wrap: Callable[[nn.Module], nn.Module] | None = None,
         sharded: bool = False,
         alone: bool = False,
+        settle: Callable[[], None] = lambda: None,  # forget whole weights that stand in for shards
     ) -> None:
         self.player, self.device, self.clip = player, device, clip
         self.parameters = [p for p in player.parameters if p.requires_grad]
@@ -54,7 +55,7 @@ class Turn:
         # FSDP2 computes with whole weights that stand in for the shards: their gradients cannot be asked for by name.
         # Alone, with no other's weights that a gradient could reach, it need not ask: a walk over the graph less.
         self.inputs = None if sharded or alone else self.parameters
-        self.bf16 = precision == "bf16"
+        self.bf16, self.settle = precision == "bf16", settle
         self.names: list[str] = []
 
     def _autocast(self) -> AbstractContextManager:
@@ -80,6 +81,7 @@ class Turn:
             torch._foreach_mul_([p.grad for p in self.parameters if p.grad is not None], scale)
         self._rate(clock)
         self.optimiser.step()
+        self.settle()
         self.player.after(clock)
         if not self.names:
             self.names = [*terms, "gradient"]
