@@ -40,6 +40,7 @@ def test_every_way_of_the_toys_runs_and_stands_in_the_table(code: SimpleNamespac
     assert "8.00 | 98.9" in text  # a perfect sampler reaches all, 98.89% of it near: 1 − exp(−9/2)
 
 
+@pytest.mark.slow
 def test_games_on_images_run_with_one_budget(code: SimpleNamespace, tmp_path: Path) -> None:
     images = code.images
     for way in ("dcgan", "wgan-gp"):

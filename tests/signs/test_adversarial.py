@@ -227,7 +227,7 @@ def test_looking_changes_nothing(tmp_path) -> None:
 @pytest.fixture(autouse=True)
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Signs do not look at the pictures of samples, which take longer than these fits."""
-    monkeypatch.setattr("bestiary.runs.fit.write_picture", lambda *_: None)
+    monkeypatch.setattr("bestiary.runs.validation.write_picture", lambda *_: None)
 
 
 class Stuck(nn.Module):
