@@ -201,7 +201,8 @@ shows how much of a ratio is noise.
 {versions}. Load before the start: {how.load:.1f}. Clock: {how.clock}.
 
 **Protocol**: each side is a process in its own environment; one works while the other waits, in the order ours, theirs,
-theirs, ours, …; each turn lasts so many steps that the faster side takes about {how.seconds:g} s; both sides are warm.
+theirs, ours, …; each turn lasts so many steps that the faster side takes about {how.seconds:g} s; both sides are warm,
+and woken by an untimed step or two before a turn where steps are short.
 fp32 on the CPU. 28×28 images: {source()}.
 - *Ours* is `Trainer.play` with a line of the journal every 50 rounds, as in `bestiary fit` between two checkpoints.
 - *bare loop*: the same networks (also our convolution layers) trained by a loop written by hand: images in memory as
