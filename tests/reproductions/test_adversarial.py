@@ -1,28 +1,19 @@
 """The reproductions of the adversarial half: scripts run, do not repeat themselves, and write their tables."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 
-HERE = Path(__file__).parents[2] / "reproductions" / "adversarial"
-NAMES = ("jobs", "toys", "images")
+from tests.reproductions.scripts import imported
 
 
 @pytest.fixture(scope="module")
 def code() -> Iterator[SimpleNamespace]:
-    """The scripts, imported as they import each other."""
-    before = {name: sys.modules.pop(name) for name in NAMES if name in sys.modules}
-    sys.path.insert(0, str(HERE))
-    modules: dict[str, ModuleType] = {name: __import__(name) for name in NAMES}
-    yield SimpleNamespace(**modules)
-    sys.path.remove(str(HERE))
-    for name in NAMES:
-        sys.modules.pop(name, None)
-    sys.modules.update(before)
+    with imported("adversarial", "jobs", "toys", "images") as scripts:
+        yield scripts
 
 
 def test_every_way_of_the_toys_runs_and_stands_in_the_table(code: SimpleNamespace, tmp_path: Path) -> None:

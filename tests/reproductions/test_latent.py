@@ -5,10 +5,9 @@ Run on 8×8 digits for eight rounds; numbers of this size are not looked at, onl
 
 import json
 import math
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,22 +16,13 @@ from torch import Tensor, nn
 
 import bestiary as bst
 from bestiary.training.clock import Clock, parse_schedule
-
-HERE = Path(__file__).parents[2] / "reproductions" / "latent"
-NAMES = ("protocol", "level", "table", "run", "pythae_twin")
+from tests.reproductions.scripts import imported
 
 
 @pytest.fixture(scope="module")
 def code() -> Iterator[SimpleNamespace]:
-    """The scripts, imported as they import each other; other folders have modules of the same names."""
-    before = {name: sys.modules.pop(name) for name in NAMES if name in sys.modules}
-    sys.path.insert(0, str(HERE))
-    modules: dict[str, ModuleType] = {name: __import__(name) for name in NAMES}
-    yield SimpleNamespace(**modules)
-    sys.path.remove(str(HERE))
-    for name in NAMES:
-        sys.modules.pop(name, None)
-    sys.modules.update(before)
+    with imported("latent", "protocol", "level", "table", "run", "pythae_twin") as scripts:
+        yield scripts
 
 
 @pytest.fixture(scope="module")
