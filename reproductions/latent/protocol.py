@@ -97,7 +97,6 @@ BESIDE = (("vae", "pythae-vae"), ("vamp", "pythae-vamp"))  # ours must be at or 
 PUBLISHED: dict[str, tuple[tuple[float, str], ...]] = {
     "vae": ((89.78, "pythae"), (88.56, "Tomczak and Welling")),
     "vamp": ((85.79, "pythae"), (85.57, "Tomczak and Welling")),
-    "iwae-50": ((86.82, "pythae"),),
     "pixel-vae": ((79.02, "Gulrajani et al., without upsampling"),),
 }
 

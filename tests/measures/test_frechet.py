@@ -197,3 +197,11 @@ def test_a_collapsed_generator_is_measured() -> None:
     assert found.low < found.value < found.high
     dead = [torch.cat([z, torch.zeros(200, 1)], 1) for z in (x + 0.5, x, normal(200, 3, 1))]
     assert fid(*dead, "f").value == pytest.approx(fid(*(z[:, :3] for z in dead), "f").value, rel=1e-6)
+
+
+def test_scatter_by_blocks_of_features_is_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the last block is smaller than the others."""
+    x = torch.randn(40, 7, generator=torch.Generator().manual_seed(0)).double()
+    monkeypatch.setattr("bestiary.measures.frechet.COLUMNS", 3)
+    found = moments([x[:15], x[15:]])
+    assert torch.allclose(found.covariance, x.T.cov(), atol=1e-12)

@@ -46,6 +46,11 @@ def test_a_single_column_needs_no_name() -> None:
     ("age:old", ROWS, "age", "must be a number"),
     ("street:3", ROWS, "age", "street"),
     ("3", ROWS, "age,town", "say name:value"),
+    (2.7, PETS, "label", "unknown label `2.7`"),
+    (float("inf"), PETS, "label", "unknown label `inf`"),
+    ("age:nan", ROWS, "age", "finite"),
+    ("age:3,age:4", ROWS, "age", "twice"),
+    (torch.zeros(0, dtype=torch.long), PETS, "label", "no rows"),
 ])  # fmt: skip
 def test_what_is_no_condition_is_refused(said, spec, wanted, why) -> None:
     with pytest.raises(BestiaryError, match=why):
@@ -60,6 +65,7 @@ def test_samples_of_a_label(tmp_path) -> None:
     both = run.sample_x(5, condition="3,4", batch=2)  # rows go on over batches
     assert torch.equal(both, run.sample_x(5, condition=[3, 4, 3, 4, 3], batch=2))
     assert np.array_equal(sampled(run, n=6, condition="3"), three)
+    assert np.array_equal(run.sample(6, condition=torch.tensor(3)), three)
     assert sampled(run, n=8, walk="linear", condition="3").shape == (8, 8, 8, 1)
     a, b = (run.sample_x(6, truncation=0.5, condition=label) for label in (3, 4))
     assert not torch.equal(a, b)

@@ -7,6 +7,7 @@ A tensor is taken as it is: labels (n,), or rows (n, F) in model units. Rows are
 """
 
 from collections.abc import Iterable, Mapping
+from math import isfinite, nan
 from typing import Any
 
 import torch
@@ -23,7 +24,9 @@ def told(said: Any, spec: Spec, wanted: str) -> Tensor:
     if wanted == "none":
         raise BestiaryError("this run takes no condition: leave out condition=, or fit one with condition=label")
     if isinstance(said, Tensor):
-        return said
+        if not said.numel():
+            raise BestiaryError("condition= holds no rows: give one, e.g. condition=torch.tensor([0])")
+        return torch.atleast_1d(said)
     if wanted == "label":
         return torch.tensor([_label(word, spec.classes) for word in _words(said)])
     names = [name.strip() for name in wanted.strip("()").split(",")]
@@ -43,8 +46,10 @@ def _label(word: Any, classes: tuple[str, ...]) -> int:
         return classes.index(str(word))
     try:
         number = int(word)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise unknown("label", str(word), classes) from None
+    if number != word and not isinstance(word, str):  # 2.7 is no label
+        raise unknown("label", str(word), classes)
     if not 0 <= number < len(classes):
         raise BestiaryError(f"label {number} is none of these data's: they are 0 … {len(classes) - 1}")
     return number
@@ -59,6 +64,8 @@ def _pairs(said: str, names: list[str]) -> dict[str, str]:
         name, colon, value = word.partition(":")
         if not colon:
             raise BestiaryError(f"condition={said}: say name:value for each of {', '.join(names)}, with commas between")
+        if name.strip() in found:
+            raise BestiaryError(f"condition={said} names {name.strip()} twice: name each once")
         found[name.strip()] = value.strip()
     return found
 
@@ -80,6 +87,9 @@ def _numbers(column: Column, value: Any) -> list[float]:
             raise unknown(f"value of {column.name}", str(value), column.categories)
         return [float(str(value) == category) for category in column.categories]
     try:
-        return [(float(value) - column.mean) / column.scale]
+        number = float(value)
     except (TypeError, ValueError):
-        raise BestiaryError(f"{column.name}={value!r} must be a number") from None
+        number = nan
+    if not isfinite(number):
+        raise BestiaryError(f"{column.name}={value!r} must be a number, and finite")
+    return [(number - column.mean) / column.scale]

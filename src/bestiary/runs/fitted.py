@@ -233,8 +233,7 @@ class Fitted:
         first, log_pz = self._starts(x, starts, seed), log_prior(self.model)
         found = []
         for i in range(0, len(x), batch):
-            told = condition if condition is None or len(condition) == 1 else condition[i : i + batch]
-            decode = self._decoder(told)
+            decode = self._decoder(condition if condition is None or len(condition) == 1 else condition[i : i + batch])
             found.append(invert(decode, x[i : i + batch], first[:, i : i + batch], log_pz, **how))
         z, made, error = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
         return Inversion(z, made, error)
