@@ -62,8 +62,10 @@ def test_samples_of_a_label(tmp_path) -> None:
     three = run.sample(6, condition="3")
     assert np.array_equal(three, run.sample(6, condition=torch.full((6,), 3)))
     assert not torch.equal(run.sample_x(6, condition=3), run.sample_x(6, condition=4))
-    both = run.sample_x(5, condition="3,4", batch=2)  # rows go on over batches
-    assert torch.equal(both, run.sample_x(5, condition=[3, 4, 3, 4, 3], batch=2))
+    both = run.sample_x(5, condition=[3, 3, 3, 4, 4], batch=3)  # rows go on over batches
+    apart = [run.sample_x(5, condition=label, batch=3) for label in (3, 4)]
+    assert torch.equal(both, torch.cat([apart[0][:3], apart[1][3:]]))
+    assert torch.equal(run.sample_x(5, condition="3,4", batch=3), run.sample_x(5, condition=[3, 4, 3, 4, 3], batch=3))
     assert np.array_equal(sampled(run, n=6, condition="3"), three)
     assert np.array_equal(run.sample(6, condition=torch.tensor(3)), three)
     assert sampled(run, n=8, walk="linear", condition="3").shape == (8, 8, 8, 1)
