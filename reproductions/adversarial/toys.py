@@ -20,10 +20,10 @@ from jobs import Found, play_all, plus, read, rows
 
 HERE = Path(__file__).parent
 SAMPLES, POINTS = 2500, 100_000
-STEPS = {"ring": 6000, "grid": 8000}
-NOISE = {"ring": 0.3, "grid": 1.0}  # σ of instance noise at first: it fills the gaps between modes
+STEPS, LONGER = {"ring": 2500, "grid": 3500}, {"ring": 6000, "grid": 16_000}
+NOISE = {"ring": 0.3, "grid": 0.6}  # σ of instance noise at first: it fills the gaps between modes
 
-SMALL = {"latent": 2, "hidden": (128, 128, 128), "batch": 256, "average": 0.995}
+SMALL = {"latent": 2, "hidden": (128, 128, 128), "activation": "tanh", "batch": 256, "average": 0.998}
 PAPER = {
     "latent": 2, "hidden": (400, 400, 400, 400), "norm": "batch", "critic_hidden": (200, 200, 200), "lr": 1e-4,
     "critic_activation": "maxout", "beta1": 0.8, "batch": 100,
@@ -31,10 +31,17 @@ PAPER = {
 
 
 def ways(data: str, full: bool = False, rounds: int = 0) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Name → model and options. All have the same networks, rounds and falling rate."""
+    """Name → model and options. All have the same networks, rounds and falling rate, but for `longer`."""
+
+    def size(steps: int) -> dict[str, Any]:
+        return (PAPER if full else SMALL | {"lr": f"linear(0.001,0.0003,{steps})"}) | {"steps": steps}
+
+    def noise(steps: int) -> dict[str, Any]:
+        return {"noise": f"linear({NOISE[data]},0,{steps * 3 // 10})"}
+
     steps = rounds or (400_000 if full else STEPS[data])
-    base = (PAPER if full else SMALL | {"lr": f"linear(0.001,0.00002,{steps})"}) | {"steps": steps}
-    noise = {"noise": f"linear({NOISE[data]},0,{steps * 3 // 4})"}
+    more = rounds or (800_000 if full else LONGER[data])
+    base = size(steps)
     found = {
         "gan": ("gan", {}),
         "ns-gan": ("ns-gan", {}),
@@ -44,7 +51,8 @@ def ways(data: str, full: bool = False, rounds: int = 0) -> dict[str, tuple[str,
         "unrolled-gan": ("unrolled-gan", {"unroll": 3, "unroll_rate": 0.02}),
         "wgan-gp": ("wgan-gp", {"penalty": "gp(0.1)", "critic_turns": 3}),
         "r3gan": ("r3gan", {"penalty": "r1r2(0.1)"}),
-        "noise": ("ns-gan", noise),
+        "noise": ("ns-gan", noise(steps)),
+        "longer": ("ns-gan", size(more) | noise(more) | {"batch": 512}),
     }
     return {name: (model, base | options) for name, (model, options) in found.items()}
 
