@@ -222,6 +222,8 @@ fp32 on the CPU. 28×28 images: {source()}.
 - *tutorial*: the loop of PyTorch's DCGAN tutorial with a DataLoader of two workers and per-item transforms through PIL
   (`workers/tutorial.py`); at 64×64 each item is a JPEG of 178×218, decoded each time, where our cache decoded it once.
   Its networks are our `dcgan`'s, width 64, batch 128.
+- *torchgan-style loop*: the same data and networks, played as torchgan's Trainer does it: fakes drawn anew for each
+  player, a backward pass for each, the squares of every gradient read for its log.
 """
 
 

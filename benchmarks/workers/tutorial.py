@@ -1,9 +1,15 @@
-"""A rival: the DCGAN loop as tutorials write it, after PyTorch's "DCGAN Tutorial" (N. Inkawhich).
+"""Two rivals: the DCGAN loop as tutorials write it, and as the library torchgan does.
 
-The loop is its: a DataLoader of two workers; for each item PIL → transforms in Python; batches of real and of fake
-through the discriminator with a backward pass each; sigmoid and BCELoss; the fakes of the discriminator's turn reused
-for the generator's, whose backward pass also fills the discriminator's gradients; `.item()` on five numbers at each
-step, a printed line every 50. The transforms do, with PIL and torch, what torchvision's Resize, CenterCrop, ToTensor
+tutorial: after PyTorch's "DCGAN Tutorial" (N. Inkawhich). A DataLoader of two workers; for each item PIL → transforms
+in Python; batches of real and of fake through the discriminator with a backward pass each; sigmoid and BCELoss; the
+fakes of the discriminator's turn reused for the generator's, whose backward pass also fills the discriminator's
+gradients; `.item()` on five numbers at each step, a printed line every 50.
+
+torchgan: the same data and networks, played as its Trainer plays a GeneratorLoss and a DiscriminatorLoss: the generator
+first, fakes drawn anew by each, losses on logits, one backward pass for each; the sum of squares of each gradient read
+with `.item()` after each turn, for its log.
+
+The transforms do, with PIL and torch, what torchvision's Resize, CenterCrop, ToTensor
 and Normalize do (torchvision itself has no build that stands beside the CPU's torch).
 
 28×28: one grey channel, an image made of an array for each item, as torchvision's MNIST does it.
@@ -15,11 +21,13 @@ transposed convolution of a 1×1 image, the last layer of the discriminator a co
 
 import io
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 import torch.optim as optim
 from images import greys, photographs
 from PIL import Image
@@ -119,8 +127,10 @@ def networks(nc: int, stages: int, small: int) -> tuple[nn.Module, nn.Module]:
     return nn.Sequential(*g).apply(weights_init), nn.Sequential(*d).apply(weights_init)
 
 
-def tutorial(stored: Sequence, load: Callable, transform: Callable, nc: int, stages: int, small: int) -> Prepare:
-    netG, netD = networks(nc, stages, small)
+Epoch = Callable[[DataLoader], None]
+
+
+def tutorial(netG: nn.Module, netD: nn.Module) -> Epoch:
     criterion = nn.BCELoss()
     optimizerD = optim.Adam(netD.parameters(), lr=GAN_LR, betas=(0.5, 0.999))
     optimizerG = optim.Adam(netG.parameters(), lr=GAN_LR, betas=(0.5, 0.999))
@@ -163,8 +173,52 @@ def tutorial(stored: Sequence, load: Callable, transform: Callable, nc: int, sta
             G_losses.append(errG.item())
             D_losses.append(errD.item())
 
-    images = Images(stored, load, transform)
+    return epoch
+
+
+def torchgan(netG: nn.Module, netD: nn.Sequential) -> Epoch:
+    logits = netD[:-1]  # without the sigmoid; the same parameters
+    players = {"generator": netG, "discriminator": logits}
+    optimizers = {k: optim.Adam(m.parameters(), lr=GAN_LR, betas=(0.5, 0.999)) for k, m in players.items()}
+    logs: dict[str, list[float]] = {name: [] for name in players}
+
+    def loss(output: torch.Tensor, target: float) -> torch.Tensor:
+        return F.binary_cross_entropy_with_logits(output, torch.full_like(output, target))
+
+    def generator_loss(real: torch.Tensor) -> torch.Tensor:
+        return loss(logits(netG(torch.randn(len(real), LATENT_GAN, 1, 1))), 1.0)
+
+    def discriminator_loss(real: torch.Tensor) -> torch.Tensor:
+        fake = netG(torch.randn(len(real), LATENT_GAN, 1, 1)).detach()
+        return loss(logits(real), 1.0) + loss(logits(fake), 0.0)
+
+    losses = {"generator": generator_loss, "discriminator": discriminator_loss}
+
+    def epoch(dataloader: DataLoader) -> None:
+        for real, _ in dataloader:
+            for name, train in losses.items():
+                optimizers[name].zero_grad()
+                value = train(real)
+                value.backward()
+                optimizers[name].step()
+                logs[name].append(value.item())
+                squares = sum((p.grad**2).sum().item() for p in players[name].parameters() if p.grad is not None)
+                logs[name].append(squares)
+
+    return epoch
+
+
+def played(loop: Callable[..., Epoch], size: int) -> Prepare:
+    """Steps of one of the loops on images of this size."""
+    if size == 28:
+        stored: Sequence = greys(IMAGES)
+        load, shape, nets = (lambda a: Image.fromarray(a)), (0.5,), networks(nc=1, stages=2, small=7)
+    else:
+        stored = [jpeg(a) for a in photographs(512, (218, 178))]
+        load, shape, nets = (lambda d: Image.open(io.BytesIO(d)).convert("RGB")), (0.5,) * 3, networks(3, 4, 4)
+    images = Images(stored, load, Compose([Resize(size), CenterCrop(size), ToTensor(), Normalize(shape, shape)]))
     dataloader = DataLoader(images, batch_size=GAN_BATCH, shuffle=True, num_workers=2, persistent_workers=True)
+    epoch = loop(*nets)
 
     def prepare(n: int) -> Callable[[], None]:
         images.n = n * GAN_BATCH  # an epoch is N steps; the workers live on, idle, from one to the next
@@ -173,23 +227,15 @@ def tutorial(stored: Sequence, load: Callable, transform: Callable, nc: int, sta
     return prepare
 
 
-def at_28() -> Prepare:
-    transform = Compose([Resize(28), CenterCrop(28), ToTensor(), Normalize((0.5,), (0.5,))])
-    return tutorial(greys(IMAGES), lambda a: Image.fromarray(a), transform, nc=1, stages=2, small=7)
-
-
-def at_64() -> Prepare:
-    transform = Compose([Resize(64), CenterCrop(64), ToTensor(), Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))])
-
-    def jpeg(a: np.ndarray) -> bytes:
-        file = io.BytesIO()
-        Image.fromarray(a).save(file, "JPEG", quality=90)
-        return file.getvalue()
-
-    files = [jpeg(a) for a in photographs(512, (218, 178))]
-    load = lambda data: Image.open(io.BytesIO(data)).convert("RGB")  # noqa: E731
-    return tutorial(files, load, transform, nc=3, stages=4, small=4)
+def jpeg(a: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(a).save(file, "JPEG", quality=90)
+    return file.getvalue()
 
 
 if __name__ == "__main__":
-    serve({"dcgan-28": at_28, "dcgan-64": at_64}, ("torch", "Pillow"))
+    loops = {"dcgan": tutorial, "torchgan": torchgan}
+    serve(
+        {f"{k}-{size}": partial(played, loop, size) for k, loop in loops.items() for size in (28, 64)},
+        ("torch", "Pillow"),
+    )

@@ -181,7 +181,7 @@ def _clause(number: Number) -> str:
     if title[:1].isupper() and title[1:2].islower():  # a word, not a formula or an abbreviation
         title = title[0].lower() + title[1:]
     comma = "," if "," in title else ""
-    unit = f" {number.unit}" if number.unit else ""
+    unit = f" {number.unit}" if number.unit not in ("", "share", "ratio") else ""  # which are plain numbers
     interval = f" ({number.interval})" if number.interval else ""
     where = f", {relation(number)}" if relation(number) else ""
     return f"{title}{comma} is {number.text}{unit}{interval}{where}"
