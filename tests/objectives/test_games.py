@@ -256,3 +256,19 @@ def test_a_trained_critic_recovers_the_log_ratio() -> None:
         optimiser.step()
     x = torch.linspace(-2, 2, 41).unsqueeze(1)
     assert float((critic(x) - 2 * x).detach().abs().max()) < 0.25
+
+
+@pytest.mark.parametrize(("divergence", "sign"), [("kl", 1.0), ("reverse_kl", -1.0)])
+def test_an_exponential_goes_on_as_its_tangent(divergence: str, sign: float) -> None:
+    """Where exp would be infinite the critic still feels which way is back."""
+    game = GAMES["f"](divergence=divergence)
+    logit = sign * torch.tensor([-5.0, 3.0, 30.9, 31.1, 200.0])
+    real, fake = (logit.clone().requires_grad_() for _ in range(2))
+    loss = game.critic(real, fake)
+    loss.sum().backward()
+    strayed = fake if divergence == "kl" else real
+    assert bool(loss.isfinite().all())
+    assert bool((sign * strayed.grad > 0).all())  # downhill is back to where the optimum is
+    slopes = (sign * strayed.grad)[1:]
+    assert bool((slopes.diff() >= 0).all())  # convex
+    assert slopes[-1] == slopes[-2]  # a tangent

@@ -128,6 +128,11 @@ def relativistic() -> Game:
     )
 
 
+def _exp(a: Tensor) -> Tensor:
+    """exp, and from e³⁰ on its tangent: convex, never infinite, and a critic that strays there finds the way back."""
+    return a.clamp(max=30).exp() * (1 + (a - 30).clamp(min=0))
+
+
 class Divergence(NamedTuple):
     """D_f(π ‖ p) = E_p f(r) = sup_T E_π T − E_p f*(T), with T = output(l)."""
 
@@ -141,12 +146,12 @@ DIVERGENCES: dict[str, Divergence] = {
     "kl": Divergence(
         f=lambda r: r * r.log(),
         output=lambda logit: logit,
-        dual=lambda logit: (logit - 1).clamp(max=30).exp(),  # beyond e³⁰ fp32 gradients are of no use
+        dual=lambda logit: _exp(logit - 1),
         optimum=lambda r: 1 + r.log(),
     ),
     "reverse_kl": Divergence(
         f=lambda r: -r.log(),
-        output=lambda logit: -(-logit).clamp(max=30).exp(),
+        output=lambda logit: -_exp(-logit),
         dual=lambda logit: logit - 1,  # f*(t) = −1 − log(−t)
         optimum=torch.log,
     ),
