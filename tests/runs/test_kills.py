@@ -18,6 +18,7 @@ SMALL = {"steps": 60, "batch": 32, "log": 7, "validate": 20, "save": 10}
 KINDS = {
     "vae": {"latent": 4, "hidden": (32,), "average": 0.9, "beta": "linear(0,1,40)"},
     "dcgan": {"latent": 8, "width": 8, "critic_turns": 2},
+    "wgan-gp": {"latent": 8, "hidden": (16,), "history": 0.1, "lazy": 3, "noise": "linear(0.2,0,40)", "minibatch": 4},
 }
 
 
@@ -57,7 +58,13 @@ def kept(root: Path) -> list[bytes]:
 
 
 @pytest.mark.parametrize(
-    ("model", "precision", "lives"), [("vae", "fp32", 5), ("vae", "bf16", 3), ("dcgan", "fp32", 4)]
+    ("model", "precision", "lives"),
+    [
+        ("vae", "fp32", 5),
+        ("vae", "bf16", 3),
+        ("dcgan", "fp32", 4),
+        pytest.param("wgan-gp", "fp32", 4, marks=pytest.mark.slow),
+    ],
 )
 def test_killed_and_resumed_is_never_stopped(tmp_path, model, precision, lives):
     options = {**SMALL, **KINDS[model], "precision": precision}
