@@ -73,6 +73,23 @@ def test_nothing_is_learned_from_the_held_out_examples() -> None:
     assert abs(classify(x[:300], x[300:]).accuracy - 0.5) < 4 * 0.5 / 600**0.5
 
 
+@pytest.mark.slow
+def test_equal_sets_are_called_different_as_often_as_is_said() -> None:
+    """p is uniform, up to its steps, and intervals and the floor's hold ½ in 95 of 100: within 3.5 standard errors."""
+    repeats, ps, held = 150, [], []
+    for i in range(repeats):
+        x = normal(240, 2, i)
+        found, _ = two_sample_test(x[:80], x[80:160], x[160:], "columns", seed=i)
+        ps.append(found[0].protocol["p"])
+        held.append([found[0].low < 0.5 < found[0].high, found[1].low < 0.5 < found[1].high])
+    error = 3.5 / repeats**0.5
+    for level in (0.05, 0.2):
+        share = sum(p <= level for p in ps) / repeats
+        assert share < level + error * (level * (1 - level)) ** 0.5
+    for holds in zip(*held, strict=True):
+        assert sum(holds) / repeats > 0.95 - error * (0.05 * 0.95) ** 0.5
+
+
 def test_constant_columns_are_left_out_and_constant_sets_cannot_be_told() -> None:
     flat = torch.ones(50, 3)
     assert classify(flat, flat).accuracy == 0.5
