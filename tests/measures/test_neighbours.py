@@ -105,6 +105,15 @@ def test_a_share_of_copies_is_measured_as_that_share(share: float) -> None:
     assert number.low < share < number.high
 
 
+def test_copies_of_what_was_not_searched_are_reckoned_with() -> None:
+    """A quarter of the training examples is at hand; all samples are copies of some of them."""
+    train, held = draws(2000, 1), draws(500, 2)
+    number = copying(train, train[:500], held, every=2000)
+    assert number.low < 1 < number.high
+    assert number.value == pytest.approx(4 * copying(train, train[:500], held).value)
+    assert number.protocol["of"] == 2000
+
+
 def test_honest_draws_are_no_copies_whatever_the_sizes() -> None:
     """Over 40 independent worlds the interval covers 0 in about 95%, and the value is 0 in the mean.
 

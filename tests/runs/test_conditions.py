@@ -75,6 +75,20 @@ def test_samples_of_a_label(tmp_path) -> None:
         tiny(tmp_path, "ring", "gan", steps=5).sample(3, condition="3")
 
 
+def test_arithmetic_and_reach_keep_the_condition(tmp_path) -> None:
+    run = tiny(tmp_path, "digits", "gan", steps=5, condition="label")
+    x, how = run.part("train", 3)[0], {"steps": 3, "starts": 1, "condition": "3"}
+    found = run.arithmetic(x, x[:2], x[1:], **how)
+    made = run.model.decode(found.z, torch.full((3,), 3)).detach()
+    assert torch.allclose(found.latent, made, atol=1e-6)
+    with pytest.raises(BestiaryError, match="say under which"):
+        run.arithmetic(x, x[:2], x[1:], steps=3, starts=1)
+    drawn = []
+    run.sample_x = lambda n, seed=0, **more: (drawn.append(more), torch.rand(n, 1, 8, 8))[1]
+    run.reach(5, **how)
+    assert drawn == [{"condition": "3"}]
+
+
 def test_samples_of_a_table_hold_what_they_were_told(tmp_path) -> None:
     (tmp_path / "t.csv").write_text(TABLE)
     run = tiny(tmp_path, tmp_path / "t.csv", "gan", steps=5, condition="town,paid")

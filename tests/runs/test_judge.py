@@ -226,6 +226,46 @@ def test_the_floor_of_training_examples_is_not_themselves(root):
     assert not {"nll_iwae", "bpd_iwae"} & set(found)  # L_1 is said once
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_what_is_fitted_to_judge_sees_nothing_that_is_compared(digits, monkeypatch, split):
+    from bestiary.runs import judge as judging
+
+    run, fitted = digits[0], []
+    learn, read = judging.trained, judging.reading
+    monkeypatch.setattr(judging, "trained", lambda x, *rest: (fitted.append(x), learn(x, *rest))[1])
+    monkeypatch.setattr(
+        judging, "reading", lambda run, x, to, *rest: (fitted.append(to[0]), read(run, x, to, *rest))[1]
+    )
+    run.judge(**QUICK | {"split": split, "features": "labels"})
+    features, probe = fitted
+    compared = [run.part(split, 60)[0].flatten(1), run.part("train", 60)[0].flatten(1)]
+    assert not any((torch.cdist(features.flatten(1), x) == 0).any() for x in compared)
+    assert not (torch.cdist(probe.flatten(1), compared[0]) == 0).any()
+    assert len(probe) > 900
+    run.judge(**QUICK)
+
+
+def test_features_of_labels_need_examples_of_their_own(root):
+    with pytest.raises(BestiaryError, match="smaller n"):
+        tiny(root, "digits", steps=5).judge(n=2000, k=1, split="train", features="labels")
+
+
+def test_samples_that_are_not_finite_are_told_of(root, monkeypatch):
+    run = tiny(root, "digits", "gan", steps=5)
+    x = run.sample_x(60)
+    x[3, 0, 2, 2] = torch.nan
+    monkeypatch.setattr(run, "sample_x", lambda n, *rest, **options: x)
+    found = run.judge(**QUICK)
+    assert any("1 of 60 samples hold values that are not finite" in note for note in found.notes)
+    assert not {"copied", "fid", "c2st"} & set(by_name(found))
+
+
+def test_copies_are_not_looked_for_where_columns_are_told(root):
+    found = tiny(root, root / "t.csv", "gan", steps=5, condition="town").judge(**QUICK)
+    assert not {"copied", "distance_ratio"} & set(by_name(found))
+    assert any("conditions from training examples" in note for note in found.notes)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

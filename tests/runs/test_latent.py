@@ -115,6 +115,14 @@ def test_arithmetic_stands_beside_the_same_in_pixels(runs, kind) -> None:
     assert torch.allclose(same.z, codes[0], atol=1e-5)
 
 
+def test_a_set_is_encoded_in_parts(runs, monkeypatch) -> None:
+    run = runs["image vae"]
+    x = run.part("train", 30)[0]
+    whole = run.encode(x)
+    monkeypatch.setattr("bestiary.runs.fitted.TOGETHER", 7)
+    assert torch.allclose(run.encode(x), whole, atol=1e-6)
+
+
 def test_reach_is_the_mean_error_beside_that_of_own_samples(runs) -> None:
     number = runs["toy gan"].reach(10, seed=3, steps=6, starts=2)
     assert number.low < number.value < number.high

@@ -107,3 +107,13 @@ def test_a_report_is_written(runs):
     run = runs["table vae"]
     assert run.report() == run.path / "report.html"
     assert run.name in (run.path / "report.html").read_text()
+
+
+def test_ones_own_critic_is_bounded_once(tmp_path) -> None:
+    """Spectral norm changes the module that was given; the run and a second fit are given it again."""
+    from torch import nn
+
+    critic = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+    for _ in range(2):
+        run = tiny(tmp_path, "ring", "gan", steps=3, spectral=True, critic=critic)
+        assert run.sample(4).shape == (4, 2)

@@ -35,6 +35,7 @@ from bestiary.errors import BestiaryError, unknown
 from bestiary.networks import inception
 from bestiary.networks.classifier import Classifier
 from bestiary.networks.vit import vit_like
+from bestiary.training.device import seeded
 
 __all__ = ["FEATURES", "Extractor", "check_examples", "extractor", "fitting", "to_side", "weights_hash"]
 
@@ -115,8 +116,7 @@ def _random(spec: Spec, seed: int, device: torch.device) -> Extractor:
     if spec.kind != "image":
         raise BestiaryError(f"features=random are of images, and this is a {spec.kind}: use features=pixels")
     layers: list[nn.Module] = []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         for a, b in zip((spec.shape[0], *WIDTHS), WIDTHS, strict=False):
             conv = nn.Conv2d(a, b, 4, 2, 1)
             nn.init.orthogonal_(conv.weight, 2**0.5)

@@ -148,9 +148,9 @@ def fid(
 ) -> Number:
     """Fréchet distance of fake to real; other real examples give the floor. All cut to equal numbers."""
     same_features(fake, real, other)
-    varied(real, features)
     n = min(len(fake), len(real), len(other))
     fake, real, other = (x[:n].flatten(1) for x in (fake, real, other))
+    varied(real, features)
     about = moments([real])
     root = _root(about.covariance)
     value, half = _with_spread(real, about, root, fake)
@@ -271,9 +271,9 @@ def kid(
     if pairs not in get_args(Pairs):
         raise unknown("pairs", str(pairs), get_args(Pairs))
     same_features(fake, real, other)
-    varied(real, features)
     n = min(len(fake), len(real), len(other))
     fake, real, other = (x[:n].flatten(1) for x in (fake, real, other))
+    varied(real, features)
     said = {**(protocol or {}), "n": n, "features": features, "kernel": "(xᵀy/F + 1)³"}
     if pairs == "all":
         own = _within(real)

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from bestiary.errors import BestiaryError
 from bestiary.measures.features import Extractor, check_examples, to_side, weights_hash
 from bestiary.networks.classifier import Classifier, RowClassifier
+from bestiary.training.device import seeded
 
-__all__ = ["trained"]
+__all__ = ["LEAST", "trained"]
 
 LARGEST, WIDTH = 32, 8  # side of an image, and the classifier's first width
 LR, BATCH, LEAST_STEPS, MOST_STEPS = 1e-2, 128, 150, 600  # seconds on one core
@@ -31,8 +32,7 @@ def trained(x: Tensor, y: Tensor, seed: int = 0, device: str | torch.device = "c
     classes, order = _of_labels(x, y), torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
     test, fit = order.tensor_split([min(MOST_TEST, len(x) // 10)])
     resize = to_side(LARGEST) if x.ndim == 4 and max(x.shape[2:]) > LARGEST else lambda x: x
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(seed)
+    with seeded(seed), torch.enable_grad():
         wide = x.shape[1]
         net = (Classifier(wide, classes, WIDTH) if x.ndim == 4 else RowClassifier(wide, classes)).to(device)
         _learn(net, lambda rows: (resize(x[rows].to(device)), y[rows].to(device)), fit)

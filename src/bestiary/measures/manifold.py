@@ -172,8 +172,8 @@ def manifold_numbers(
     numbers."""
     same_features(fake, real, other)
     n = min(len(fake), len(real), len(other))
-    varied(real, features)
     fake, real, other = (x[:n].flatten(1) for x in (fake, real, other))
+    varied(real, features)
     centre = _centre(real)
     around = _cloud(real, centre)
     reach = _radii(around, k, BLOCK)

@@ -7,7 +7,8 @@ With d(a, B) = min_{b ∈ B} ‖a − b‖ / √F, the root mean squared differe
                    N_T of these lie nearest to a training one. Were nothing copied, T and H would be exchangeable and
                    N_T = P₀ N; if a share c of the samples are copies, this is c, whatever the samples' blur (after
                    Meehan, Chaudhuri and Dasgupta 2020, arXiv 2004.05675). Samples that share their nearest example
-                   are not independent: the interval counts distinct nearest examples.
+                   are not independent: the interval counts distinct nearest examples. Where T is a part of the
+                   training examples, c is that of its examples, and is divided by the part.
     ratio          median_s d(s, T) / median_s d(s, H)
                    Of held-out examples in the place of samples (each without itself) it is the floor, below 1 where
                    T is larger than H. Samples that were remembered lie far below it; 0 where half or more are copies.
@@ -80,7 +81,7 @@ def distances(a: Tensor, b: Tensor) -> Tensor:
     return nearest(a, b)[0][:, 0]
 
 
-def wilson(successes: float, n: int) -> tuple[float, float]:
+def wilson(successes: float, n: float) -> tuple[float, float]:
     """Wilson's 95% interval of a share."""
     z, p = 1.96, successes / n
     centre, spread = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
@@ -104,17 +105,26 @@ def _copied(samples: Tensor, train: Tensor, held: Tensor, radius: float) -> tupl
 
 
 def copying(
-    samples: Tensor, train: Tensor, held: Tensor, space: str = "pixels", protocol: Mapping[str, object] | None = None
-) -> Number:
-    """The share of samples that copy training examples."""
+    samples: Tensor, train: Tensor, held: Tensor, space: str = "pixels", protocol: Mapping[str, object] | None = None,
+    every: int = 0,
+) -> Number:  # fmt: skip
+    """The share of samples that copy training examples; `every`: how many there are, where `train` is a part of them.
+
+    Of the copies the part |T|/every is of examples that were searched, and the others count as not copied.
+    """
     if len(held) < 4:
         raise BestiaryError(f"memorisation needs at least 4 held-out examples to compare with; got {len(held)}")
     radius = float(distances(held, train).median())
     sizes = {"n": len(samples), "train": len(train), "held_out": len(held), "radius": round(radius, 6)}
+    sizes |= {"of": every} if every > len(train) else {}
+    times = max(1.0, every / len(train))
+    value, low, high = (times * v for v in _copied(samples, train, held, radius))
     return Number(
         "copied",
         "share of samples that copy training examples",
-        *_copied(samples, train, held, radius),
+        value,
+        low,
+        high,
         "share",
         "lower",
         Reference(0.0, says="by exchangeability: what has not seen the training examples copies none"),
@@ -137,7 +147,7 @@ def distance_ratio(
         "distance_ratio", "distance to training over distance to held-out examples", *_ratio(fake, seed), "ratio", "",
         Reference(*_ratio(real, seed), "held-out examples in the place of samples"),
         protocol={**(protocol or {}), **sizes, "interval": "95%, bootstrap of the medians"},
-        says="Well below its floor where half of the samples were remembered; a few copies do not move a median.",
+        says="Well below its floor where half of the samples copy examples searched; a few do not move a median.",
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ __all__ = ["PAIRLESS", "anatomy", "reading"]
 MOST = 2000  # examples in the mixture q(z): its cost grows with their square
 PROBED = 2000  # training examples that a linear probe is fitted to
 WIDEST = 4096  # numbers of x beyond which no probe of x itself is fitted for comparison: it would take minutes
-TOGETHER = 64, 256  # examples decoded, encoded at once
+TOGETHER = 64  # examples decoded at once
 
 PAIRLESS = (
     "Mutual information and marginal KL are not told: they need log q(z|x) of a z drawn for another x, and for this"
@@ -54,13 +54,8 @@ def anatomy(
 
 def _log_px(run: Fitted, x: Tensor, z: Tensor) -> Tensor:
     """log p(x|z) in nats for x (N, …) and z (1, N, D), some at a time: (N,)."""
-    pairs = zip(x.split(TOGETHER[0]), z.split(TOGETHER[0], 1), strict=True)
+    pairs = zip(x.split(TOGETHER), z.split(TOGETHER, 1), strict=True)
     return torch.cat([run.model.log_px(a, b)[0].cpu().double() for a, b in pairs])
-
-
-def _codes(run: Fitted, x: Tensor, seed: int) -> Tensor:
-    """Posterior means of examples x, some at a time: (N, D)."""
-    return torch.cat([run.encode(part) for part in run.observe(x, seed).split(TOGETHER[1])])
 
 
 def reading(
@@ -72,14 +67,14 @@ def reading(
 ) -> list[Number]:
     """A linear probe where there are labels; what a code costs and loses where there is no bound."""
     numbers, (x, y), (x_train, y_train) = [], judged, train
-    codes = _codes(run, x, seed)
+    codes = run.encode(run.observe(x, seed))
     if "bound" not in run.model.abilities and len(x) > 1:
         numbers += _compression(run, run.observe(x, seed), codes, protocol)
     if y is not None and y_train is not None and y.dtype == torch.int64:
         x_train, y_train = x_train[:PROBED], y_train[:PROBED]
         if len(y_train.unique()) > 1:
             raw = (x_train, x) if run.spec.dimensions <= WIDEST else None
-            learned = _codes(run, x_train, seed)
+            learned = run.encode(run.observe(x_train, seed))
             said = {**protocol, "codes": "posterior means"}
             numbers.append(probe((learned, y_train), (codes, y), raw, said))
     return numbers

@@ -43,6 +43,8 @@ from bestiary.training.clock import mix
 from bestiary.training.device import seeded
 from bestiary.training.trainer import load_weights
 
+TOGETHER = 256  # examples encoded at once
+
 __all__ = ["Fitted", "check_data", "data_options_of", "located", "options_of"]
 
 
@@ -209,7 +211,8 @@ class Fitted:
     def encode(self, x: Tensor | np.ndarray) -> Tensor:
         """Posterior means of examples in model units."""
         with torch.no_grad():
-            return self.model.encode(torch.as_tensor(x).float().to(self.device)).cpu()
+            parts = torch.as_tensor(x).float().split(TOGETHER)
+            return torch.cat([self.model.encode(part.to(self.device)).cpu() for part in parts])
 
     def decode(self, z: Tensor | np.ndarray) -> Tensor:
         """E[x|z] in model units."""
@@ -274,12 +277,15 @@ class Fitted:
         In codes and, beside it, in pixels. For Radford's mean of x too, take `run.decode(found.z.mean(0)[None])`.
         """
         z = analogy(*(self.codes(part, **how) for part in (x, minus, plus)))
-        return Analogy(z, self.decode(z), analogy(x, minus, plus))
+        with torch.no_grad():
+            made = self._decoder(self._told(how.get("condition")))(z.to(self.device)).cpu()
+        return Analogy(z, made, analogy(x, minus, plus))
 
     def reach(self, n: int = 100, split: str = "test", seed: int = 0, **how: Any) -> Number:
         """How far held-out examples are from what the decoder can make, beside samples of its own."""
         held, protocol = self.part(split, n, seed)[0], {"split": split, "seed": seed, **how}
-        return reach(lambda x: self.invert(x, seed=seed, **how), held, self.sample_x(len(held), seed), protocol)
+        own = self.sample_x(len(held), seed, condition=how.get("condition"))
+        return reach(lambda x: self.invert(x, seed=seed, **how), held, own, protocol)
 
 
 def _at_least_one(n: int, what: str = "sample") -> None:

@@ -20,6 +20,7 @@ from bestiary.data.batches import model_units, stored_units
 from bestiary.errors import BestiaryError, unknown
 from bestiary.measures.bound import bound_numbers
 from bestiary.measures.features import Extractor
+from bestiary.measures.learned import LEAST as LEAST_FITTED
 from bestiary.measures.learned import trained
 from bestiary.measures.neighbours import copying, distance_ratio, two_sample_distances
 from bestiary.measures.number import Judgement, Number, Reference
@@ -69,6 +70,8 @@ def judge_run(
     _check(run.model, n, k, space, tests)
     x, labels = run.part(split, n, seed)
     train, train_labels = run.part("train", MOST_TRAIN, seed)
+    # what is fitted in order to judge — a probe, features of labels — sees no example that is compared
+    unused = (train[len(x) :], None if train_labels is None else train_labels[len(x) :])
     protocol: dict[str, object] = {"split": split, "seed": seed}
     numbers: list[Number] = []
     notes: list[str] = []
@@ -81,15 +84,21 @@ def judge_run(
         found, more, said = anatomy(run, run.observe(x, seed), seed, protocol)
         numbers, notes, drawn = numbers + found, notes + said, drawn | more
     samples = run.sample_x(n, seed) if "sample" in able else None
+    if samples is not None and not (whole := samples.flatten(1).isfinite().all(1)).all():
+        notes.append(f"{int((~whole).sum())} of {n} samples hold values that are not finite: no sample was judged.")
+        samples = None
     if samples is not None:
         numbers += _distances(run, samples, x, train, space, seed, protocol)
-        found, said, more = _likeness(run, samples, x, (train, train_labels), features, tests, seed, protocol)
+        found, said, more = _likeness(run, samples, (x, train), unused, features, tests, seed, protocol)
         numbers, notes, drawn = numbers + found, notes + said, drawn | more
     if "encode" in able:
-        numbers += reading(run, (x, labels), (train, train_labels), seed, protocol)
+        numbers += reading(run, (x, labels), unused if split == "train" else (train, train_labels), seed, protocol)
     protocol |= {"weights": weights_hash(run.path)}
     judgement = Judgement(
-        tuple(numbers), protocol, (*_notes(run, x, numbers), *notes), datetime.now().isoformat(timespec="seconds")
+        tuple(numbers),
+        protocol,
+        (*_notes(run, x, numbers, samples is not None), *notes),
+        datetime.now().isoformat(timespec="seconds"),
     )
     write_atomic(run.path / "judgement.json", json.dumps(judgement.to_dict(), indent=1, ensure_ascii=False))
     drawn |= evidence(run, samples, x, labels, train)
@@ -152,34 +161,46 @@ def _distances(
     h, other = (h[::2], h[1::2]) if protocol["split"] == "train" else (h, t[: len(h)])
     where, enough = space_of(run.spec, space), min(len(h), len(other)) > 1
     numbers = []
-    if len(unseen) >= LEAST:
-        numbers += [copying(s, t, unseen, where, protocol), distance_ratio(s, t, unseen, where, seed, protocol)]
+    if len(unseen) >= LEAST and not _told_columns(run):
+        every = len(run.dataset.parts["train"])
+        numbers.append(copying(s, t, unseen, where, protocol, every))
+        numbers.append(distance_ratio(s, t, unseen, where, seed, protocol))
     return numbers + (two_sample_distances(s, h, other, where, seed, protocol) if enough else [])
 
 
+def _told_columns(run: Fitted) -> bool:
+    """Whether samples take some of their columns from training examples, so that they agree with these exactly."""
+    return str(run.config["model"].get("condition", "none")) not in ("none", "label")
+
+
 def _likeness(
-    run: Fitted, samples: Tensor, x: Tensor, train: tuple[Tensor, Tensor | None], features: str, tests: Tests,
-    seed: int, protocol: dict[str, object],
+    run: Fitted, samples: Tensor, seen: tuple[Tensor, Tensor], unused: tuple[Tensor, Tensor | None], features: str,
+    tests: Tests, seed: int, protocol: dict[str, object],
 ) -> tuple[list[Number], list[str], dict[str, Tensor]]:  # fmt: skip
     """What samples tell, at the levels of the data: anything would tell real numbers from levels."""
-    fake = model_units(stored_units(samples, run.spec), run.spec)
-    real, other = (x[::2], x[1::2]) if protocol["split"] == "train" else (x, train[0][: len(x)])
+    (x, train), fake = seen, model_units(stored_units(samples, run.spec), run.spec)
+    real, other = (x[::2], x[1::2]) if protocol["split"] == "train" else (x, train[: len(x)])
     if tests == "none":
         return [], [], {}
     extract = (
-        _labelled(train, seed, run) if features == "labels" else chosen_features(features, run.spec, seed, run.device)
+        _labelled(unused, seed, run) if features == "labels" else chosen_features(features, run.spec, seed, run.device)
     )
     return sample_numbers((fake, real, other), run.spec, extract, tests, seed, protocol, run.dataset.truth)
 
 
-def _labelled(train: tuple[Tensor, Tensor | None], seed: int, run: Fitted) -> Extractor:
-    x, y = train
+def _labelled(unused: tuple[Tensor, Tensor | None], seed: int, run: Fitted) -> Extractor:
+    x, y = unused
     if y is None:
         raise BestiaryError("features=labels need data with labels, and these have none: use features=auto")
+    if len(x) < LEAST_FITTED:
+        raise BestiaryError(
+            f"features=labels are fitted to training examples that are not compared, and {len(x)} are left:"
+            " give a smaller n, or other features"
+        )
     return trained(x, y, seed, run.device)
 
 
-def _notes(run: Fitted, x: Tensor, numbers: list[Number]) -> list[str]:
+def _notes(run: Fitted, x: Tensor, numbers: list[Number], sampled: bool) -> list[str]:
     notes, env = [], read_env(run.path)
     if env.get("finished") is False:
         notes.append(f"The fit is not finished: these are the weights of round {env.get('round', '?')}.")
@@ -187,7 +208,9 @@ def _notes(run: Fitted, x: Tensor, numbers: list[Number]) -> list[str]:
         notes.append("The data have changed since the fit: examples judged on may have been trained on.")
     if "sample" not in run.model.abilities:
         notes.append("This model has no p(z) and does not sample: it is judged on what its codes keep.")
-    elif "copied" not in {number.name for number in numbers}:
+    elif sampled and _told_columns(run):
+        notes.append("Copies are not looked for: samples take their conditions from training examples.")
+    elif sampled and "copied" not in {number.name for number in numbers}:
         notes.append(f"Too few examples were held out to tell whether any was copied: at least {LEAST} are needed.")
     if getattr(run.model, "shows_means", False) and "sample" in run.model.abilities:
         notes.append("Samples are the means E[x|z], as is the custom: smoother than the data, and less varied.")

@@ -20,7 +20,6 @@ from bestiary.densities.normal import StandardNormal
 from bestiary.errors import BestiaryError
 from bestiary.measures.number import Number, Reference
 from bestiary.models.invert import Inversion
-from bestiary.models.latent import LatentModel
 from bestiary.models.model import Model
 from bestiary.models.walks import truncated
 
@@ -53,8 +52,8 @@ def codes(model: Model, n: int, device: torch.device, truncation: float | None =
 
 
 def shown(model: Model) -> Decode:
-    """z → x as a sample shows it: with the likelihood's noise, where numbers need it."""
-    return cast(LatentModel, model).show if "posterior" in model.abilities else model.decode
+    """z → x as a sample shows it: with the likelihood's noise, where numbers need it; under conditions of the data."""
+    return cast(Decode, getattr(model, "show", model.decode))
 
 
 def log_prior(model: Model) -> Decode | None:

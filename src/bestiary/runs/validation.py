@@ -40,9 +40,10 @@ def validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], di
                 with seeded(mix(seed, "validation"), device):
                     bounds = [model.bound(model.observe(model_units(s.to(device), spec)), 1) for s in stored.split(250)]
                 values = torch.cat(bounds)
-                half = 1.96 * float(values.std()) / len(values) ** 0.5 if len(values) > 1 else 0.0
-                bound = float(values.mean()) - spec.log_scale  # in the units of the file
-                numbers = {"bound": bound, "low": bound - half, "high": bound + half}
+                numbers = {"bound": float(values.mean()) - spec.log_scale}  # in the units of the file
+                if len(values) > 1:  # one example has no interval
+                    half = 1.96 * float(values.std()) / len(values) ** 0.5
+                    numbers |= {"low": numbers["bound"] - half, "high": numbers["bound"] + half}
             if len(stored) > 1:
                 with seeded(mix(seed, "vitals"), device):
                     some = model.observe(model_units(stored[:VITAL_EXAMPLES].to(device), spec))
