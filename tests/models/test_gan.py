@@ -221,9 +221,10 @@ def test_tricks_compose_and_the_critics_weights_stay_in_the_generators_turn(opti
     assert not all(torch.equal(a, b) for a, b in zip(own, weights(model.generator), strict=True))
 
 
-def test_the_unrolled_gradient_of_a_whole_model_is_that_of_difference_quotients() -> None:
+@pytest.mark.parametrize("penalty", ["none", "r2(3)", "gp(3)"])
+def test_the_unrolled_gradient_of_a_whole_model_is_that_of_difference_quotients(penalty: str) -> None:
     """Through the game, the critic's answer and the weights that it is given: ∂ of the generator's own loss."""
-    model, given = small("unrolled-gan", VECTOR, unroll=3, unroll_rate=0.5).double(), batch(VECTOR)
+    model, given = small("unrolled-gan", VECTOR, unroll=3, unroll_rate=0.5, penalty=penalty).double(), batch(VECTOR)
     given = Batch(given.x.double())
     model.noise = lambda n, device: torch.randn(n, 4, dtype=torch.float64)  # type: ignore[method-assign]
     model.judge = lambda x, c=None, w=None: (  # type: ignore[method-assign]  # which rounds to fp32

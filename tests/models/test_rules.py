@@ -251,6 +251,18 @@ def test_samples_of_a_label_and_of_the_datas_labels() -> None:
         model.sample(1, torch.tensor([3]))
 
 
+def test_samples_have_the_conditions_of_all_the_data_also_where_it_is_sorted() -> None:
+    model = small(IMAGE, condition="label", network="mlp").eval()
+    model.begin(lambda n=None: torch.rand(900, 1, 8, 8), torch.arange(900) // 300)
+    first = model.conditions[:60].mean(0)
+    assert ((first > 0.15) & (first < 0.55)).all()
+    seen = []
+    model.make = lambda z, c: (seen.append(c), torch.zeros(len(z), 1, 8, 8))[1]  # type: ignore[method-assign]
+    for _ in range(2):
+        model.show(torch.zeros(256, 4))
+    assert not torch.equal(seen[0], seen[1])
+
+
 def test_beside_puts_maps_beside_channels() -> None:
     x, c = torch.zeros(2, 3, 4, 5), torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     out = beside(x, c)
@@ -307,6 +319,9 @@ def test_a_critic_is_body_and_head() -> None:
         ({"augment": ("cutout",)}, "augment= is for images"),
         ({"matching": 1.0, "critic": nn.Linear(3, 1)}, "critic= is your own"),
         ({"unroll": 2, "unroll_rate": 0.0}, "must be positive"),
+        ({"unroll": 2, "weight_clip": 0.01}, "free weights"),
+        ({"joint": True, "minibatch": 4}, "mixes real ones"),
+        ({"game": "wasserstein", "weight_clip": 0.01, "smoothing": 0.1}, "has a best critic"),
         ({"matching": -1.0}, "not negative"),
         ({"pack": 0}, "pack=0 must be at least 1"),
         ({"condition": "label"}, "needs data with labels"),

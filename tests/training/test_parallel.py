@@ -56,6 +56,13 @@ def test_sharded_weights_are_whole_ones(tmp_path, model):
 
 
 @pytest.mark.slow
+def test_two_processes_unroll_one_critic(tmp_path, monkeypatch):
+    """Each step that the generator looks ahead is that of the whole batch."""
+    monkeypatch.setitem(RUN, "unrolled-gan", "latent=4 network=mlp hidden=32 unroll=3 unroll_rate=0.5 penalty=r1(1)")
+    close(fit(tmp_path / "one", "unrolled-gan", 1), fit(tmp_path / "two", "unrolled-gan", 2))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["unroll=2", "simultaneous=yes"])
 def test_what_borrows_weights_is_not_sharded(tmp_path, rule):
     line = f"fit ring ns-gan {rule} steps=2 --nproc 2 --parallel fsdp --runs {tmp_path} --device cpu".split()

@@ -88,16 +88,21 @@ class Columns(Nothing):
         self.chosen, self.order = chosen, sorted(range(at), key=[*chosen, *rest].__getitem__)
 
     def of(self, batch: Batch) -> Tensor | None:
-        return batch.x[:, self.chosen]
+        return _columns(batch.x, self.chosen)
 
     def whole(self, made: Tensor, c: Tensor | None) -> Tensor:
         assert c is not None  # it is what the generator was told
-        return torch.cat([c.to(made.dtype), made], 1)[:, self.order]
+        return _columns(torch.cat([c.to(made.dtype), made], 1), self.order)
 
     def read(self, given: Tensor) -> Tensor:
         if given.ndim != 2 or given.shape[1] != self.size:
             raise BestiaryError(f"a condition here is columns {', '.join(self.names)}: (n, {self.size}) in model units")
         return given.float()
+
+
+def _columns(x: Tensor, places: list[int]) -> Tensor:
+    """Not by a list as index, which is copied to the device at each turn: a captured one cannot do that."""
+    return torch.stack([x[:, i] for i in places], 1)
 
 
 Condition = Nothing

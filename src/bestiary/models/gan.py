@@ -6,7 +6,7 @@
 (Goodfellow et al. 2014, arXiv 1406.2661.) C gives logits; D = σ(C). Real and fake pass through the critic in batches of
 their own, so that BatchNorm never mixes their moments. Images live in [−1, 1] inside the game and in [0, 1] outside.
 
-What the critic sees of x is seen(x) = lens(pack(x)) + σ ε: packs of examples side by side, augmented, with noise.
+What the critic sees of x is seen(x) = pack(lens(x)) + σ ε: examples augmented, packs of them side by side, with noise.
 
 Legend: B batch, D latent, m pack, c condition.
 """
@@ -100,6 +100,7 @@ class GAN(Model):
     def begin(self, examples: Callable[..., Tensor], labels: Tensor | None = None) -> None:
         found = self.condition.of(Batch(examples(), labels))
         if found is not None:
+            found = found[torch.randperm(len(found))]  # data may be sorted by class
             self.conditions.copy_(found[torch.arange(KEPT) % len(found)])
 
     def players(self) -> list[Player]:
@@ -182,10 +183,13 @@ class GAN(Model):
         packed = self.packed(c)
 
         def loss(weights: dict[str, Tensor]) -> Tensor:
-            return self.game.critic(*self.both(real, x_fake, packed, weights)).mean()
+            value = self.game.critic(*self.both(real, x_fake, packed, weights)).mean()
+            if self.rules.penalty is None:
+                return value
+            return value + self.rules.penalty(lambda x: self.judge(x, packed, weights), real, x_fake).mean()
 
         start = {name: w if w.requires_grad else w.detach().requires_grad_() for name, w in own.items()}
-        return unrolled(start, loss, self.rules.unroll, self.rules.unroll_rate)
+        return unrolled(start, loss, self.rules.unroll, self.rules.unroll_rate, lambda slope: whole_mean(slope[None]))
 
     @torch.no_grad()
     def _remember(self, clock: Clock) -> None:
@@ -210,7 +214,7 @@ class GAN(Model):
     # --------------------------------------------------------------- what the critic sees
 
     def seen(self, x: Tensor, clock: Clock) -> Tensor:
-        """lens(pack(x)) + σ ε."""
+        """pack(lens(x)) + σ ε."""
         x = self._through(x)
         if callable(self.rules.noise) or self.rules.noise:
             x = x + at(self.rules.noise, clock) * normal(x.shape, x.device)
@@ -277,12 +281,18 @@ class GAN(Model):
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """G(z, c) in model units; without a condition, rows of the kept ones in their order."""
-        x = self.make(z, self._told(condition, len(z), z.device, draw=False)).float()
-        return (x + 1) / 2 if self.spec.kind == "image" else x
+        return self._outward(self.make(z, self._told(condition, len(z), z.device, draw=False)).float())
+
+    def show(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The same; without a condition, kept ones drawn at random."""
+        return self._outward(self.make(z, self._told(condition, len(z), z.device, draw=True)).float())
 
     def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
-        device = next(self.parameters()).device
-        return self.decode(self.noise(n, device), self._told(condition, n, device, draw=True))
+        return self.show(self.noise(n, next(self.parameters()).device), condition)
+
+    def _outward(self, x: Tensor) -> Tensor:
+        """[−1, 1] → [0, 1] for images."""
+        return (x + 1) / 2 if self.spec.kind == "image" else x
 
     def _told(self, condition: Tensor | None, n: int, device: torch.device, draw: bool) -> Conditions:
         if condition is not None:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import is_parametrized
 
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError, unknown
@@ -149,5 +150,6 @@ def bounded(critic: nn.Module) -> nn.Module:
     if not found:
         raise BestiaryError("spectral norm divides linear layers and convolutions, and this critic has neither")
     for layer in found:
-        spectral_norm(layer)
+        if not is_parametrized(layer, "weight"):  # one's own critic is bounded once, however often it is given
+            spectral_norm(layer)
     return critic

@@ -172,8 +172,10 @@ def _part(what: str, part: Any, table: Mapping[str, Callable[..., T]]) -> T:
 def _smoothed(game: Game, share: float) -> Game:
     if not 0 <= share < 0.5:
         raise BestiaryError(f"smoothing={share} is the share by which real counts as fake: in [0, 0.5), e.g. 0.1")
-    if share and game.sides is None:
-        raise BestiaryError(f"smoothing={share} needs a game that judges an example by itself; leave it out")
+    if share and (game.sides is None or game.optimum is None):
+        raise BestiaryError(
+            f"smoothing={share} needs a game that judges an example by itself and has a best critic then; leave it out"
+        )
     return smoothed(game, share) if share else game
 
 
@@ -188,6 +190,10 @@ def _must_make_sense(
     for name, value in not_negative.items():
         if not 0 <= value < float("inf"):
             raise BestiaryError(f"{name}={value} must be finite and not negative (0: without it)")
+    if rules.unroll and rules.weight_clip:
+        raise BestiaryError("an unrolled critic looks ahead with free weights: leave out unroll= or weight_clip=")
+    if rules.joint and minibatch:
+        raise BestiaryError("minibatch= compares samples with samples, and joint=yes mixes real ones among them")
     if rules.unroll and not 0 < rules.unroll_rate < float("inf"):
         raise BestiaryError(f"unroll_rate={rules.unroll_rate}: the rate of the critic's steps must be positive")
     bound = rules.weight_clip > 0 or rules.penalty is not None or spectral

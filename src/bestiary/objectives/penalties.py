@@ -34,16 +34,17 @@ TINY = 1e-12  # under the root: ‖·‖ has no derivative at 0, and PyTorch's i
 
 def squared_slope(critic: Critic, x: Tensor) -> Tensor:
     """‖∇ₓ C(x)‖² at each example, (B,), which may be differentiated again."""
-    with torch.autocast(x.device.type, enabled=False):
-        x = x.detach().float().requires_grad_()
-        with torch.enable_grad():
-            (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    with torch.autocast(x.device.type, enabled=False), torch.enable_grad():
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        if not x.requires_grad:  # an unrolled critic's penalty depends on the generator through x
+            x = x.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
     return slope.flatten(1).square().sum(1)
 
 
 def _gp(critic: Critic, real: Tensor, fake: Tensor, weight: float, one_sided: bool) -> Tensor:
     u = uniform((len(real), *[1] * (real.ndim - 1)), real.device)
-    slope = squared_slope(critic, torch.lerp(fake.detach(), real, u)).clamp_min(TINY).sqrt()
+    slope = squared_slope(critic, torch.lerp(fake, real, u.to(fake.dtype))).clamp_min(TINY).sqrt()
     excess = slope - 1
     return weight * (excess.relu() if one_sided else excess).square()
 

@@ -34,7 +34,7 @@ def mode_collapse(story: Story) -> Sign | None:
     return _sign(story, "mode-collapse", says, (
         Remedy("let the critic see several samples side by side (packing)", {"pack": more}),
         Remedy("let the critic compare the samples of a batch (minibatch discrimination)", {"minibatch": "16"}),
-        Remedy("let the generator see how the critic would answer (unrolling)", {"unroll": "5", "critic_norm": "none"}),
+        *_unrolled(story),
         Remedy("blur data and samples at first, so that they overlap (instance noise)", _blur(story)),
         _wasserstein(story, "a distance with a slope wherever mass is missing (Wasserstein)"),
     ))  # fmt: skip
@@ -143,7 +143,13 @@ def _number(story: Story, key: str, otherwise: float) -> float:
 
 def _blur(story: Story) -> dict[str, str]:
     """Noise that is gone at half of the run."""
-    return {"noise": f"linear(0.3,0,{max(1, story.rounds // 2)})"}
+    return {"noise": f"linear(0.3,0.0,{max(1, story.rounds // 2)})"}
+
+
+def _unrolled(story: Story) -> tuple[Remedy, ...]:
+    """Not where weights are clipped: a critic that is looked ahead to would leave its box."""
+    says = "let the generator see how the critic would answer (unrolling)"
+    return () if story.options.get("weight_clip") else (Remedy(says, {"unroll": "5", "critic_norm": "none"}),)
 
 
 def _damped(says: str) -> Remedy:

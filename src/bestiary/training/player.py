@@ -124,7 +124,8 @@ class SGD:
 
     def build(self, parameters: Sequence[nn.Parameter], device: torch.device) -> Steps:
         lr = _first(self.lr, device)
-        return torch.optim.SGD(parameters, lr=lr, momentum=self.momentum, foreach=True)
+        form = "fused" if device.type == "cuda" else "foreach"  # the other one would wait for a rate on the device
+        return torch.optim.SGD(parameters, lr=lr, momentum=self.momentum, **{form: True})
 
 
 Optimiser = Adam | RMSprop | SGD
