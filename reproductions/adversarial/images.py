@@ -18,9 +18,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from jobs import Found, play_all, plus, read, rows
-
-HERE = Path(__file__).parent
+from jobs import RESULTS, Found, home, play_all, plus, read, rows
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Size:
 
 
 SMALL = Size(turns=3000, width=24, batch=64, judged=5000, stacked=26_000)
-FULL = Size(turns=200_000, width=64, batch=64, judged=20_000, stacked=26_000)
+FULL = Size(turns=200_000, width=64, batch=64, judged=10_000, stacked=26_000)  # some are left to fit features to
 QUICK = Size(turns=12, width=4, batch=8, judged=100, stacked=200)
 
 FEATURES = {"mnist": "mnist", "fashion-mnist": "mnist", "cifar10": "labels", "stacked-mnist": "mnist"}
@@ -143,10 +141,10 @@ def page(results: Path) -> str:
         f"seeds. Budget: {SMALL.turns:,} turns of the two players together, batch {SMALL.batch}, DCGAN networks of",
         f"width {SMALL.width}, z of 100 dimensions, the generator's weights averaged at 0.995.",
         f"{SMALL.judged // 2:,} samples against as many training images; beside them stand as many other training",
-        "images. Features: on MNIST and Fashion-MNIST those of the shipped classifier (`mnist`), on the part of",
-        "CIFAR-10 (13,500 training images) those of a classifier fitted to its labels: distances on different sets",
-        "cannot be compared, nor with those that publications take from Inception. c2st: accuracy of a two-sample",
-        "classifier, 0.5 at best.",
+        "images. Features: on MNIST and Fashion-MNIST those of the shipped classifier (`mnist`, fitted to MNIST's",
+        "training images), on the part of CIFAR-10 (13,500 training images) those of a classifier fitted to the labels",
+        "of images that are not compared: distances on different sets cannot be compared, nor with those that",
+        "publications take from Inception. c2st: accuracy of a two-sample classifier, 0.5 at best.",
         "",
         *small,
         *(["", "## --full", "", *full] if any(full) else []),
@@ -162,10 +160,10 @@ def main(words: Sequence[str] | None = None) -> None:
     ask.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     ask.add_argument("--full", action="store_true", help="a GPU's turns and width")
     ask.add_argument("--quick", action="store_true", help="seconds, on 8×8 digits; no result")
-    ask.add_argument("--results", type=Path, default=HERE / "results", help="where the small JSON files go")
+    ask.add_argument("--results", type=Path, default=RESULTS, help="where the small JSON files go")
     ask.add_argument("--table", action="store_true", help="only write IMAGES.md")
     given = ask.parse_args(words)
-    if given.quick and given.results == HERE / "results":
+    if given.quick and home(given.results) != given.results:
         ask.error("--quick is no result: give --results another folder")
     given.results.mkdir(parents=True, exist_ok=True)
     size, end = (QUICK, "-quick") if given.quick else (FULL, "-full") if given.full else (SMALL, "")
@@ -176,7 +174,7 @@ def main(words: Sequence[str] | None = None) -> None:
         for way in ON.get(data, GAMES) if way in given.ways
     }  # fmt: skip
     play_all(play, {} if given.table else jobs, given.jobs)
-    (given.results.parent / "IMAGES.md").write_text(page(given.results), "utf-8")
+    (home(given.results) / "IMAGES.md").write_text(page(given.results), "utf-8")
 
 
 if __name__ == "__main__":

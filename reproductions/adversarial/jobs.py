@@ -12,9 +12,11 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-__all__ = ["Found", "play_all", "plus", "read", "rows"]
+__all__ = ["Found", "home", "play_all", "plus", "read", "rows"]
 
 Found = dict[str, Any]
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
 
 
 def play_all(play: Callable[..., Found], jobs: Mapping[Path, tuple[Any, ...]], workers: int) -> None:
@@ -47,6 +49,11 @@ def keep(found: Found, file: Path) -> None:
     half.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     os.replace(half, file)
     print(file.stem, *(f"{k} {v:.4g}" for k, v in found.items() if isinstance(v, float)), flush=True)
+
+
+def home(results: Path) -> Path:
+    """Where the page of these results goes: beside the protocol's own, into any other folder."""
+    return HERE if results.resolve() == RESULTS else results
 
 
 def read(results: Path, pattern: str) -> list[Found]:

@@ -16,9 +16,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from jobs import Found, play_all, plus, read, rows
+from jobs import RESULTS, Found, home, play_all, plus, read, rows
 
-HERE = Path(__file__).parent
 SAMPLES, POINTS = 2500, 100_000
 STEPS, LONGER = {"ring": 2500, "grid": 3500}, {"ring": 6000, "grid": 16_000}
 NOISE = {"ring": 0.3, "grid": 0.6}  # σ of instance noise at first: it fills the gaps between modes
@@ -134,10 +133,10 @@ def main(words: Sequence[str] | None = None) -> None:
     ask.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     ask.add_argument("--rounds", type=int, default=0, help="other than the protocol's: to try it; no result")
     ask.add_argument("--full", action="store_true")
-    ask.add_argument("--results", type=Path, default=HERE / "results", help="where the small JSON files go")
+    ask.add_argument("--results", type=Path, default=RESULTS, help="where the small JSON files go")
     ask.add_argument("--table", action="store_true", help="only write TOYS.md")
     given = ask.parse_args(words)
-    if given.rounds and given.results == HERE / "results":
+    if given.rounds and home(given.results) != given.results:
         ask.error("--rounds is no result: give --results another folder")
     given.results.mkdir(parents=True, exist_ok=True)
     size = "-full" if given.full else ""
@@ -146,7 +145,7 @@ def main(words: Sequence[str] | None = None) -> None:
         for seed in range(given.seeds) for data in given.data for way in given.ways
     }  # fmt: skip
     play_all(play, {} if given.table else jobs, given.jobs)
-    (given.results.parent / "TOYS.md").write_text(table(given.results), "utf-8")
+    (home(given.results) / "TOYS.md").write_text(table(given.results), "utf-8")
 
 
 if __name__ == "__main__":
