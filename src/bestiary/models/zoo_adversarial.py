@@ -172,7 +172,7 @@ def _part(what: str, part: Any, table: Mapping[str, Callable[..., T]]) -> T:
 def _smoothed(game: Game, share: float) -> Game:
     if not 0 <= share < 0.5:
         raise BestiaryError(f"smoothing={share} is the share by which real counts as fake: in [0, 0.5), e.g. 0.1")
-    if share and (game.sides is None or game.optimum is None):
+    if share and (game.sides is None or not game.bounds):
         raise BestiaryError(
             f"smoothing={share} needs a game that judges an example by itself and has a best critic then; leave it out"
         )
@@ -197,7 +197,7 @@ def _must_make_sense(
     if rules.unroll and not 0 < rules.unroll_rate < float("inf"):
         raise BestiaryError(f"unroll_rate={rules.unroll_rate}: the rate of the critic's steps must be positive")
     bound = rules.weight_clip > 0 or rules.penalty is not None or spectral
-    if game.optimum is None and not game.paired and not bound and game.sides is not None:
+    if not game.bounds and not bound:
         raise BestiaryError(
             "this game is a Wasserstein distance only for a critic of bounded slope:"
             " add penalty=gp(10), weight_clip=0.01 or spectral=yes"

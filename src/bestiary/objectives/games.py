@@ -55,6 +55,7 @@ class Game(NamedTuple):
     optimum: OnLogits | None = None  # r = π/p → the critic's best logit, where it depends on r alone
     sides: tuple[OnLogits, OnLogits] | None = None  # where critic(real, fake) = sides[0](real) + sides[1](fake)
     is_logit: bool = False  # whether σ(l) is the probability that x is real
+    bounds: bool = True  # whether the critic has a best answer by itself; otherwise its slope must be bounded
 
 
 def apart(
@@ -106,7 +107,7 @@ def least_squares(
 
 def wasserstein() -> Game:
     """The difference of means of a critic that must be kept 1-Lipschitz."""
-    return apart(real=torch.neg, fake=lambda logit: logit, generator=torch.neg)
+    return apart(real=torch.neg, fake=lambda logit: logit, generator=torch.neg)._replace(bounds=False)
 
 
 def hinge() -> Game:
