@@ -221,7 +221,10 @@ def test_distances_among_codes(digits):
 
 
 def test_the_floor_of_training_examples_is_not_themselves(root):
-    found = by_name(tiny(root, "digits", steps=5).judge(n=2000, k=1, split="train"))
+    judgement = tiny(root, "digits", steps=5).judge(n=2000, k=1, split="train")
+    found = by_name(judgement)
+    assert "probe" not in found
+    assert any("No linear probe" in note for note in judgement.notes)
     assert found["fidelity"].floor.value > 0.01
     assert not {"nll_iwae", "bpd_iwae"} & set(found)  # L_1 is said once
 

@@ -43,9 +43,9 @@ from bestiary.training.clock import mix
 from bestiary.training.device import seeded
 from bestiary.training.trainer import load_weights
 
-TOGETHER = 256  # examples encoded at once
-
 __all__ = ["Fitted", "check_data", "data_options_of", "located", "options_of"]
+
+TOGETHER = 256  # examples encoded at once
 
 
 def options_of(config: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:

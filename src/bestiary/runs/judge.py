@@ -91,6 +91,8 @@ def judge_run(
         numbers += _distances(run, samples, x, train, space, seed, protocol)
         found, said, more = _likeness(run, samples, (x, train), unused, features, tests, seed, protocol)
         numbers, notes, drawn = numbers + found, notes + said, drawn | more
+    if split == "train" and labels is not None and "encode" in able and not len(unused[0]):
+        notes.append("No linear probe: every training example is judged on, and none is left to fit it to.")
     if "encode" in able:
         numbers += reading(run, (x, labels), unused if split == "train" else (train, train_labels), seed, protocol)
     protocol |= {"weights": weights_hash(run.path)}
