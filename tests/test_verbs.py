@@ -164,7 +164,7 @@ def test_a_report_opens_in_a_browser_if_there_is_one(runs, monkeypatch):
 
 def test_the_demo_shows_both_beasts_and_the_page(tmp_path, monkeypatch):
     tiny = {key: int(value) for key, value in (word.split("=") for word in TINY)}
-    beasts = (("vae", tiny | {"hidden": (8,)}), ("gan", {"hidden": (8,), "steps": 2, "batch": 16}))
+    beasts = (("vae", tiny | {"hidden": (8,)}), ("gan", {"network": "mlp", "hidden": (8,), "steps": 2, "batch": 16}))
     monkeypatch.setattr("bestiary.runs.demo.BEASTS", beasts)
     code, out, _ = type_in("demo", "--runs", str(tmp_path), "--quiet")
     assert code == 0

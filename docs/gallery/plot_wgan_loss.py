@@ -62,8 +62,8 @@ plt.show()
 # generator; the same critic, both games. The small size only shows that all six run; `--full` shows the difference.
 steps = 20_000 if full() else 60
 nets = {
-    "DCGAN": {},
-    "no BatchNorm, constant": {"norm": "none", "constant": True},
+    "DCGAN": {"width": 16},
+    "no BatchNorm, constant": {"width": 16, "norm": "none", "constant": True},
     "MLP 4×512": {"network": "mlp", "hidden": (512, 512, 512, 512), "critic_hidden": (128, 128)},
 }
 fig, axes = plt.subplots(2, 3, figsize=(8, 5.4), layout="constrained")
@@ -71,7 +71,7 @@ for row, (game, options) in enumerate({"Wasserstein": ways["Wasserstein"][1], "s
     for ax, (name, net) in zip(axes[row], nets.items(), strict=True):
         model = ways[game][0]
         run = bst.fit(
-            data, model, root=tempfile.mkdtemp(), quiet=True, validate=0, save=0, steps=steps, batch=64, width=16,
+            data, model, root=tempfile.mkdtemp(), quiet=True, validate=0, save=0, steps=steps, batch=64,
             **(options | net),
         )  # fmt: skip
         real, fake = run.part("test")[0].flatten(1), run.sample_x(500).flatten(1)

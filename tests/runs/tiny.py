@@ -10,7 +10,7 @@ TINY = {"steps": 20, "batch": 16, "log": 5, "validate": 10, "save": 5}
 SMALL = {
     "vae": {"latent": 2, "hidden": (8,)},
     "ae": {"latent": 2, "hidden": (8,)},
-    "gan": {"latent": 2, "hidden": (8,)},
+    "gan": {"latent": 2, "network": "mlp", "hidden": (8,)},
     "dcgan": {"latent": 2, "width": 2},
 }
 VECTORS = np.random.default_rng(0).normal(3, 2, (60, 3))

@@ -20,6 +20,7 @@ from typing import Any
 from bestiary.data.dataset import Dataset
 from bestiary.data.load import load, loader
 from bestiary.errors import BestiaryError, unknown
+from bestiary.models.idle import refuse_idle
 from bestiary.models.infer import infer
 from bestiary.models.options import called, signature_options
 from bestiary.models.zoo import MODELS, PARTS
@@ -104,6 +105,7 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None) -> Pla
     routed = route(options or {}, sections)
     dataset = load(data, **routed["data"])
     model_options, reasons = infer(MODELS[model], dataset.spec, routed["model"])
+    refuse_idle(routed["model"], model_options, {k: default for k, (_, default) in sections["model"].items()})
     recipe, why = _steps(Recipe(**routed["training"]), len(dataset.parts["train"]))
     _schedules_end(model_options, recipe)
     _packs_fit(model_options.get("pack", 1), recipe.batch)

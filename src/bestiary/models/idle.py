@@ -1,0 +1,37 @@
+"""Options that do nothing beside some value of another: given there they are refused, not passed over in silence."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bestiary.errors import BestiaryError
+from bestiary.models.values import text
+
+__all__ = ["IDLE", "refuse_idle"]
+
+_CONVOLUTIONS = ("conv", "dcgan", "residual")
+
+# option → another one, and the values of that under which it does nothing
+IDLE: dict[str, tuple[str, tuple[object, ...]]] = {
+    "hidden": ("network", _CONVOLUTIONS),
+    "critic_hidden": ("network", _CONVOLUTIONS),
+    "activation": ("network", _CONVOLUTIONS),
+    "critic_activation": ("network", _CONVOLUTIONS),
+    "width": ("network", ("mlp",)),
+    "constant": ("network", ("mlp", "residual")),
+    "pool": ("network", ("mlp", "residual")),
+    "beta1": ("optimiser", ("rmsprop",)),
+    "beta2": ("optimiser", ("rmsprop", "sgd")),
+    "unroll_rate": ("unroll", (0,)),
+    "conditioning": ("condition", ("none",)),
+}
+
+
+def refuse_idle(given: Mapping[str, Any], options: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Refuse what was given, is not the default, and would do nothing among the model's resolved options."""
+    for key, (other, values) in IDLE.items():
+        asked = key in given and given[key] != defaults[key]
+        if asked and options.get(other) in values:
+            raise BestiaryError(
+                f"{key}={text(given[key])} does nothing with {other}={text(options[other])}:"
+                f" leave it out, or give another {other}"
+            )

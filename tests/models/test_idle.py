@@ -1,0 +1,67 @@
+"""What is given in vain is refused, and only that: the table of idle options against the models that are built."""
+
+import pytest
+import torch
+
+import bestiary as bst
+from bestiary.data.spec import Spec
+from bestiary.errors import BestiaryError
+from bestiary.models.idle import IDLE, refuse_idle
+from bestiary.models.options import signature_options
+from bestiary.models.zoo import MODELS, build
+
+IMAGES = Spec("image", (1, 16, 16), levels=256, classes=("even", "odd"))
+OTHER = {  # a value that is not the default of vae or gan
+    "hidden": (7,), "critic_hidden": (7,), "activation": "silu", "critic_activation": "relu", "width": 3,
+    "constant": True, "pool": "average", "beta1": 0.3, "beta2": 0.8, "unroll_rate": 0.03,
+    "conditioning": "concatenation",
+}  # fmt: skip
+ACTIVE = {  # beside what it does something
+    "network": {"vae": ("mlp", "conv"), "gan": ("mlp", "dcgan", "residual")}, "optimiser": {"gan": ("adam", "sgd")},
+    "unroll": {"gan": (2,)}, "condition": {"gan": ("label",)},
+}  # fmt: skip
+
+
+def pairs(idle: bool) -> list[tuple[str, str, str, object]]:
+    """(model, option, other, its value) under which the option is idle, or is not."""
+    found = []
+    for key, (other, values) in IDLE.items():
+        for model, known in ACTIVE[other].items():
+            if key in signature_options(MODELS[model]):
+                every = {*known, *(v for v in values if other != "network" or v in known)}
+                found += [(model, key, other, v) for v in sorted(every, key=str) if (v in values) == idle]
+    return found
+
+
+def anatomy(model: str, **options: object) -> str:
+    """All that can differ: the modules, the rules and how each player steps."""
+    torch.manual_seed(0)
+    made = build(model, IMAGES, latent=3, **options)
+    rules = getattr(made, "rules", None)
+    return f"{made} {rules} {[player.optimiser for player in made.players()]}"
+
+
+@pytest.mark.parametrize(("model", "key", "other", "value"), pairs(idle=True))
+def test_an_idle_option_changes_nothing_but_what_is_kept_of_it(model: str, key: str, other: str, value: object) -> None:
+    given = {other: value}
+    plain, asked = (anatomy(model, **given, **more) for more in ({}, {key: OTHER[key]}))
+    if key != "unroll_rate":  # the rules keep it, and ask for it only where they look ahead
+        assert plain == asked
+    defaults = {k: default for k, (_, default) in signature_options(MODELS[model]).items()}
+    with pytest.raises(BestiaryError, match=rf"{key}=.* does nothing with {other}="):
+        refuse_idle({key: OTHER[key]}, defaults | given | {key: OTHER[key]}, defaults)
+    refuse_idle({key: defaults[key]}, defaults | given, defaults)  # the default may be said aloud
+
+
+@pytest.mark.parametrize(("model", "key", "other", "value"), pairs(idle=False))
+def test_elsewhere_it_changes_the_model_and_is_taken(model: str, key: str, other: str, value: object) -> None:
+    given = {other: value}
+    assert anatomy(model, **given) != anatomy(model, **given, **{key: OTHER[key]})
+    defaults = {k: default for k, (_, default) in signature_options(MODELS[model]).items()}
+    refuse_idle({key: OTHER[key]}, defaults | given | {key: OTHER[key]}, defaults)
+
+
+def test_it_is_refused_before_anything_is_made(tmp_path) -> None:
+    with pytest.raises(BestiaryError, match=r"hidden=512 does nothing with network=dcgan: leave it out, or give"):
+        bst.fit("digits", "dcgan", root=tmp_path, quiet=True, hidden=(512,))
+    assert not list(tmp_path.iterdir())
