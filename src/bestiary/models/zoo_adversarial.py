@@ -145,8 +145,8 @@ ADVERSARIAL: dict[str, Callable[..., Model]] = {
         game="hinge", spectral=True, critic_norm="none", beta1=0.0,
     ),
     "unrolled-gan": like(
-        gan, "The generator looks ahead how the critic would answer.",
-        game="nonsaturating", unroll=5, critic_norm="none",
+        gan, "The generator looks ahead how a slower critic would answer.",
+        game="nonsaturating", unroll=5, critic_norm="none", lr=1e-3, critic_lr=1e-4,
     ),
     "pac-gan": like(
         gan, "The critic sees packs of examples, so that it sees when they are alike.",
