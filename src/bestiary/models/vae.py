@@ -106,11 +106,11 @@ class VAE(LatentModel):
         q, p = self.infer(x), self.prior()
         z = q.rsample((1,))
         drawn = Draw(x, z, self.log_px(x, z), q, p, Clock(torch.zeros(()), 1))
-        dims = drawn.kl_dims.mean(0) if drawn.kl_dims is not None else q.mean.var(0)
+        known = drawn.kl_dims  # where it is not, there is no scale of z but its own
         swapped = self.log_px(x, z.roll(1, 1))
         return {
             "kl": drawn.kl.mean(),
-            "active": (dims > 0.01).float().mean(),
+            "active": ((q.mean.var(0) / z[0].var(0) if known is None else known.mean(0)) > 0.01).float().mean(),
             "distortion": -drawn.log_px.mean(),
             "swapped": -swapped.mean(),
         }

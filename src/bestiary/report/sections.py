@@ -58,7 +58,7 @@ def curves(folder: Folder) -> list[Shown]:
     players: dict[str, list[tuple[str, Markup]]] = {}
     for key, (x, y) in sorted(folder.journal.items(), key=lambda item: _order(item[0])):
         player, term = key.split(".", 1)
-        if player == "validation" and term in ("low", "high", "log_examples"):
+        if player == "validation" and term in ("low", "high"):
             continue
         band = _band(folder.journal, x) if key == "validation.bound" else None
         best = key == "validation.bound"

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +226,8 @@ def _run(
             round=ending.round,
             why=ending.why,
         )
-        write_signs(path, what, trainer.rounds)
+        kept = trainer.facts.get("best_round", inf) if what.recipe.patience else inf
+        write_signs(path, what, trainer.rounds, kept=kept)
         write_card(path)
         note(path, f"ends at round {ending.round}: {ending.why}")
         _mark(path.parent).unlink(missing_ok=True)

@@ -1,7 +1,6 @@
 """What happens at a validation: a picture of samples, the bound where the model has one, and its vital numbers."""
 
 from collections.abc import Callable
-from math import log
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +46,7 @@ def validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], di
             if len(stored) > 1:
                 with seeded(mix(seed, "vitals"), device):
                     some = model.observe(model_units(stored[:VITAL_EXAMPLES].to(device), spec))
-                    vitals = {k: float(v) for k, v in model.vitals(some).items()}
-                numbers |= vitals
-                numbers |= {"log_examples": log(len(dataset.parts["train"]))} if "kl" in vitals else {}
+                    numbers |= {k: float(v) for k, v in model.vitals(some).items()}
         if trainer.team.rank == 0:
             write_picture(path / "samples" / f"round-{trainer.round:08d}.png", picture, spec)
         return numbers

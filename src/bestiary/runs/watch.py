@@ -6,6 +6,7 @@ What is written at the end is read from the journal, so that a resumed run has t
 import json
 import shlex
 from collections.abc import Callable, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,7 @@ def remedied(what: Plan, options: Mapping[str, str]) -> str:
     """The run's own command with a remedy's options in it."""
     if what.data == "array" or what.parts:
         return f"bst.fit(…, {', '.join(f'{k}={v!r}' for k, v in options.items())})"
-    said = {**what.said, **options}
-    said = {k: v for k, v in said.items() if not (k == "beta" and "elbo" not in str(said.get("objective", "elbo")))}
-    return f"bestiary fit {shlex.quote(what.data)} {what.model} {to_words(said)}"
+    return f"bestiary fit {shlex.quote(what.data)} {what.model} {to_words({**what.said, **options})}"
 
 
 def watching(path: Path, what: Plan, rounds: int, show: Show, say: Callable[[str], None]) -> Show:
@@ -50,17 +49,17 @@ def watching(path: Path, what: Plan, rounds: int, show: Show, say: Callable[[str
     return watch
 
 
-def write_signs(path: Path, what: Plan, rounds: int, why: str = "") -> None:
-    """signs.json: what the whole journal shows at its end, and why it ended if that was bad."""
-    story = _told(path, what, rounds, why)
+def write_signs(path: Path, what: Plan, rounds: int, why: str = "", kept: float = inf) -> None:
+    """signs.json: what the journal shows at its end, or at the round whose weights were kept; why it ended if badly."""
+    story = _told(path, what, rounds, why, kept)
     signs = [sign.to_dict(story.round, lambda options: remedied(what, options)) for sign in diagnose(story)]
     write_atomic(path / "signs.json", json.dumps(signs, indent=1, ensure_ascii=False))
 
 
-def _told(path: Path, what: Plan, rounds: int, why: str = "") -> Story:
+def _told(path: Path, what: Plan, rounds: int, why: str = "", until: float = inf) -> Story:
     """The story of a run so far."""
-    options = {**what.model_options, **what.recipe.to_dict()}
-    return told(path / "journal.jsonl", rounds, options, why, what.dataset.spec.kind)
+    options = {**what.model_options, **what.recipe.to_dict(), "examples": len(what.dataset.parts["train"])}
+    return told(path / "journal.jsonl", rounds, options, why, what.dataset.spec.kind, until)
 
 
 def read_signs(path: Path) -> list[dict[str, Any]]:

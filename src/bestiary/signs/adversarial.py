@@ -10,7 +10,7 @@ Remedies are those of the lectures, less those that the run has already. Thresho
 
 from itertools import pairwise
 
-from bestiary.signs.sign import Remedy, Sign, Story
+from bestiary.signs.sign import Remedy, Sign, Story, number, sign_of
 
 __all__ = ["memorisation", "mode_collapse", "non_finite", "oscillation", "overpowering", "vanishing"]
 
@@ -30,8 +30,8 @@ def mode_collapse(story: Story) -> Sign | None:
         f"mode collapse: samples reach {covered:.0%} of the data ({best:.0%} at best), are spread {diversity:.2f} times"
         f" as far, and {repeats:.0%} of them repeat another"
     )
-    more = f"{2 * int(_number(story, 'pack', 1))}"
-    return _sign(story, "mode-collapse", says, (
+    more = f"{2 * int(number(story, 'pack', 1))}"
+    return sign_of(story, "mode-collapse", says, (
         Remedy("let the critic see several samples side by side (packing)", {"pack": more}),
         Remedy("let the critic compare the samples of a batch (minibatch discrimination)", {"minibatch": "16"}),
         *_unrolled(story),
@@ -49,7 +49,7 @@ def vanishing(story: Story) -> Sign | None:
     gradient = story.recent("generator.gradient")
     says = f"vanishing gradient: D is {fake:.2g} on samples, so that the generator's gradient is as small"
     says += f" (norm {gradient:.2g})" if gradient is not None else ""
-    return _sign(story, "vanishing-gradient", says, (
+    return sign_of(story, "vanishing-gradient", says, (
         Remedy("the game whose gradient does not vanish where the critic is sure", {"game": "nonsaturating"}),
         Remedy("a critic that is never sure (one-sided label smoothing)", {"smoothing": "0.1"}),
         _wasserstein(story, "a distance instead of odds (Wasserstein)"),
@@ -64,7 +64,7 @@ def overpowering(story: Story) -> Sign | None:
     if len(told) < 3 or min(told[-3:]) <= 0.99 or odds is None or near is None or near > 0.5 or not story.grown:
         return None
     says = f"the critic overpowers: it tells {told[-1]:.1%} of pairs apart, and {near:.0%} of the samples are near data"
-    return _sign(story, "overpowering", says, (
+    return sign_of(story, "overpowering", says, (
         Remedy("blur what the critic sees (instance noise)", _blur(story)),
         Remedy("a critic that is never sure (one-sided label smoothing)", {"smoothing": "0.1"}),
         Remedy("fewer turns of the critic", {"critic_turns": "1"}),
@@ -85,8 +85,8 @@ def oscillation(story: Story) -> Sign | None:
     if turns < len(steps) // 2 or late[-1] > sum(late) / len(late) + 0.05:
         return None
     says = f"oscillation: what samples reach swings between {min(late):.0%} and {max(late):.0%} and does not grow"
-    lr = _number(story, "lr", 2e-4)
-    return _sign(story, "oscillation", says, (
+    lr = number(story, "lr", 2e-4)
+    return sign_of(story, "oscillation", says, (
         Remedy("average the weights of the rounds that circle the solution", {"average": "0.999"}),
         _damped("a critic of no slope on the data, which damps the circling"),
         Remedy("two time scales: a slower generator", {"lr": f"{min(lr / 4, 2e-4):g}", "critic_lr": f"{lr:g}"}),
@@ -103,8 +103,8 @@ def memorisation(story: Story) -> Sign | None:
     )
     lens = Remedy("show both through a random lens (differentiable augmentation)", {"augment": "translation,cutout"})
     convolutions = str(story.options.get("network")) in ("dcgan", "residual")
-    less = {"width": f"{max(1, int(_number(story, 'width', 64)) // 2)}"} if convolutions else {"critic_hidden": "64"}
-    return _sign(story, "memorisation", says, (
+    less = {"width": f"{max(1, int(number(story, 'width', 64)) // 2)}"} if convolutions else {"critic_hidden": "64"}
+    return sign_of(story, "memorisation", says, (
         *([lens] if story.kind == "image" else []),
         Remedy("a smaller critic", less),
         _damped("a critic of no slope on the data"),
@@ -116,29 +116,13 @@ def non_finite(story: Story) -> Sign | None:
     """The run ended because a number was not finite."""
     if "the run has failed" not in story.why:
         return None
-    return _sign(story, "non-finite", story.why.partition("; ")[0], (
-        Remedy("smaller steps", {"lr": f"{min(_number(story, 'lr', 2e-4) / 4, 2e-4):g}"}),
+    return sign_of(story, "non-finite", story.why.partition("; ")[0], (
+        Remedy("smaller steps", {"lr": f"{min(number(story, 'lr', 2e-4) / 4, 2e-4):g}"}),
         Remedy("a bound on the gradient's norm", {"clip": "1"}),
     ))  # fmt: skip
 
 
 # ------------------------------------------------------------------ remedies
-
-
-def _sign(story: Story, name: str, says: str, remedies: tuple[Remedy, ...]) -> Sign:
-    """The sign with those of its remedies that the run has not got."""
-    return Sign(name, says, tuple(r for r in remedies if not r.options or not _has(story, r)))
-
-
-def _has(story: Story, remedy: Remedy) -> bool:
-    """Whether every option is as the remedy would have it; 1.0 is 1."""
-    return all(str(story.options.get(key)).removesuffix(".0") == value for key, value in remedy.options.items())
-
-
-def _number(story: Story, key: str, otherwise: float) -> float:
-    """An option that may be absent or a schedule."""
-    value = story.options.get(key)
-    return float(value) if isinstance(value, int | float) else otherwise
 
 
 def _blur(story: Story) -> dict[str, str]:

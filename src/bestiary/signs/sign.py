@@ -10,11 +10,15 @@ Legend: T lines of the journal.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Remedy", "Sign", "Story", "told"]
+from bestiary.errors import BestiaryError
+from bestiary.models.values import text
+from bestiary.training.clock import parse_schedule
+
+__all__ = ["Remedy", "Sign", "Story", "number", "sign_of", "told"]
 
 
 @dataclass(frozen=True)
@@ -79,21 +83,45 @@ class Story:
 
 
 def told(
-    path: Path, rounds: int, options: Mapping[str, Any] | None = None, why: str = "", kind: str = "vector"
-) -> Story:
-    """The story that a journal tells; lines that are torn are left out."""
+    path: Path, rounds: int, options: Mapping[str, Any] | None = None, why: str = "", kind: str = "vector",
+    until: float = inf,
+) -> Story:  # fmt: skip
+    """The story that a journal tells up to a round; lines that are torn are left out."""
     story = Story(rounds, options, why, kind)
     for line in _lines(path):
-        story.add(line)
+        if line["round"] <= until:
+            story.add(line)
     return story
+
+
+def sign_of(story: Story, name: str, says: str, remedies: Iterable[Remedy]) -> Sign:
+    """The sign with those of its remedies that the run has not got, each once."""
+    wanted = [
+        r for r in remedies if not r.options or not all(_is(story.options.get(k), v) for k, v in r.options.items())
+    ]
+    return Sign(name, says, tuple(wanted))
+
+
+def _is(option: Any, value: str) -> bool:
+    """Whether an option is what a remedy writes: 1.0 is 1, and a schedule is its text."""
+    try:
+        return parse_schedule(option) == parse_schedule(value)
+    except (BestiaryError, TypeError, ValueError):
+        return text(option) == value
+
+
+def number(story: Story, key: str, otherwise: float) -> float:
+    """An option that may be absent or a schedule."""
+    value = story.options.get(key)
+    return float(value) if isinstance(value, int | float) else otherwise
 
 
 def _lines(path: Path) -> Iterable[dict[str, Any]]:
     if not path.is_file():
         return
-    for text in path.read_text("utf-8", errors="replace").splitlines():
+    for written in path.read_text("utf-8", errors="replace").splitlines():
         try:
-            line = json.loads(text)
+            line = json.loads(written)
         except ValueError:
             continue
         if isinstance(line, dict) and "round" in line:
