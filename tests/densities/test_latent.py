@@ -368,3 +368,15 @@ def test_two_processes_share_the_draw_of_one(name: str) -> None:
             return head(features.chunk(world)[rank]).rsample((5,))
 
     torch.testing.assert_close(torch.cat([drawn(0, 2), drawn(1, 2)], 1), drawn(0, 1))
+
+
+def test_a_full_gaussian_draws_in_fp32_under_autocast() -> None:
+    torch.manual_seed(0)
+    q = FullNormal(torch.randn(5, 8), torch.randn(5, 8, 8).tril())
+    torch.manual_seed(3)
+    plain = q.rsample((4,))
+    torch.manual_seed(3)
+    with torch.autocast("cpu", torch.bfloat16):
+        drawn = q.rsample((4,))
+    torch.testing.assert_close(drawn, plain)
+    torch.testing.assert_close(q.covariance.diagonal(dim1=1, dim2=2), q.variance)

@@ -217,6 +217,27 @@ def test_log_prob_is_fp32_whatever_the_network_computed_in(name: str) -> None:
     torch.testing.assert_close(log_p, family(h.float()).log_prob(x))
 
 
+def test_several_draws_of_bernoulli_pixels_are_fp32_under_autocast() -> None:
+    x, h = torch.rand(4, 1, 28, 28).round(), 3 * torch.randn(3 * 4, 1, 28, 28)  # K = 3
+    p = Bernoulli(Spec("image", (1, 28, 28), levels=2))(h)
+    with torch.autocast("cpu", torch.bfloat16):
+        log_p = p.log_prob(x)
+    torch.testing.assert_close(log_p, p.log_prob(x))
+
+
+def test_a_column_that_the_code_can_carry_has_a_bounded_density() -> None:
+    family = LIKELIHOODS["mixed"](TABLE)
+    with torch.no_grad():
+        family.log_var.fill_(-50.0)
+    h = torch.zeros(1, *TABLE.shape)
+    assert family(h).log_prob(h).item() < 5 * len(TABLE.columns)
+
+
+def test_a_density_of_categories_is_refused() -> None:
+    with pytest.raises(BestiaryError, match="use likelihood=mixed"):
+        LIKELIHOODS["gaussian"](TABLE)
+
+
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_each_example_has_its_own_log_prob(name: str) -> None:
     spec, family = KINDS[name], LIKELIHOODS[name](KINDS[name])

@@ -1,7 +1,12 @@
 """The VAE beside its bound: what it observes, what it samples, what reaches its players."""
 
+from copy import deepcopy
+from typing import Any
+
 import pytest
 import torch
+from torch import nn
+from torch.distributions import Independent, Normal
 
 from bestiary.data.batches import Batch
 from bestiary.data.spec import Column, Spec
@@ -126,3 +131,56 @@ def test_what_a_gan_cannot_do_is_said() -> None:
         assert ability not in model.abilities
         with pytest.raises(BestiaryError, match=f"GAN cannot {ability}: it can decode, sample"):
             call()
+
+
+@pytest.mark.parametrize("prior", ["vamp(5)", "aggregated(5)"])
+def test_a_copys_prior_is_made_of_the_copys_codes(prior: str) -> None:
+    model = small(SPECS["vector"], prior=prior)
+    copy, before = deepcopy(model), model.prior().mean.detach()
+    with torch.no_grad():
+        for p in model.encoder.parameters():
+            p.fill_(float("nan"))
+    torch.testing.assert_close(copy.prior().mean.detach(), before)
+    assert model.prior().mean.isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("prior", "why"), [("standard", ""), ("aggregated(5)", ""), ("vamp(5)", "prior"), ("maf", "prior")]
+)
+def test_a_prior_that_is_trained_is_not_sharded(prior: str, why: str) -> None:
+    assert why in small(SPECS["vector"], prior=prior).whole_only()
+    assert bool(small(SPECS["vector"], prior=prior).whole_only()) == bool(why)
+
+
+class Loose(nn.Linear):
+    """q(z|x) of the user's own; `whole`: whether z is one event."""
+
+    def __init__(self, whole: bool) -> None:
+        super().__init__(16, 2)
+        self.whole = whole
+
+    def forward(self, features: torch.Tensor) -> Any:
+        q = Normal(super().forward(features), 1.0)
+        return Independent(q, 1) if self.whole else q
+
+
+def test_a_posterior_of_torch_stands_for_a_whole_z_or_is_refused() -> None:
+    model = small(SPECS["vector"], posterior=Loose(whole=True))
+    assert model.bound(torch.randn(4, 3), 2).shape == (4,)
+    with pytest.raises(BestiaryError, match=r"posterior= must give .* log_prob of shape \(K, B\); .* \(1, 2, 2\)"):
+        small(SPECS["vector"], posterior=Loose(whole=False))
+    with pytest.raises(BestiaryError, match="do not fit"):
+        small(SPECS["vector"], posterior=nn.Linear(16, 2))
+
+
+@pytest.mark.parametrize(("options", "says"), [
+    ({"objective": "elbo(beta=-1)"}, "beta=-1.0 .* not negative"), ({"beta": Linear(0, -1, 5)}, "not negative"),
+    ({"objective": "capacity(gamma=-3)"}, "gamma"), ({"objective": "free_bits(-1)"}, "lam"),
+    ({"objective": "dip(off=-5)"}, "off"), ({"objective": "free_bits(groups=3)"}, "without per=group"),
+    ({"objective": "free_bits(per=dimension)", "posterior": "iaf"}, "per=total"),
+    ({"objective": "free_bits(per=group,groups=3)"}, "cannot be parted"),
+    ({"objective": "dip", "posterior": "iaf"}, "posterior=diagonal"),
+])  # fmt: skip
+def test_objectives_that_make_no_sense_are_refused_when_the_model_is_built(options: dict, says: str) -> None:
+    with pytest.raises(BestiaryError, match=says):
+        small(SPECS["vector"], **options)

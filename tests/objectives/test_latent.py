@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from bestiary.densities.full import FullNormal
 from bestiary.densities.normal import DiagonalNormal, StandardNormal
 from bestiary.errors import BestiaryError
 from bestiary.objectives.draw import Draw
@@ -111,6 +112,19 @@ def test_dip_vanishes_at_the_identity_and_is_the_papers_elsewhere(version: str) 
     white = white - white.mean(0)
     white = white @ torch.linalg.inv(torch.linalg.cholesky(white.T @ white / 50)).T
     torch.testing.assert_close(covariance(white), torch.eye(4), atol=1e-4, rtol=0)
+
+
+def test_dip_sees_the_correlations_that_a_full_posterior_has_for_each_x() -> None:
+    scale = torch.tensor([[1.0, 0.0], [0.99, (1 - 0.99**2) ** 0.5]]).expand(50, 2, 2)
+    q, zero = FullNormal(torch.zeros(50, 2), scale), torch.zeros(1, 50)
+    seen = dip(Draw(zero, q.rsample((1,)), zero, q, StandardNormal(torch.zeros(1, 2)), CLOCK), version="ii", off=1.0)
+    assert seen["moments"].item() == pytest.approx(2 * 0.99**2, rel=1e-5)  # both off-diagonals
+
+
+@pytest.mark.parametrize("least", [2.0, Linear(0, 4, 10)])
+def test_free_bits_of_a_number_and_of_a_schedule_agree(least: float | Linear) -> None:
+    d = draw(scale=0.1)
+    torch.testing.assert_close(free_bits(d, lam=least)["total"], free_bits(d, lam=2.0)["total"])
 
 
 TWO = """

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["log_bernoulli"]
+__all__ = ["log_bernoulli", "vecdot"]
 
 BLOCK = 1 << 18  # numbers in a block: a megabyte, so that a block and its exponentials stay near the processor
 
@@ -27,6 +27,12 @@ def log_bernoulli(logits: Tensor, x: Tensor) -> Tensor:
     return _LogBernoulli.apply(logits, x)
 
 
+def vecdot(a: Tensor, b: Tensor) -> Tensor:
+    """Σ_i a_i b_i over the last dimension, in the numbers' own precision: autocast would take it to bf16."""
+    with torch.autocast(a.device.type, enabled=False):
+        return torch.linalg.vecdot(a, b)
+
+
 def _blocks(logits: Tensor) -> Iterator[slice]:
     """K in pieces of about BLOCK numbers."""
     size = max(1, BLOCK // max(1, logits.shape[1] * logits.shape[2]))
@@ -34,7 +40,7 @@ def _blocks(logits: Tensor) -> Iterator[slice]:
 
 
 def _value(logits: Tensor, x: Tensor) -> Tensor:
-    linear = torch.linalg.vecdot(logits, x)
+    linear = vecdot(logits, x)
     value = linear - logits.exp().add_(1).log_().sum(-1)
     if bool(value.isfinite().all()):
         return value

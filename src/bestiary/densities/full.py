@@ -32,13 +32,20 @@ class FullNormal:
         return self.scale.square().sum(-1)
 
     @property
+    def covariance(self) -> Tensor:
+        """L Lᵀ: (B, D, D)."""
+        with torch.autocast(self.scale.device.type, enabled=False):
+            return self.scale @ self.scale.mT
+
+    @property
     def components(self) -> "FullNormal":
         return self
 
     def rsample(self, shape: Sequence[int] = ()) -> Tensor:
         """z = μ + L ε: (*shape, B, D)."""
         noise = normal([*shape, *self.mean.shape], self.mean.device, dim=len(shape))
-        return self.mean + torch.einsum("bij,...bj->...bi", self.scale, noise)
+        with torch.autocast(noise.device.type, enabled=False):  # it would draw in bf16 what log_prob reads in fp32
+            return self.mean + torch.einsum("bij,...bj->...bi", self.scale, noise)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """(…, B, D) → (…, B)."""

@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bestiary.data.spec import Spec
-from bestiary.densities.bernoulli import log_bernoulli
+from bestiary.densities.bernoulli import log_bernoulli, vecdot
 from bestiary.densities.noise import normal, uniform
 from bestiary.errors import BestiaryError
 
@@ -86,7 +86,7 @@ class _Bernoulli:
         logits = self.logits.flatten(1).view(-1, *flat.shape)  # (K, B, F)
         if logits.device.type == "cpu":
             return log_bernoulli(logits, flat).flatten()
-        return (torch.linalg.vecdot(logits, flat) - F.softplus(logits).sum(-1)).flatten()
+        return (vecdot(logits, flat) - F.softplus(logits).sum(-1)).flatten()
 
     def sample(self) -> Tensor:
         return (uniform(self.logits.shape, self.logits.device) < self.mean).float()
@@ -140,6 +140,8 @@ class Gaussian(Likelihood):
         sigma: float | Literal["learned", "pixel"] = "learned",  # one learned number, a fixed one, or the decoder's
     ) -> None:
         super().__init__(spec)
+        if any(column.categories for column in spec.columns or ()):
+            raise BestiaryError("likelihood=gaussian is a density, and this table has categories: use likelihood=mixed")
         self.sigma, self.per = sigma, 2 if sigma == "pixel" else 1
         if isinstance(sigma, float | int):
             if not 0 < sigma < float("inf"):
@@ -242,7 +244,7 @@ class DiscretisedLogistic(Likelihood):
         if mixtures < 1:
             raise BestiaryError(f"logistic(mixtures={mixtures}): it needs at least one")
         self.mixtures = mixtures
-        self.per = 2 if mixtures == 1 else 3 * mixtures + spec.shape[0] - 1
+        self.per = self.cost = 2 if mixtures == 1 else 3 * mixtures + spec.shape[0] - 1
         if spec.kind != "image":
             raise BestiaryError(
                 f"likelihood=logistic needs pixels with levels, not a {spec.kind}: use likelihood=gaussian"
@@ -288,7 +290,7 @@ class Categorical(Likelihood):
             raise BestiaryError(f"likelihood=categorical needs pixels with levels, not a {spec.kind}: use mixed")
         if spec.levels > 256:
             raise BestiaryError(f"likelihood=categorical with {spec.levels} levels: use likelihood=logistic")
-        self.per = spec.levels
+        self.per = self.cost = spec.levels
 
     def check(self, x: Tensor) -> None:
         super().check(x)
@@ -360,4 +362,5 @@ class Mixed(Likelihood):
         self.log_var = nn.Parameter(torch.zeros(len(spec.columns)))
 
     def forward(self, h: Tensor) -> _Mixed:
-        return _Mixed(h.float(), self.log_var, self.spec)
+        # σ ≥ e^{−3.5} of a column's own: one that the code can carry would otherwise raise the density without end
+        return _Mixed(h.float(), self.log_var.clamp(-7, 7), self.spec)

@@ -52,6 +52,11 @@ class DiagonalNormal:
         return self.log_var.exp()
 
     @property
+    def covariance(self) -> Tensor:
+        """(B, D, D)."""
+        return torch.diag_embed(self.variance)
+
+    @property
     def components(self) -> "DiagonalNormal":
         """What stands for this q in a mixture over many x."""
         return self

@@ -11,7 +11,7 @@ training starts.
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +20,10 @@ from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError, unknown
 from bestiary.networks.conv import ConvDecoder, conv_encoder
 from bestiary.networks.mlp import Flat, Shaped, mlp
+from bestiary.objectives.draw import Draw
+from bestiary.training.clock import Clock
 
-__all__ = ["VAE_NETWORKS", "choose", "features_of", "must_give", "pixels"]
+__all__ = ["VAE_NETWORKS", "choose", "features_of", "must_give", "pixels", "tried"]
 
 
 P = TypeVar("P")
@@ -114,6 +116,32 @@ def must_give(part: nn.Module, name: str, given: Sequence[int], wanted: Sequence
         raise BestiaryError(
             f"{name}= must map (B, {_text(given)}) to (B, {_text(wanted)}); for B=2 it gave {tuple(out.shape)}"
         )
+
+
+def tried(model: Any) -> None:
+    """Draw z ~ q(z|x) and ask for all densities and the objective once, before anything else is made."""
+    x, k, d = torch.zeros(2, *model.spec.shape), model.samples, model.latent
+    x = x.to(next(model.parameters()).device)
+    was = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            q, p = model.infer(x), model.prior()
+            z = q.rsample((k,))
+            for name, found in (("posterior", q.log_prob(z)), ("prior", p.log_prob(z))):
+                if tuple(z.shape) != (k, 2, d) or tuple(found.shape) != (k, 2):
+                    raise BestiaryError(
+                        f"{name}= must give a distribution over z of {d} dimensions as a whole: z of shape (K, B, {d})"
+                        f" and log_prob of shape (K, B); for K={k}, B=2 they are {tuple(z.shape)}, {tuple(found.shape)}"
+                    )
+            model.objective(Draw(x, z, z.new_zeros(k, 2), q, p, Clock(z.new_zeros(()), 1)))
+    except BestiaryError:
+        raise
+    except Exception as error:  # parts may be the user's code: anything can come
+        first = (str(error).splitlines() or [""])[0]
+        raise BestiaryError(f"posterior, prior and objective do not fit: {type(error).__name__} {first}") from error
+    finally:
+        model.train(was)
 
 
 def _is_module(part: object, name: str) -> None:

@@ -52,6 +52,8 @@ class VAE(LatentModel):
     ) -> None:
         super().__init__(spec, latent, encoder, decoder, likelihood, binarise)
         self.posterior, self.prior = posterior, prior
+        if hasattr(prior, "infer"):
+            prior.infer = self.infer  # type: ignore[assignment]  # a method: a copy's prior asks the copy's encoder
         self.samples, self.objective, self.optimiser = samples, objective, optimiser
 
     def players(self) -> list[Player]:
@@ -61,6 +63,14 @@ class VAE(LatentModel):
         super().begin(examples, labels)
         if isinstance(self.prior, Prior):
             self.prior.begin(examples)
+
+    def whole_only(self) -> str:
+        """FSDP2 gathers gradients where tensors enter and leave a network, and none enters or leaves a prior."""
+        return (
+            "a prior that is trained has no tensor at which its gradient could be gathered"
+            if any(p.requires_grad for p in self.prior.parameters())
+            else ""
+        )
 
     def loss(self, batch: Batch, clock: Clock) -> Terms:
         """The objective's terms, averaged over the batch."""

@@ -22,7 +22,7 @@ from bestiary.models.autoencoder import Autoencoder
 from bestiary.models.checks import binariser, positive
 from bestiary.models.model import Model
 from bestiary.models.options import called, like, made
-from bestiary.models.parts import VAE_NETWORKS, choose, features_of, must_give
+from bestiary.models.parts import VAE_NETWORKS, choose, features_of, must_give, tried
 from bestiary.models.vae import VAE
 from bestiary.objectives.latent import OBJECTIVES, Objective
 from bestiary.training.clock import Schedule, parse_schedule
@@ -55,7 +55,7 @@ def vae(
     family = made("likelihood", likelihood, LIKELIHOODS, spec)
     encode, decode = _networks(spec, latent, network, hidden, width, activation, encoder, decoder, family)
     q = made("posterior", posterior, POSTERIORS, features_of(encode, spec), latent)
-    return VAE(
+    model = VAE(
         spec,
         latent,
         encoder=encode,
@@ -68,6 +68,8 @@ def vae(
         binarise=binariser(binarise, spec, family),
         optimiser=Adam(parse_schedule(lr)),
     )
+    tried(model)
+    return model
 
 
 def ae(
@@ -144,6 +146,12 @@ def _objective(objective: str | Objective, beta: float | Schedule, samples: int)
             raise BestiaryError(f"beta={beta} belongs to objective=elbo; give it to your function yourself")
         return objective
     function, options = called("objective", objective, OBJECTIVES)
+    for key, value in {"beta": beta, **options}.items():
+        least = min(value.start, value.stop) if isinstance(value, Schedule) else value
+        if isinstance(least, int | float) and not 0 <= least < float("inf"):
+            raise BestiaryError(f"{key}={value} of objective={objective} must be finite and not negative")
+    if "groups" in options and options.get("per") != "group":
+        raise BestiaryError(f"objective={objective}: groups= does nothing without per=group")
     if beta != 1.0:
         if "beta" not in signature(function).parameters:
             raise BestiaryError(f"beta={beta} belongs to objective=elbo; {objective} does not weight the KL by it")

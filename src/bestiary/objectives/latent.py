@@ -7,7 +7,7 @@
     capacity    −E_q[log p(x|z)] + γ |E_x KL − C|            C a schedule (Burgess et al. 2018, arXiv 1804.03599)
     iwae        −log 1/K Σ_k w_k,  w_k = p(x|z_k) p(z_k)/q(z_k|x)    (Burda et al. 2016, arXiv 1509.00519)
     dip         −ELBO + λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii − 1)²     the moments of q(z) = E_x q(z|x) drawn to the
-                identity: C = Cov_x[μ(x)] (I) or Cov_x[μ(x)] + E_x diag σ²(x) (II); λ_d = 10 λ_od or λ_od
+                identity: C = Cov_x[μ(x)] (I) or Cov_x[μ(x)] + E_x Cov[z|x] (II); λ_d = 10 λ_od or λ_od
                 (Kumar et al. 2018, arXiv 1711.00848)
 
 E_x is the mean over the whole batch, also when several processes share it. Terms are per example (B,), or 0-d where
@@ -64,8 +64,8 @@ def free_bits(
         "group": lambda: _grouped(draw, groups),
         "dimension": lambda: _dims(draw),
     }
-    kls = whole_mean(pieces[per]())  # (parts,)
-    paid = torch.maximum(kls, torch.as_tensor(at(lam, draw.clock), dtype=kls.dtype, device=kls.device)).sum()
+    kls, least = whole_mean(pieces[per]()), at(lam, draw.clock)  # (parts,)
+    paid = (torch.maximum(kls, least.to(kls.dtype)) if isinstance(least, Tensor) else kls.clamp_min(least)).sum()
     return {"total": parts["reconstruction"].mean() + paid, **parts}
 
 
@@ -111,10 +111,15 @@ def dip(
     diagonal: float | None = None,  # λ_d, weight of the variances; 10 λ_od in version i, λ_od in ii
 ) -> dict[str, Tensor]:
     """−ELBO and the distance of q(z)'s covariance from the identity."""
+    if not hasattr(draw.q, "covariance"):
+        raise BestiaryError(
+            "objective=dip needs the covariance of q(z|x), and this posterior has none in closed form: use"
+            " posterior=diagonal or posterior=full"
+        )
     parts = _parts(draw)
     c = covariance(draw.q.mean)
     if version == "ii":
-        c = c + torch.diag(whole_mean(draw.q.variance))
+        c = c + whole_mean(draw.q.covariance)
     on = diagonal if diagonal is not None else off * (10 if version == "i" else 1)
     variances = c.diagonal()
     moments = off * (c.square().sum() - variances.square().sum()) + on * (variances - 1).square().sum()

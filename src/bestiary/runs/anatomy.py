@@ -41,7 +41,8 @@ def anatomy(
         log_px = _log_px(run, x, z) - run.spec.log_scale
         kl, means, z = closed_kl(q, p), q.mean.cpu(), z[0].cpu()
         log_all = log_dims = None
-        if paired := q.components is q:  # log q(z|x) is at hand for any z
+        paired = getattr(q, "components", None) is q  # log q(z|x) is at hand for any z
+        if paired:
             log_all = aggregate(z, lambda block: q.log_prob(block[:, None].to(run.device)).cpu())
             if isinstance(p, DiagonalNormal):  # p(z) = Π_d p(z_d)
                 log_dims = aggregate_dims(z, means, q.variance.log().cpu())
