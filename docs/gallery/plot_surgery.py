@@ -10,8 +10,9 @@ ELBO surgery
 (Hoffman and Johnson 2016). The second term is what the code tells of :math:`x`; the third is how far the codes of all
 examples lie from the prior, the only part that a better prior can win.
 
-The lesson: the parts add up, and β moves nats between them: a large β presses information out of :math:`z`, a small
-one lets the codes drift from the prior.
+The lesson: the parts add up, and β moves nats between them: a large β presses information out of :math:`z`. How far
+the codes drift from the prior where β is small, few examples cannot tell: :math:`I_q` has the ceiling :math:`\ln N`,
+and what lies above it stands in the other parts.
 """
 
 # %%
@@ -30,7 +31,11 @@ for beta in betas:
 for beta, numbers in zip(betas, found, strict=True):
     whole = sum(numbers[name].value for name in ("distortion", "mutual_information", "marginal_kl"))
     elbo = numbers["nll_elbo"]
-    print(f"β = {beta:3}: parts {whole:.2f}, −ELBO {elbo.value:.2f} [{elbo.low:.2f}, {elbo.high:.2f}] nats")
+    told = numbers["mutual_information"]
+    print(
+        f"β = {beta:3}: parts {whole:.2f}, −ELBO {elbo.value:.2f} [{elbo.low:.2f}, {elbo.high:.2f}] nats;"
+        f" information {told.value:.2f} of {told.ceiling.value:.2f} at most"
+    )
 
 fig, ax = plt.subplots(figsize=(6.4, 3), layout="constrained")
 left = [0.0] * len(betas)

@@ -8,6 +8,7 @@ import torch
 from bestiary.densities.normal import DiagonalNormal, StandardNormal
 from bestiary.errors import BestiaryError
 from bestiary.measures.surgery import aggregate, aggregate_dims, surgery
+from bestiary.runs.anatomy import _dealt
 
 N = 1500
 
@@ -72,6 +73,26 @@ def test_information_is_bounded_by_the_examples() -> None:
     all_ = aggregate(z, lambda block: ignored.log_prob(block[:, None]))
     found = surgery(z.sum(1).double(), ignored.log_prob(z), ignored.log_prob(z).double(), all_)
     assert {m.name: m.value for m in found}["mutual_information"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rho", "noise", "full"), [(0.0, 0.1, True), (0.9, 0.1, True), (0.0, 0.7, False), (0.9, 0.7, False)]
+)
+def test_a_total_correlation_is_held_against_that_of_independent_codes(rho: float, noise: float, full: bool) -> None:
+    """Six dimensions. Where they tell more than ln N, independent ones seem as dependent as others; elsewhere not."""
+    found = parts(torch.eye(6) + rho * (1 - torch.eye(6)), noise, n=600)
+    *given, dims = found["given"]
+    dealt = _dealt(found["z"], found["q"].mean, found["q"].log_var, dims, seed=0)
+    numbers = {m.name: m for m in surgery(*given, dims, dealt)}
+    tc, floor = numbers["total_correlation"], numbers["total_correlation"].floor
+    assert floor is not None
+    assert ("at its ceiling" in numbers["marginal_kl"].says) == full
+    assert (floor.value > 3) == full
+    assert (tc.low > floor.high) == (rho > 0 and not full)
+
+
+def test_where_the_codes_tell_little_nothing_is_at_its_ceiling() -> None:
+    assert "ceiling" not in parts(torch.eye(2), 0.7)["numbers"]["marginal_kl"].says
 
 
 def test_what_is_not_at_hand_is_not_told() -> None:

@@ -84,12 +84,12 @@ def bound_numbers(
 
 
 _ROWS = (
-    ("elbo", 0, "−ELBO", "At least this many nats short of certainty about each example; lower is better."),
+    ("elbo", 0, "−ELBO", "An upper bound on −log p(x), nats for each example; lower is better."),
     (
         "iwae",
         -1,
         "−log p(x) at most, importance-weighted, k = {k}",
-        "An upper bound on −log p(x), tighter than −ELBO; the distance between the two is what q(z|x) loses.",
+        "An upper bound on −log p(x), tighter than −ELBO: q(z|x) loses at least the distance between the two.",
     ),
 )
 

@@ -6,8 +6,11 @@
                   = TC + Σ_d KL(q(z_d)‖p(z_d)),           TC = E[log q(z) − Σ_d log q(z_d)],  where p(z) = Π_d p(z_d)
 
 E is over the N examples x_n and one draw z_n ~ q(z|x_n) for each. On these draws the parts add up to the ELBO exactly;
-q(z) is the mixture over these same N examples, so that I is bounded by ln N, which the protocol says. Where log q(z|x)
-is at hand only for the z that was drawn, as for a flow, there is no q(z): only rate and distortion are told.
+q(z) is the mixture over these same N examples, so that I is bounded by ln N, which the protocol says. Where the codes
+tell more than ln N, what is missing of I stands in KL(q(z)‖p(z)), which is then more than that of all x, and in TC.
+TC has a floor for it: that of the same codes with each dimension dealt anew among the examples, which makes dimensions
+independent. Where log q(z|x) is at hand only for the z that was drawn, as for a flow, there is no q(z): only rate and
+distortion are told.
 
 Legend: N examples, M of them in a block, D latent; nats.
 """
@@ -53,9 +56,11 @@ def surgery(
     log_qz: Tensor,
     log_aggregate: Tensor | None = None,
     log_dims: Tensor | None = None,
+    dealt: Tensor | None = None,
     protocol: Mapping[str, object] | None = None,
 ) -> list[Number]:
-    """The parts of the ELBO as numbers, from densities of one draw for each example, all (N,); `log_dims` (N, D).
+    """The parts of the ELBO as numbers, from densities of one draw for each example, all (N,); `log_dims` (N, D);
+    `dealt`: log q(z) − Σ_d log q(z_d) of codes whose dimensions were dealt anew.
 
     Without `log_aggregate` the rate stays whole; without `log_dims`, as where p(z) does not factorise, the marginal KL.
     """
@@ -70,25 +75,40 @@ def surgery(
     if log_aggregate is not None:
         said["q(z)"] = f"mixture over {n}"
         most = Reference(log(n), says="ln N: no more can be told among N examples")
+        full = _FULL if log(n) - float((log_qz - log_aggregate).mean()) < 1 else ""
         rows += [
             ("mutual_information", "mutual information I_q[x, z]", log_qz - log_aggregate, _INFORMATION, most),
-            ("marginal_kl", "marginal KL(q(z)‖p(z))", log_aggregate - log_pz, _MARGINAL, None),
+            ("marginal_kl", "marginal KL(q(z)‖p(z))", log_aggregate - log_pz, _MARGINAL + full, None),
         ]
     if log_aggregate is not None and log_dims is not None:
-        whole = log_dims.sum(1)
+        whole, mixed = log_dims.sum(1), None
+        if dealt is not None:
+            mixed = Reference(
+                *normal_interval(dealt), says="the same codes, each dimension dealt anew among the examples"
+            )
         rows += [
-            ("total_correlation", "total correlation of q(z)", log_aggregate - whole, _CORRELATION, None),
+            ("total_correlation", "total correlation of q(z)", log_aggregate - whole, _CORRELATION, mixed),
             ("dimension_kl", "Σ KL of single dimensions of q(z) to p", whole - log_pz, _DIMENSIONS, None),
         ]
     return [
-        Number(name, title, *normal_interval(values), "nats", ceiling=ceiling, protocol=said, says=says)
-        for name, title, values, says, ceiling in rows
+        Number(
+            name,
+            title,
+            *normal_interval(values),
+            "nats",
+            protocol=said,
+            says=says,
+            ceiling=held if name == "mutual_information" else None,
+            floor=held if name == "total_correlation" else None,
+        )
+        for name, title, values, says, held in rows
     ]
 
 
 _DISTORTION = "What the code loses of x. With the rate it adds up to −ELBO: a point on the rate–distortion curve."
 _RATE = "Nats of z that each example costs: mutual information plus marginal KL."
 _INFORMATION = "How much z tells of which x it came from. Near 0 the decoder ignores z."
-_MARGINAL = "How far the codes of all examples lie from the prior; what a better prior can win."
-_CORRELATION = "How much the dimensions of z depend on each other over all examples."
+_MARGINAL = "How far the codes of these examples lie from the prior; at most that can a better prior win."
+_FULL = " I is at its ceiling: of more examples less would stand here, and more in I."
+_CORRELATION = "How much the dimensions of z depend on each other; independent ones have the floor."
 _DIMENSIONS = "How far each dimension by itself is from the prior, summed."

@@ -22,7 +22,7 @@ from bestiary.report.words import Number, count, numbers, plain, relation
 
 __all__ = ["outcome", "write_comparison"]
 
-OF_THE_RUN = ("weights", "p")  # entries of a protocol that say what was judged or found, not how
+OF_THE_RUN = ("weights", "p", "C")  # entries of a protocol that say what was judged or found, not how
 SHOWN = ("Each example", "Rounds", "Fitted in", "On", "Seed")
 
 

@@ -40,17 +40,29 @@ def anatomy(
         # in the units of the file, like the bound: for columns that were standardised p(raw|z) = p(x|z) / Π scale
         log_px = _log_px(run, x, z) - run.spec.log_scale
         kl, means, z = closed_kl(q, p), q.mean.cpu(), z[0].cpu()
-        log_all = log_dims = None
+        log_all = log_dims = dealt = None
         paired = getattr(q, "components", None) is q  # log q(z|x) is at hand for any z
         if paired:
             log_all = aggregate(z, lambda block: q.log_prob(block[:, None].to(run.device)).cpu())
             if isinstance(p, DiagonalNormal):  # p(z) = Π_d p(z_d)
-                log_dims = aggregate_dims(z, means, q.variance.log().cpu())
-    numbers = surgery(log_px, log_pz, log_qz, log_all, log_dims, protocol)
+                log_var = q.variance.log().cpu()
+                log_dims = aggregate_dims(z, means, log_var)
+                if isinstance(q, DiagonalNormal):
+                    dealt = _dealt(z, means, log_var, log_dims, seed)
+    numbers = surgery(log_px, log_pz, log_qz, log_all, log_dims, dealt, protocol)
     at = "posterior means" if paired else "the flow at the mean of its base"
     found = {"code_variance": means.double().var(0).float()}
     found |= {} if kl is None else {"kl_dims": kl.mean(0).cpu().float()}
     return [*numbers, active_units(means, {**protocol, "codes": at}, seed)], found, [] if paired else [PAIRLESS]
+
+
+def _dealt(z: Tensor, mean: Tensor, log_var: Tensor, log_dims: Tensor, seed: int) -> Tensor:
+    """log q(z) − Σ_d log q(z_d), (N,), of codes in which each dimension comes from another example."""
+    generator = torch.Generator().manual_seed(mix(seed, "dealt") % 2**63)
+    order = torch.stack([torch.randperm(len(z), generator=generator) for _ in range(z.shape[1])], 1)
+    z, mean, log_var, log_dims = (t.gather(0, order) for t in (z, mean, log_var, log_dims))
+    q = DiagonalNormal(mean, log_var)
+    return aggregate(z, lambda block: q.log_prob(block[:, None])) - log_dims.sum(1)
 
 
 def _log_px(run: Fitted, x: Tensor, z: Tensor) -> Tensor:
