@@ -1,6 +1,7 @@
 """The VAE beside its bound: what it observes, what it samples, what reaches its players."""
 
 from copy import deepcopy
+from math import log
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch.distributions import Independent, Normal
 from bestiary.data.batches import Batch
 from bestiary.data.spec import Column, Spec
 from bestiary.densities.noise import shared
+from bestiary.densities.normal import DiagonalNormal
 from bestiary.errors import BestiaryError
 from bestiary.models.vae import VAE
 from bestiary.models.zoo import build
@@ -184,3 +186,17 @@ def test_a_posterior_of_torch_stands_for_a_whole_z_or_is_refused() -> None:
 def test_objectives_that_make_no_sense_are_refused_when_the_model_is_built(options: dict, says: str) -> None:
     with pytest.raises(BestiaryError, match=says):
         small(SPECS["vector"], **options)
+
+
+class Far(nn.Module):
+    """p(z) = N(5, .01²)."""
+
+    def forward(self) -> DiagonalNormal:
+        return DiagonalNormal(torch.full((1, 2), 5.0), torch.full((1, 2), 2 * log(0.01)))
+
+
+def test_samples_are_drawn_from_the_models_own_prior() -> None:
+    model = build(
+        "vae", Spec("vector", (2,)), latent=2, decoder=nn.Identity(), prior=Far(), likelihood="gaussian(sigma=0.01)"
+    )
+    assert (model.sample(50) - 5).abs().max() < 0.2
