@@ -240,14 +240,39 @@ def test_pseudo_inputs_start_as_examples_and_every_one_can_move(spec: Spec) -> N
     where, _ = place(2, spec)
     made = Vamp(where, components=7)
     made.begin(examples(spec))
-    u = made.support.onto(made.inputs)
+    u = made.support.onto(made.pseudo)
     if spec is IMAGE:
         torch.testing.assert_close(u, examples(spec)(7), atol=0.021, rtol=0)
     if spec is TABLE:
         torch.testing.assert_close(u[:, 1:].sum(1), torch.ones(7))
     made().log_prob(torch.randn(64, 1, 2)).sum().backward()
-    assert made.inputs.grad is not None
-    assert (made.inputs.grad.abs() > 0).all()
+    assert made.pseudo.grad is not None
+    assert (made.pseudo.grad.abs() > 0).all()
+
+
+@pytest.mark.parametrize("spec", [VECTOR, IMAGE, TABLE], ids=lambda s: s.kind)
+def test_a_point_of_the_support_and_back_is_the_same_and_free_ones_lie_in_it(spec: Spec) -> None:
+    made = Vamp(place(2, spec)[0], components=7, start="free")
+    u = made.support.onto(made.pseudo)
+    torch.testing.assert_close(made.support.onto(made.support.back(u)), u, atol=0.021, rtol=0)
+    if spec is IMAGE:
+        assert u.min() >= 0.02
+        assert u.max() <= 0.98
+        assert 0.1 < u.std() < 0.3
+    if spec is TABLE:
+        torch.testing.assert_close(u[:, 1:].sum(1), torch.ones(7))
+
+
+def test_pseudo_inputs_move_by_about_the_rate_of_adam() -> None:
+    """A white pixel that should be black is so after 1500 steps of 10⁻³."""
+    made = Vamp(place(2, IMAGE)[0], components=3)
+    made.begin(lambda n: torch.ones(n, *IMAGE.shape))
+    adam = torch.optim.Adam([made.pseudo], 1e-3)
+    for _ in range(1500):
+        adam.zero_grad()
+        made.support.onto(made.pseudo).sum().backward()
+        adam.step()
+    assert made.support.onto(made.pseudo).max() < 0.05
 
 
 def test_the_aggregated_posterior_is_the_mean_of_the_posteriors() -> None:

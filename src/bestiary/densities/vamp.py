@@ -7,10 +7,12 @@ KL of ELBO surgery is zero. It costs N terms at every step and is fitted to the 
     vamp         u_k are K learned pseudo-inputs                  (Tomczak and Welling 2018, arXiv 1705.07120)
 
 Pseudo-inputs live behind a map onto the data's support whose slope is nowhere zero — a sigmoid for pixels, a softmax
-for categories — and not behind a clamp, under which those that start at 0 or 1 would never move. They start from
-training examples or free of them. The components of a flow posterior are its Gaussian bases, since the density of a
-flow at a point that it did not draw costs D passes: p(z) is then a density like any other, but no longer the optimal
-one.
+for categories — and not behind a clamp, under which those that start at 0 or 1 would never move. The map is steep,
+x = σ(STEEP a): Adam moves a by about its rate a round, and under a flat map pixels would stay near where they began.
+They start from training examples or free of them.
+
+The components of a flow posterior are its Gaussian bases, since the density of a flow at a point that it did not draw
+costs D passes: p(z) is then a density like any other, but no longer the optimal one.
 
 Legend: K components, D latent.
 """
@@ -31,6 +33,9 @@ __all__ = ["Aggregated", "Vamp"]
 EDGE = 0.02  # pixels of examples are taken to [EDGE, 1 − EDGE], where the sigmoid has a slope of a fiftieth
 
 
+STEEP = 10.0  # slope of the maps for pixels and categories
+
+
 class _Support:
     """A map from all numbers onto the support of x, and back."""
 
@@ -42,19 +47,27 @@ class _Support:
 
     def onto(self, a: Tensor) -> Tensor:
         if self.image:
-            return a.sigmoid()
+            return (STEEP * a).sigmoid()
         if not any(self.category):
             return a
         pieces = zip(a.split(self.widths, 1), self.category, strict=True)
+        return torch.cat([(STEEP * p).softmax(1) if c else p for p, c in pieces], 1)
+
+    def drawn(self, n: int, shape: tuple[int, ...]) -> Tensor:
+        """Points of the support that know nothing of the data: greys, weak preferences, N(0, 1)."""
+        a = torch.randn(n, *shape)
+        if self.image:
+            return a.sigmoid()
+        pieces = zip(a.split(self.widths, 1), self.category, strict=True) if self.widths else [(a, False)]
         return torch.cat([p.softmax(1) if c else p for p, c in pieces], 1)
 
     def back(self, x: Tensor) -> Tensor:
         if self.image:
-            return x.clamp(EDGE, 1 - EDGE).logit()
+            return x.clamp(EDGE, 1 - EDGE).logit() / STEEP
         if not any(self.category):
             return x
         pieces = zip(x.split(self.widths, 1), self.category, strict=True)
-        return torch.cat([p.clamp(EDGE, 1).log() if c else p for p, c in pieces], 1)
+        return torch.cat([p.clamp(EDGE, 1).log() / STEEP if c else p for p, c in pieces], 1)
 
 
 class Vamp(Prior):
@@ -70,15 +83,15 @@ class Vamp(Prior):
         super().__init__()
         _at_least_one("vamp", components)
         self.infer, self.support, self.start = place.infer, _Support(place.spec), start
-        self.inputs = nn.Parameter(torch.randn(components, *place.spec.shape))
+        self.pseudo = nn.Parameter(self.support.back(self.support.drawn(components, place.spec.shape)))
 
     def begin(self, examples: Callable[..., Tensor]) -> None:
         if self.start == "data":
             with torch.no_grad():
-                self.inputs.copy_(self.support.back(examples(len(self.inputs))))
+                self.pseudo.copy_(self.support.back(examples(len(self.pseudo))))
 
     def forward(self) -> GaussianMixture | FullMixture:
-        return mixture_of(self.infer(self.support.onto(self.inputs)).components)
+        return mixture_of(self.infer(self.support.onto(self.pseudo)).components)
 
 
 class Aggregated(Prior):
