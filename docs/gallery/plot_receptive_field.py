@@ -10,8 +10,8 @@ among samples of one code is local.
 """
 
 # %%
-# PixelVAEs of reach 1 to 5, with a few free bits so that none collapses; and samples of two of them that share one
-# code in each row: what is common to a row is in z, what varies is local.
+# PixelVAEs of reach 1 to 5, with a few free bits so that none collapses; and samples that share one code in each row:
+# what is common to a row is in z, what varies is local.
 import matplotlib.pyplot as plt
 import numpy as np
 import torch

@@ -59,7 +59,8 @@ plt.show()
 
 # %%
 # Figures 5 to 7: a DCGAN, one without BatchNorm and with constant filters, and an MLP of four layers of 512 as
-# generator; the same critic, both games. The small size only shows that all six run; `--full` shows the difference.
+# generator, each with a critic of its kind; both games. The small size only shows that all six run; `--full` shows the
+# difference.
 steps = 20_000 if full() else 60
 nets = {
     "DCGAN": {"width": 16},

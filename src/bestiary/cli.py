@@ -60,7 +60,7 @@ The keys:
   n=1000            examples, and samples, to judge with
   k=100             draws of z for the importance-weighted bound
   split=test        the part of the data: test, validation or train
-  features=auto     where sets are compared: pixels, random, mnist, labels, or a file of weights
+  features=auto     where sets are compared: pixels, random, mnist, labels (of a run), or a file of weights
   tests=all         of samples against data: all, fast or none
   space=pixels      where distances are taken: pixels, or latent
   seed=0            same seed, same numbers

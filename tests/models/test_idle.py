@@ -14,11 +14,11 @@ IMAGES = Spec("image", (1, 16, 16), levels=256, classes=("even", "odd"))
 OTHER = {  # a value that is not the default of vae or gan
     "hidden": (7,), "critic_hidden": (7,), "activation": "silu", "critic_activation": "relu", "width": 3,
     "constant": True, "pool": "average", "beta1": 0.3, "beta2": 0.8, "unroll_rate": 0.03,
-    "conditioning": "concatenation",
+    "conditioning": "concatenation", "joint": True,
 }  # fmt: skip
 ACTIVE = {  # beside what it does something
     "network": {"vae": ("mlp", "conv"), "gan": ("mlp", "dcgan", "residual")}, "optimiser": {"gan": ("adam", "sgd")},
-    "unroll": {"gan": (2,)}, "condition": {"gan": ("label",)},
+    "unroll": {"gan": (2,)}, "condition": {"gan": ("label",)}, "critic_norm": {"gan": ("batch",)},
 }  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def anatomy(model: str, **options: object) -> str:
 def test_an_idle_option_changes_nothing_but_what_is_kept_of_it(model: str, key: str, other: str, value: object) -> None:
     given = {other: value}
     plain, asked = (anatomy(model, **given, **more) for more in ({}, {key: OTHER[key]}))
-    if key != "unroll_rate":  # the rules keep it, and ask for it only where they look ahead
+    if key not in ("unroll_rate", "joint"):  # the rules keep them, and nothing comes of it
         assert plain == asked
     defaults = {k: default for k, (_, default) in signature_options(MODELS[model]).items()}
     with pytest.raises(BestiaryError, match=rf"{key}=.* does nothing with {other}="):

@@ -88,3 +88,8 @@ def test_a_variant_has_its_own_defaults_and_the_help_of_the_whole() -> None:
     assert (beta["beta"][1], base["beta"][1]) == (4.0, 1.0)
     assert comments(MODELS["beta-vae"]) == comments(MODELS["vae"])
     assert like(lambda x, *, a=1: a, "says", a=2)(0) == 2
+
+
+@pytest.mark.parametrize("name", ["vae", "ae", "gan"])
+def test_every_option_has_its_help(name: str) -> None:
+    assert signature_options(MODELS[name]).keys() <= comments(MODELS[name]).keys()

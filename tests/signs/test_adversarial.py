@@ -91,6 +91,20 @@ def test_remedies_can_be_typed_and_built_and_change_something(name: str, data: s
                 build(model, what.dataset.spec, **{**what.model_options, "latent": 4})
 
 
+@pytest.mark.parametrize("given", [{"smoothing": 0.1}, {"joint": True}, {"pack": 64}, {"weight_clip": 0.1}])
+@pytest.mark.parametrize("name", [name for name in ILL if name != "vanishing-gradient"])
+def test_remedies_can_be_typed_whatever_the_run_has(name: str, given: dict) -> None:
+    before = plan("digits", "ns-gan", {"steps": 1000, **given})
+    told, made = ILL[name][0], of_run("digits", "ns-gan", ILL[name][0])
+    made.options.update({**before.model_options, **before.recipe.to_dict()})
+    assert told.series
+    for sign in diagnose(made):
+        for remedy in sign.remedies:
+            if remedy.options:
+                what = plan("digits", "ns-gan", {"steps": 1000, **given, **remedy.options})
+                build("ns-gan", what.dataset.spec, **{**what.model_options, "latent": 4})
+
+
 def test_a_healthy_story_has_none() -> None:
     assert not names(story(*[{}] * 14))
 

@@ -10,8 +10,8 @@
     categorical P(x|z) = Π_i softmax(h_i)_{x_i},  one logit for each of the L levels
     mixed       tables: gaussian for numbers (σ learned per column), categorical for each category's one-hot columns
 
-`log_prob` is in nats, summed over all but the batch, in fp32 whatever the network computed in. The first and third are
-probabilities of data with levels, so that nats turn into bits per dimension; the gaussian is a density.
+`log_prob` is in nats, summed over all but the batch, in fp32 whatever the network computed in. The Bernoulli, the
+logistic and the categorical are probabilities, so that nats turn into bits per dimension; the gaussian is a density.
 
 For a = (x + ½δ − μ)/s and b = a − δ/s the logistic's interval is  F(a) − F(b) = F(a) F(−b) (1 − e^{−δ/s}),  a product
 whose logarithm loses no digits however far x lies from μ.

@@ -30,9 +30,7 @@ from bestiary.errors import BestiaryError
 
 __all__ = ["Aggregated", "Vamp"]
 
-EDGE = 0.02  # pixels of examples are taken to [EDGE, 1 − EDGE], where the sigmoid has a slope of a fiftieth
-
-
+EDGE = 0.02  # pixels of examples are taken to [EDGE, 1 − EDGE], where the sigmoid's slope is a fiftieth, times STEEP
 STEEP = 10.0  # slope of the maps for pixels and categories
 
 

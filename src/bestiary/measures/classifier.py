@@ -3,7 +3,7 @@
     accuracy   of a classifier on examples that it has not seen; ½ where the two are of one distribution
     p          of one more classifier, fitted to one half of the examples: the share of random labellings of its
                predictions for the other half that are as accurate
-    AUC        the chance that a sample and a real example are told apart, ½ to 1
+    AUC        the chance that a real example ranks above a sample: ½ where nothing tells them apart
     ratio      r(x) = π(x)/p(x), from the classifier's odds after isotonic calibration on half of the examples
     JSD        (ln 2 − BCE)/ln 2 of the calibrated odds on the other half: 0 to 1, a lower bound but for its noise
 

@@ -4,7 +4,8 @@
                                          generator's turn: min game.generator(C(x_real), C(x_fake)) + matching
 
 (Goodfellow et al. 2014, arXiv 1406.2661.) C gives logits; D = σ(C). Real and fake pass through the critic in batches of
-their own, so that BatchNorm never mixes their moments. Images live in [−1, 1] inside the game and in [0, 1] outside.
+their own, so that BatchNorm does not mix their moments (unless `joint`). Images live in [−1, 1] inside the game and in
+[0, 1] outside.
 
 What the critic sees of x is seen(x) = pack(lens(x)) + σ ε: examples augmented, packs of them side by side, with noise.
 

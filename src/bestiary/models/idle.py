@@ -23,6 +23,7 @@ IDLE: dict[str, tuple[str, tuple[object, ...]]] = {
     "beta2": ("optimiser", ("rmsprop", "sgd")),
     "unroll_rate": ("unroll", (0,)),
     "conditioning": ("condition", ("none",)),
+    "joint": ("critic_norm", ("none", "layer")),  # without moments of a batch there is nothing to mix
 }
 
 

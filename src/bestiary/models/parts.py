@@ -1,4 +1,4 @@
-"""Parts by name: the plain dictionaries behind `network=`, `likelihood=`, and the checks of parts a user brings.
+"""The networks of a VAE by name, and the checks of parts a user brings.
 
 A part given from Python is any `nn.Module`: its output is tried once on zeros, so that a wrong shape is told before any
 training starts.
@@ -119,7 +119,7 @@ def must_give(part: nn.Module, name: str, given: Sequence[int], wanted: Sequence
 
 
 def tried(model: Any) -> None:
-    """Draw z ~ q(z|x) and ask for all densities and the objective once, before anything else is made."""
+    """Draw z ~ q(z|x) and ask for log q, log p(z) and the objective once, before anything else is made."""
     x, k, d = torch.zeros(2, *model.spec.shape), model.samples, model.latent
     x = x.to(next(model.parameters()).device)
     was = model.training

@@ -73,8 +73,7 @@ def gan(
     beta1: float = 0.5,  # Adam's or gradient descent's momentum
     beta2: float = 0.999,  # Adam's average of squares
     generator: nn.Module | None = None,  # from Python: (B, latent + |c|) → (B, *shape), images in [−1, 1]
-    critic: nn.Module
-    | None = None,  # from Python: (B, *shape) → (B,) logits; packs and labels beside it in dimension 1
+    critic: nn.Module | None = None,  # from Python: (B, *shape) → (B,) logits; packs, labels stand in dimension 1
 ) -> Model:
     """Generative adversarial network: samples without a likelihood, by the minimax of Algorithm 1."""
     positive(

@@ -3,7 +3,7 @@
     validation.near, covered, diversity, repeats     what samples are like beside the examples
     validation.told_apart                            chance that the critic ranks an example above a sample
     validation.held_out_real                         mean D on the examples; critic.real, critic.fake: D while fitting
-    generator.gradient                               norm of the generator's small gradients
+    generator.gradient                               norm of the generator's gradient at the line
 
 Remedies are those of the lectures, less those that the run has already. Thresholds are stated at each sign.
 """
@@ -30,10 +30,11 @@ def mode_collapse(story: Story) -> Sign | None:
         f"mode collapse: samples reach {covered:.0%} of the data ({best:.0%} at best), are spread {diversity:.2f} times"
         f" as far, and {repeats:.0%} of them repeat another"
     )
-    more = f"{2 * int(number(story, 'pack', 1))}"
+    more = 2 * int(number(story, "pack", 1))
+    fits = number(story, "batch", more) % more == 0
     return sign_of(story, "mode-collapse", says, (
-        Remedy("let the critic see several samples side by side (packing)", {"pack": more}),
-        Remedy("let the critic compare the samples of a batch (minibatch discrimination)", {"minibatch": "16"}),
+        *([Remedy("let the critic see several samples side by side (packing)", {"pack": f"{more}"})] if fits else []),
+        Remedy("let the critic compare the samples of a batch (minibatch discrimination)", _compared(story)),
         *_unrolled(story),
         Remedy("blur data and samples at first, so that they overlap (instance noise)", _blur(story)),
         _wasserstein(story, "a distance with a slope wherever mass is missing (Wasserstein)"),
@@ -68,7 +69,7 @@ def overpowering(story: Story) -> Sign | None:
         Remedy("blur what the critic sees (instance noise)", _blur(story)),
         Remedy("a critic that is never sure (one-sided label smoothing)", {"smoothing": "0.1"}),
         Remedy("fewer turns of the critic", {"critic_turns": "1"}),
-        _damped("a critic of no slope on the data"),
+        _damped(story, "a critic of no slope on the data"),
         _wasserstein(story, "a distance instead of odds (Wasserstein)"),
     ))  # fmt: skip
 
@@ -88,7 +89,7 @@ def oscillation(story: Story) -> Sign | None:
     lr = number(story, "lr", 2e-4)
     return sign_of(story, "oscillation", says, (
         Remedy("average the weights of the rounds that circle the solution", {"average": "0.999"}),
-        _damped("a critic of no slope on the data, which damps the circling"),
+        _damped(story, "a critic of no slope on the data, which damps the circling"),
         Remedy("two time scales: a slower generator", {"lr": f"{min(lr / 4, 2e-4):g}", "critic_lr": f"{lr:g}"}),
     ))  # fmt: skip
 
@@ -107,7 +108,7 @@ def memorisation(story: Story) -> Sign | None:
     return sign_of(story, "memorisation", says, (
         *([lens] if story.kind == "image" else []),
         Remedy("a smaller critic", less),
-        _damped("a critic of no slope on the data"),
+        _damped(story, "a critic of no slope on the data"),
         Remedy("more examples"),
     ))  # fmt: skip
 
@@ -133,16 +134,26 @@ def _blur(story: Story) -> dict[str, str]:
 def _unrolled(story: Story) -> tuple[Remedy, ...]:
     """Not where weights are clipped: a critic that is looked ahead to would leave its box."""
     says = "let the generator see how the critic would answer (unrolling)"
-    return () if story.options.get("weight_clip") else (Remedy(says, {"unroll": "5", "critic_norm": "none"}),)
+    return () if story.options.get("weight_clip") else (Remedy(says, {"unroll": "5", **_without_norm(story)}),)
 
 
-def _damped(says: str) -> Remedy:
-    return Remedy(says, {"penalty": "r1(1)", "critic_norm": "none"})
+def _compared(story: Story) -> dict[str, str]:
+    """Samples with samples: real ones must not stand among them."""
+    return {"minibatch": "16"} | ({"joint": "no"} if story.options.get("joint") else {})
+
+
+def _without_norm(story: Story) -> dict[str, str]:
+    """No moments of a batch in the critic, and so none to join."""
+    return {"critic_norm": "none"} | ({"joint": "no"} if story.options.get("joint") else {})
+
+
+def _damped(story: Story, says: str) -> Remedy:
+    return Remedy(says, {"penalty": "r1(1)", **_without_norm(story)})
 
 
 def _wasserstein(story: Story, says: str) -> Remedy:
     """The penalty's weight is 10 for images and 0.1 for toys (Gulrajani et al. 2017, arXiv 1704.00028)."""
     weight = "10" if story.kind == "image" else "0.1"
-    clipped = {"weight_clip": "0"} if story.options.get("weight_clip") else {}
-    options = {"game": "wasserstein", "penalty": f"gp({weight})", "critic_turns": "5", "critic_norm": "none"}
-    return Remedy(says, {**options, **clipped})
+    off = {key: "0" for key in ("weight_clip", "smoothing") if story.options.get(key)}
+    options = {"game": "wasserstein", "penalty": f"gp({weight})", "critic_turns": "5", **_without_norm(story)}
+    return Remedy(says, {**options, **off})
