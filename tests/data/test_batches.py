@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bestiary.data.batches import Batches, model_units, stored_units
+from bestiary.data.batches import Batches, model_units, settled, stored_units
 from bestiary.data.dataset import Dataset, split
-from bestiary.data.spec import Spec
+from bestiary.data.spec import Column, Spec
 from bestiary.errors import BestiaryError
 
 
@@ -93,3 +93,10 @@ def test_vectors_pass_as_they_are() -> None:
     spec = Spec("vector", (2,))
     assert torch.equal(model_units(x, spec), x)
     assert torch.equal(stored_units(x, spec), x)
+
+
+def test_stored_categories_are_one_word_each() -> None:
+    spec = Spec("table", (5,), columns=(Column("a"), Column("b", categories=("x", "y", "z")), Column("c")))
+    x = torch.tensor([[0.3, 0.2, 0.5, 0.3, -1.0], [1.5, 0.4, 0.3, 0.3, 2.0]])
+    torch.testing.assert_close(stored_units(x, spec), torch.tensor([[0.3, 0, 1, 0, -1], [1.5, 1, 0, 0, 2]]))
+    assert settled(x, Spec("vector", (5,))) is x

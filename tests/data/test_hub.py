@@ -108,3 +108,18 @@ def test_images_in_files_are_read(hub: dict[str, Table], tmp_path) -> None:
         cells.append({"bytes": None, "path": str(tmp_path / f"{i}.png")})
     hub["f:train"] = Table({"image": Image()}, {"image": cells})
     assert load("hf:f").stored[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("hidden", [-1, None])
+def test_hidden_labels_are_no_class(hub: dict[str, Table], hidden: int | None) -> None:
+    features = {"picture": Image(), "label": ClassLabel(["no", "yes"])}
+    pictures = [png(10 * i) for i in range(6)]
+    hub["h:test"] = Table(features, {"picture": pictures, "label": [hidden] * 6})
+    data = load("hf:h", part="test")
+    assert data.labels is None
+    assert data.spec.classes == ()
+    hub["h:some"] = Table(features, {"picture": pictures, "label": [0, 1, 0, 1, 0, hidden]})
+    with pytest.raises(BestiaryError, match="1 of 6 rows have no label"):
+        load("hf:h", part="some")
+    hub["h:rows"] = Table({"x": Value(), "y": ClassLabel(["p"])}, {"x": [0.5 * i for i in range(9)], "y": [hidden] * 9})
+    assert load("hf:h", part="rows").spec.classes == ()

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from bestiary.data import cache
 from bestiary.data import images as module
 from bestiary.data.cache import write_array
 from bestiary.data.load import load
@@ -267,3 +268,30 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(BestiaryError, match="stop"):
         write_array(tmp_path / "x.npy", chunks())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_images_beside_train_and_test_are_refused(tmp_path: Path) -> None:
+    folder(tmp_path / "train", 6)
+    folder(tmp_path / "test", 4)
+    assert sorted(load(tmp_path).parts["test"]) == list(range(4))
+    paint(tmp_path / "cover.png")
+    with pytest.raises(BestiaryError, match=r"1 image\(s\) of no part, such as cover.png"):
+        load(tmp_path)
+
+
+def test_no_reader_sees_an_array_before_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images of 0 and 255 are kept as 0 and 1, and never found as anything else."""
+    monkeypatch.setattr(cache, "cache_folder", lambda name: tmp_path)
+    write, seen = cache.write_array, []
+
+    def watched(path: Path, chunks):
+        told = write(path, chunks)
+        seen.extend(int(np.load(found).max()) for found in tmp_path.glob("*.npy"))
+        return told
+
+    monkeypatch.setattr(cache, "write_array", watched)
+    for _ in range(2):
+        cache.store("key", iter([np.full((3, 4, 4, 1), 255, np.uint8)]), {})
+        assert int(cache.lookup("key")[0].max()) == 1
+    assert set(seen) == {1}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["key.json", "key.npy"]

@@ -143,3 +143,33 @@ def test_any_text_gives_a_data_set_or_our_error(tmp_path: Path, text: str) -> No
     except BestiaryError:
         return
     assert np.isfinite(data.stored).all()
+
+
+def test_a_header_may_leave_the_index_without_a_name(tmp_path: Path) -> None:
+    rows = "\n".join(f"{i},{i / 10},{i % 7}" for i in range(30))
+    data = load(write(tmp_path / "t.csv", f",height,weight\n{rows}"))
+    assert [c.name for c in data.spec.columns] == ["x1", "height", "weight"]
+    assert len(data.stored) == 30
+    gaps = load(write(tmp_path / "u.csv", f",,NA\n{rows}"), missing="drop")  # no word: the first row has gaps
+    assert [c.name for c in gaps.spec.columns] == ["x1", "x2", "x3"]
+
+
+@pytest.mark.parametrize("head", ["a;b\n", ""])
+def test_decimal_commas_are_refused(tmp_path: Path, head: str) -> None:
+    with pytest.raises(BestiaryError, match=r"decimal comma, as in \d,5: write a point"):
+        load(write(tmp_path / "t.csv", head + "\n".join(f"{i},5;{i},25" for i in range(20))))
+
+
+def test_words_with_underscores_are_no_numbers(tmp_path: Path) -> None:
+    data = load(write(tmp_path / "t.csv", "id,x\n" + "\n".join(f"1_{i % 2},{i}" for i in range(20))))
+    assert data.spec.columns[0].categories == ("1_0", "1_1")
+
+
+def test_lines_of_empty_cells_are_no_rows(tmp_path: Path) -> None:
+    with pytest.raises(BestiaryError, match="not empty"):
+        load(write(tmp_path / "t.csv", '",\n,"\n'))
+
+
+def test_a_constant_comes_back_however_small(tmp_path: Path) -> None:
+    data = load(write(tmp_path / "t.csv", "a,b\n" + "\n".join(f"3e-8,{i}" for i in range(20))))
+    assert [row["a"] for row in to_rows(data.spec, data.stored)] == pytest.approx([3e-8] * 20, rel=1e-9)

@@ -107,3 +107,11 @@ def test_pairs_are_told_where_marginals_agree() -> None:
 def test_names_must_be_as_many_as_columns() -> None:
     with pytest.raises(BestiaryError, match="1 names for 2 columns"):
         statistics(normal(10), normal(10), normal(10), ["a"])
+
+
+def test_edges_of_many_columns_are_those_of_each(monkeypatch) -> None:
+    torch.manual_seed(0)
+    fake, real = torch.randn(50, 7), torch.randn(50, 7)
+    whole = separations(fake, real)
+    monkeypatch.setattr("bestiary.measures.statistics.MOST_SORTED", 120)
+    torch.testing.assert_close(separations(fake, real), whole)

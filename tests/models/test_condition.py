@@ -174,3 +174,16 @@ def test_a_condition_that_does_not_fit_is_refused(said: str, spec: Spec, given: 
         with pytest.raises(BestiaryError) as error:
             make()
         assert says in str(error.value)
+
+
+def test_names_may_hold_brackets_and_commas() -> None:
+    spec = Spec("table", (3,), columns=(Column("length (cm)"), Column("a, b"), Column("(c)")))
+    assert condition_of("length (cm)", spec).names == ["length (cm)"]
+    assert condition_of("a, b", spec).names == ["a, b"]
+    assert condition_of("(c)", spec).names == ["(c)"]
+    assert condition_of("(length (cm),(c))", spec).names == ["length (cm)", "(c)"]
+
+
+def test_labels_of_any_whole_kind() -> None:
+    spec = Spec("image", (1, 8, 8), 2, classes=("a", "b"))
+    assert Labels(spec).read(torch.tensor([1, 0], dtype=torch.int32)).tolist() == [[0, 1], [1, 0]]

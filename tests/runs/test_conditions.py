@@ -8,6 +8,7 @@ from bestiary.data.columns import to_columns
 from bestiary.data.spec import Column, Spec
 from bestiary.errors import BestiaryError
 from bestiary.runs.conditions import told
+from bestiary.runs.judge import _samples
 from bestiary.runs.walks import sampled
 from tests.runs.tiny import TABLE, tiny
 
@@ -95,3 +96,32 @@ def test_samples_of_a_table_hold_what_they_were_told(tmp_path) -> None:
     columns = to_columns(run.spec, run.sample(4, condition={"town": "Köln", "paid": 12}))
     assert set(columns["town"]) == {"Köln"}
     assert columns["paid"] == pytest.approx(12, abs=1e-4)
+
+
+def test_a_condition_holds_for_a_whole_way_and_the_next_has_the_next(tmp_path) -> None:
+    asked = []
+    run = tiny(tmp_path, "digits", "gan", steps=2, condition="label")
+    decode = run.model.decode
+    run.model.decode = lambda z, c: (asked.append(c), decode(z, c))[1]
+    run.walk(torch.zeros(3, 2), torch.ones(3, 2), 4, "linear", condition="3,5")
+    assert asked.pop().tolist() == [3] * 4 + [5] * 4 + [3] * 4
+    sampled(run, n=24, walk="linear", condition="3,5")
+    assert [c.tolist() for c in asked] == [[3] * 8, [5] * 8, [3] * 8]
+
+
+def test_a_judged_sample_is_told_the_condition_of_an_example_of_its_own(tmp_path) -> None:
+    run = tiny(tmp_path, "digits", "gan", steps=2, condition="label")
+    asked, sample = [], run.model.sample
+    run.model.sample = lambda n, c: (asked.append(c), sample(n, c))[1]
+    n = len(run.dataset.parts["train"])
+    _samples(run, n, seed=0)
+    counts = torch.cat(asked).sum(0)
+    assert counts.tolist() == np.bincount(run.part("train")[1].numpy(), minlength=10).tolist()
+
+
+def test_samples_of_a_table_are_judged_as_words(tmp_path) -> None:
+    (tmp_path / "t.csv").write_text(TABLE)
+    run = tiny(tmp_path, tmp_path / "t.csv", "gan", steps=5)
+    x = _samples(run, 50, seed=0)
+    assert (run.sample_x(50)[:, 1:4].max(1).values < 0.99).any()
+    assert set(x[:, 1:4].flatten().tolist()) == {0.0, 1.0}

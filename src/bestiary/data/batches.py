@@ -15,12 +15,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from bestiary.data.dataset import Dataset
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
 
-__all__ = ["Batch", "Batches", "model_units", "stored_units"]
+__all__ = ["Batch", "Batches", "model_units", "settled", "stored_units"]
 
 
 class Batch(NamedTuple):
@@ -39,10 +40,24 @@ def model_units(stored: Tensor, spec: Spec) -> Tensor:
 
 
 def stored_units(x: Tensor, spec: Spec) -> Tensor:
-    """The inverse of `model_units`, to the nearest level."""
+    """The inverse of `model_units`, to the nearest level; of a category's columns, the largest."""
     if spec.kind != "image":
-        return x.float()
+        return settled(x.float(), spec)
     return x.float().clamp(0, 1).mul(spec.levels - 1).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def settled(x: Tensor, spec: Spec) -> Tensor:
+    """Examples whose categories are one word each: of such columns the largest."""
+    if not any(column.categories for column in spec.columns):
+        return x
+    blocks = zip(x.split([column.width for column in spec.columns], 1), spec.columns, strict=True)
+    return torch.cat(
+        [
+            one_hot(block.argmax(1), column.width).to(x.dtype) if column.categories else block
+            for block, column in blocks
+        ],
+        1,
+    )
 
 
 class Batches:

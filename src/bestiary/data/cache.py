@@ -7,8 +7,10 @@ is known. The .json comes last: it is there only if the array is whole.
 
 import hashlib
 import json
+import os
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +51,17 @@ def lookup(key: str) -> tuple[np.ndarray, dict[str, Any]] | None:
 def store(key: str, chunks: Iterable[np.ndarray], facts: dict[str, Any]) -> None:
     """Write the chunks (n, H, W, C), then the facts; `facts` may be filled while the chunks are made."""
     array_path, facts_path = _paths(key)
-    shape, binary = write_array(array_path, chunks)
-    if binary:  # 0 and 255 only: kept as 0 and 1
-        whole = np.load(array_path, mmap_mode="r", allow_pickle=False)
-        write_array(array_path, (whole[i : i + 4096] // 255 for i in range(0, len(whole), 4096)))
+    own = array_path.with_suffix(f".{os.getpid()}.part")  # several processes may make the same array at once
+    try:
+        shape, binary = write_array(own, chunks)
+        if binary:  # 0 and 255 only: kept as 0 and 1
+            whole = np.load(own, mmap_mode="r", allow_pickle=False)
+            write_array(array_path, (whole[i : i + 4096] // 255 for i in range(0, len(whole), 4096)))
+        else:
+            os.replace(own, array_path)
+    finally:
+        with suppress(OSError):
+            own.unlink(missing_ok=True)
     facts |= {"shape": list(shape), "levels": 2 if binary else 256}
     with atomic(facts_path) as file:
         file.write(json.dumps(facts).encode())

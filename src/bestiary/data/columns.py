@@ -92,5 +92,7 @@ def to_columns(spec: Spec, x: np.ndarray) -> dict[str, np.ndarray]:
             out[column.name] = np.array(column.categories)[part.argmax(axis=1)]
         else:
             decimals = 6 - int(np.floor(np.log10(column.scale)))  # what float32 can still tell apart
-            out[column.name] = np.round(part[:, 0] * column.scale + column.mean, decimals)
+            told = np.round(part[:, 0] * column.scale + column.mean, decimals)
+            still = np.abs(part[:, 0] * column.scale) <= 1e-12 * abs(column.mean)  # a constant has no scale to round by
+            out[column.name] = np.where(still, column.mean, told)
     return out

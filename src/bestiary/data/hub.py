@@ -49,8 +49,10 @@ def from_hub(
         dataset = from_listing(plain_name(name), f"hf:{name}", listing, size, colour, stream, shares, words)
     else:
         raw = {column: typed_values(list(table[column])) for column in kinds if column != label}
-        if label:
-            raw[label] = typed_values(list(_words(table, label)))
+        words = _words(table, label) if label else None
+        label = label if words else ""
+        if words:
+            raw[label] = typed_values(list(words))
         dataset = encode(name, raw, label=label, categories=categories, drop=drop, missing=missing, **shares)
     dataset.source.update(path=f"hf:{name}", origin=f"Hugging Face, part {part}")
     return dataset
@@ -69,10 +71,15 @@ def _fetched(name: str, config: str, part: str) -> Any:
         raise BestiaryError(f"cannot load hf:{name} (part={part}): {error}") from error
 
 
-def _words(table: Any, label: str) -> list[str]:
-    """Labels as words, by the names that the set gives them."""
-    names = getattr(table.features[label], "names", None)
-    return [str(value) if names is None or value is None else names[value] for value in table[label]]
+def _words(table: Any, label: str) -> list[str] | None:
+    """Labels as words, by the names that the set gives them; none where all are hidden (−1), as of some test parts."""
+    names, values = getattr(table.features[label], "names", None), list(table[label])
+    hidden = sum(value is None or (names is not None and value < 0) for value in values)
+    if hidden == len(values):
+        return None
+    if hidden:
+        raise BestiaryError(f"{hidden:,} of {len(values):,} rows have no {label}: take another part, or another label=")
+    return [str(value) if names is None else names[value] for value in values]
 
 
 def _listing(table: Any, image: str) -> Listing:

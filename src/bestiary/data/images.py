@@ -234,6 +234,12 @@ def _folders(names: list[str], shares: dict[str, Any]) -> tuple[dict[str, np.nda
         paths = [path[1:] for path in paths]  # a folder that holds everything says nothing
     tops = [_PART_FOLDERS.get(path[0].lower()) if len(path) > 1 else None for path in paths]
     found = {top for top in tops if top}
+    if None in tops and "train" in found and len(found) > 1:
+        outside = [name for name, top in zip(names, tops, strict=True) if top is None]
+        raise BestiaryError(
+            f"there are {' and '.join(sorted(found))} folders, and beside them {len(outside):,} image(s) of no part,"
+            f" such as {outside[0]}: move these into a part, or away"
+        )
     if None in tops or "train" not in found or len(found) < 2:
         return parts_of(len(names), **shares), _classes(paths)
     rows = {part: np.flatnonzero([top == part for top in tops]) for part in ("train", "validation", "test")}

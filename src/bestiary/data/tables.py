@@ -12,6 +12,7 @@ Legend: N rows, F components of x.
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ __all__ = ["SUFFIXES", "encode", "from_file", "to_rows", "typed_values", "write_
 SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".dat", ".parquet", ".pq")
 _PARQUET = (".parquet", ".pq")
 _NOTHING = frozenset(("", "na", "n/a", "nan", "null", "none", "?"))
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 _MOST_CATEGORIES = 50  # more distinct words than this are names or free text, not a category
 
 Raw = dict[str, np.ndarray]  # column → (N,) float64 with NaN, or words with "" where missing
@@ -77,7 +79,7 @@ def read_text(path: Path, header: bool | None) -> Raw:
 
 def _delimiter(lines: list[str]) -> str:
     """The character that cuts each of these lines into the same number of cells; '' is blanks."""
-    for mark in (",", ";", "\t", "|"):
+    for mark in (";", "\t", "|", ","):  # a comma last: it may stand in numbers
         counts = {len(row) for row in csv.reader(lines, delimiter=mark)}
         if len(counts) == 1 and counts != {1}:
             return mark
@@ -98,25 +100,33 @@ def _number(cell: str) -> float | None:
     if cell.lower() in _NOTHING:
         return np.nan
     try:
-        return float(cell)
+        return None if "_" in cell else float(cell)
     except ValueError:
         return None
 
 
 def _columns(path: Path, rows: list[tuple[int, list[str]]], header: bool | None) -> Raw:
+    if len(rows) < 2:
+        raise BestiaryError(f"{path} has {len(rows)} line(s) that are not empty: a table needs a row for each example")
     width = len(rows[0][1])
     for line, cells in rows:
         if len(cells) != width:
             raise BestiaryError(f"{path}, line {line}: {len(cells)} cells where the first line has {width}")
     first = rows[0][1]
     if header is None:
-        header = all(_number(cell) is None for cell in first)
+        told = [_number(cell) for cell in first]  # an empty cell may name a column, as pandas writes its index
+        header = None in told and all(number is None or np.isnan(number) for number in told)
     names = [cell or f"x{i + 1}" for i, cell in enumerate(first)] if header else [f"x{i + 1}" for i in range(width)]
     if len(set(names)) != width:
         twice = next(name for name in names if names.count(name) > 1)
         raise BestiaryError(f"{path}: two columns are called {twice}: rename one, or say header=no if there is none")
     body = [cells for _, cells in rows[1 if header else 0 :]]
-    return {name: _typed([cells[i] for cells in body]) for i, name in enumerate(names)}
+    raw = {name: _typed([cells[i] for cells in body]) for i, name in enumerate(names)}
+    for name, values in raw.items():
+        words = [word for word in values if word] if values.dtype.kind == "U" else []
+        if words and all(_DECIMAL_COMMA.fullmatch(word) for word in words):
+            raise BestiaryError(f"{path}: {name} has a decimal comma, as in {words[0]}: write a point")
+    return raw
 
 
 def _typed(cells: list[str]) -> np.ndarray:

@@ -27,6 +27,7 @@ __all__ = ["correlations", "means_apart", "separations", "spreads_apart", "stati
 
 BINS = 50
 GROUPS = 10  # of the jackknife
+MOST_SORTED = 1 << 24  # numbers that torch's quantile takes at once
 AS_MANY = "other real examples, as many"
 
 Apart = Callable[[Tensor, Tensor], Tensor]  # fake and real, (N, F) each → one number a column, or a pair
@@ -42,7 +43,8 @@ def separations(fake: Tensor, real: Tensor, bins: int = BINS) -> Tensor:
 def _edges(real: Tensor, bins: int) -> Tensor:
     """Upper ends of the bins of each column, each its own: (F, E). Some bins are empty, and count nothing."""
     steps = torch.linspace(0, 1, bins + 1, dtype=torch.float64)[1:-1]
-    at = torch.quantile(real, steps, dim=0).T.contiguous()
+    columns = real.split(max(1, MOST_SORTED // len(real)), 1)
+    at = torch.cat([torch.quantile(part, steps, dim=0) for part in columns], 1).T.contiguous()
     repeated = torch.zeros_like(at, dtype=torch.bool)
     repeated[:, 1:] = at[:, 1:] == at[:, :-1]
     below = torch.where(repeated, torch.nextafter(at, torch.full_like(at, -torch.inf)), at)

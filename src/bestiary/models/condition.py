@@ -8,7 +8,7 @@ The model keeps some conditions of the training data, so that samples without a 
 Legend: B batch, n numbers of a condition, F features.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from bestiary.data.batches import Batch
 from bestiary.data.spec import Column, Spec
 from bestiary.errors import BestiaryError, unknown
 
-__all__ = ["Columns", "Condition", "Labels", "Nothing", "condition_of"]
+__all__ = ["Columns", "Condition", "Labels", "Nothing", "condition_of", "named"]
 
 
 class Nothing:
@@ -61,7 +61,7 @@ class Labels(Nothing):
             return given
         if given.ndim != 1 or given.is_floating_point() or not ((given >= 0) & (given < self.size)).all():
             raise BestiaryError(f"a condition here is a label, 0 … {self.size - 1}, for each sample: (n,) integers")
-        return F.one_hot(given, self.size).float()
+        return F.one_hot(given.long(), self.size).float()
 
 
 class Columns(Nothing):
@@ -115,4 +115,17 @@ def condition_of(said: str, spec: Spec) -> Condition:
         return KINDS[said](spec)
     if spec.kind == "image":
         raise unknown("condition", said, KINDS)
-    return Columns(spec, [name.strip() for name in said.strip("()").split(",")])
+    return Columns(spec, named(said, [column.name for column in spec.columns or ()]))
+
+
+def named(said: str, known: Sequence[str] = ()) -> list[str]:
+    """Names between commas, perhaps in brackets; one that is known as it stands is one name.
+
+    >>> named("(a, b)"), named("length (cm)"), named("a, b", ["a, b"])
+    (['a', 'b'], ['length (cm)'], ['a, b'])
+    """
+    whole = said.strip()
+    if whole in known:
+        return [whole]
+    inside = whole[1:-1] if whole.startswith("(") and whole.endswith(")") else whole
+    return [name.strip() for name in inside.split(",")]

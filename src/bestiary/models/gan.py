@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from bestiary.data.batches import Batch
+from bestiary.data.batches import Batch, settled
 from bestiary.data.spec import Spec
 from bestiary.densities.noise import normal
 from bestiary.errors import BestiaryError
@@ -260,7 +260,7 @@ class GAN(Model):
 
     def vitals(self, x: Tensor) -> dict[str, Tensor]:
         """Of samples beside x, and of the critic on both as it judges while it is trained (without instance noise)."""
-        fake, m = self.sample(len(x)), self.rules.pack
+        fake, m = settled(self.sample(len(x)), self.spec), self.rules.pack
         found = sample_vitals(x, fake)
         if self.condition.size or len(x) < 2 * m:  # the critic would have to be told what x is
             return found

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bestiary.data.spec import Column, Spec
 from bestiary.errors import BestiaryError, unknown
+from bestiary.models.condition import named
 
 __all__ = ["told"]
 
@@ -28,13 +29,13 @@ def told(said: Any, spec: Spec, wanted: str) -> Tensor:
             raise BestiaryError("condition= holds no rows: give one, e.g. condition=torch.tensor([0])")
         return torch.atleast_1d(said)
     if wanted == "label":
-        return torch.tensor([_label(word, spec.classes) for word in _words(said)])
-    names = [name.strip() for name in wanted.strip("()").split(",")]
+        return torch.tensor([_label(word, spec.classes) for word in _words(said, spec.classes)])
+    names = named(wanted, [column.name for column in spec.columns or ()])
     return _row(said if isinstance(said, Mapping) else _pairs(str(said), names), spec, names)
 
 
-def _words(said: Any) -> list[Any]:
-    words = said.strip("()").split(",") if isinstance(said, str) else said if isinstance(said, Iterable) else [said]
+def _words(said: Any, known: tuple[str, ...]) -> list[Any]:
+    words = named(said, known) if isinstance(said, str) else said if isinstance(said, Iterable) else [said]
     found = [word.strip() if isinstance(word, str) else word for word in words]
     if not found:
         raise BestiaryError("condition= names no label: give one, e.g. condition=0")
@@ -60,7 +61,7 @@ def _pairs(said: str, names: list[str]) -> dict[str, str]:
     if len(names) == 1 and ":" not in said:
         return {names[0]: said}
     found = dict[str, str]()
-    for word in said.strip("()").split(","):
+    for word in named(said):
         name, colon, value = word.partition(":")
         if not colon:
             raise BestiaryError(f"condition={said}: say name:value for each of {', '.join(names)}, with commas between")

@@ -34,7 +34,7 @@ from bestiary.models.options import signature_options
 from bestiary.models.values import coerce
 from bestiary.models.walks import analogy, path
 from bestiary.models.zoo import MODELS, build
-from bestiary.runs.conditions import told
+from bestiary.runs.conditions import told as in_numbers
 from bestiary.runs.folder import find, read_config
 from bestiary.runs.latent import Analogy, again, codes, decoder, log_prior, reach, shown
 from bestiary.runs.plan import GIVEN
@@ -163,7 +163,7 @@ class Fitted:
     ) -> Tensor:
         """n samples in model units; a function of (weights, n, seed, truncation, condition)."""
         _at_least_one(n)
-        rows = self._told(condition)
+        rows = self.told(condition)
 
         def draw(first: int, m: int) -> Tensor:
             c = None if rows is None else again(rows, first, m)
@@ -182,10 +182,11 @@ class Fitted:
         """
         return stored_units(self.sample_x(n, seed, truncation=truncation, condition=condition), self.spec).numpy()
 
-    def _told(self, condition: Any) -> Tensor | None:
+    def told(self, condition: Any) -> Tensor | None:
+        """A condition in words as the model is told it."""
         if condition is None:
             return None
-        return told(condition, self.spec, str(self.config["model"].get("condition", "none"))).to(self.device)
+        return in_numbers(condition, self.spec, str(self.config["model"].get("condition", "none"))).to(self.device)
 
     def sample_z(self, n: int, seed: int = 0, truncation: float | None = None) -> Tensor:
         """n draws of z ~ p(z), (n, D), by noise of their own: not the codes of `sample`."""
@@ -229,7 +230,7 @@ class Fitted:
         """
         _at_least_one(starts, "start")
         _at_least_one(len(x), "example")
-        condition = self._told(condition)
+        condition = self.told(condition)
         if condition is not None and len(condition) not in (1, len(x)):
             raise BestiaryError(f"condition= has {len(condition)} rows: give a row for each of {len(x)} examples, or 1")
         x = torch.as_tensor(x).float().to(self.device)
@@ -263,12 +264,18 @@ class Fitted:
         return self.invert(x, **how).z
 
     def walk(self, a: Tensor, b: Tensor, n: int = 8, kind: str = "spherical", condition: Any = None) -> Tensor:
-        """What lies on the way from code a to code b: (D,) → (n, …) in model units, (P, D) → (P, n, …)."""
+        """What lies on the way from code a to code b: (D,) → (n, …) in model units, (P, D) → (P, n, …).
+
+        A condition holds for a whole way; of several, each way has the next.
+        """
         z = path(torch.as_tensor(a).float(), torch.as_tensor(b).float(), n, kind)
         if z.shape[-1] != self.model.latent:
             raise BestiaryError(f"the codes of this run have {self.model.latent} dimensions; got {z.shape[-1]}")
+        rows, ways = self.told(condition), z.flatten(0, -2)
+        if rows is not None:
+            rows = again(rows, 0, len(ways) // n).repeat_interleave(n, 0)
         with torch.no_grad():
-            x = self._decoder(self._told(condition))(z.flatten(0, -2).to(self.device)).float().cpu()
+            x = self._decoder(rows)(ways.to(self.device)).float().cpu()
         return x.unflatten(0, z.shape[:-1])
 
     def arithmetic(self, x: Tensor, minus: Tensor, plus: Tensor, **how: Any) -> Analogy:
@@ -278,7 +285,7 @@ class Fitted:
         """
         z = analogy(*(self.codes(part, **how) for part in (x, minus, plus)))
         with torch.no_grad():
-            made = self._decoder(self._told(how.get("condition")))(z.to(self.device)).cpu()
+            made = self._decoder(self.told(how.get("condition")))(z.to(self.device)).cpu()
         return Analogy(z, made, analogy(x, minus, plus))
 
     def reach(self, n: int = 100, split: str = "test", seed: int = 0, **how: Any) -> Number:

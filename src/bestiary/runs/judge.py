@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from bestiary.data.batches import model_units, stored_units
+from bestiary.data.batches import Batch, model_units, settled, stored_units
 from bestiary.errors import BestiaryError, unknown
 from bestiary.measures.bound import bound_numbers
 from bestiary.measures.features import Extractor
@@ -83,7 +83,7 @@ def judge_run(
     if "posterior" in able and len(x) > 1:
         found, more, said = anatomy(run, run.observe(x, seed), seed, protocol)
         numbers, notes, drawn = numbers + found, notes + said, drawn | more
-    samples = run.sample_x(n, seed) if "sample" in able else None
+    samples = _samples(run, n, seed) if "sample" in able else None
     if samples is not None and not (whole := samples.flatten(1).isfinite().all(1)).all():
         notes.append(f"{int((~whole).sum())} of {n} samples hold values that are not finite: no sample was judged.")
         samples = None
@@ -107,6 +107,14 @@ def judge_run(
     write_atomic(run.path / "evidence.safetensors", to_bytes(apart(drawn)))
     write_card(run.path)
     return judgement
+
+
+def _samples(run: Fitted, n: int, seed: int) -> Tensor:
+    """n samples as they are given away, a table's categories one word each; each is told another training example's
+    condition, where the model takes one."""
+    told: Any = getattr(run.model, "condition", None)
+    asked = told.of(Batch(*run.part("train", n, seed + 1))) if told is not None and told.size else None
+    return settled(run.sample_x(n, seed, condition=asked), run.spec)
 
 
 def _check(model: Model, n: int, k: int, space: Space, tests: Tests) -> None:

@@ -35,7 +35,7 @@ def _numbers(stored: np.ndarray, spec: Spec, path: Path) -> np.ndarray:
         return eight_bit(stored, spec.levels)
     if any(column.categories for column in spec.columns):
         raise BestiaryError(f"{path} cannot hold words, and this table has categories: write {path.stem}.csv")
-    return np.stack(list(to_columns(spec, stored).values()), axis=1).astype(np.float32)
+    return np.stack(list(to_columns(spec, stored).values()), axis=1).astype(np.float64)
 
 
 def _npy(path: Path, stored: np.ndarray, spec: Spec) -> None:
