@@ -68,9 +68,10 @@ def test_sixteen_bits_keep_their_upper_eight() -> None:
 
 def test_floats_and_long_integers() -> None:
     unit = (np.arange(256, dtype=np.float32) / 255).reshape(16, 16)
-    for values in (unit, unit * 255):
-        raw = encoded(Image.fromarray(values), "TIFF")
-        assert decode(raw, (16, 16), grey=True).reshape(-1).tolist() == list(range(256))
+    for white in (1.0, 255.0):
+        raw = encoded(Image.fromarray(unit * white), "TIFF")
+        assert facts(raw).peak == white
+        assert decode(raw, (16, 16), True, white).reshape(-1).tolist() == list(range(256))
     long = (np.arange(256, dtype=np.int32) * 257).reshape(16, 16)
     assert decode(encoded(Image.fromarray(long), "TIFF"), (16, 16), grey=True).reshape(-1).tolist() == list(range(256))
     for bad in (unit * 1000, np.full((4, 4), np.nan, np.float32), unit - 1):

@@ -295,3 +295,10 @@ def test_no_reader_sees_an_array_before_it_is_whole(tmp_path: Path, monkeypatch:
         assert int(cache.lookup("key")[0].max()) == 1
     assert set(seen) == {1}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["key.json", "key.npy"]
+
+
+def test_floats_of_a_folder_have_one_white(tmp_path: Path) -> None:
+    """A frame that is nearly black among others of 0 to 255 is not made white by itself."""
+    for i, peak in enumerate((1.0, 200.0, 255.0)):
+        paint(tmp_path / f"{i}.tif", np.linspace(0, peak, 144, dtype=np.float32).reshape(12, 12))
+    assert [int(image.max()) for image in load(tmp_path).stored] == [1, 200, 255]

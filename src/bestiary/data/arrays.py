@@ -172,7 +172,7 @@ Labels = tuple[np.ndarray, tuple[str, ...]] | None
 def _vectors(name: str, array: np.ndarray, y: Labels, missing: str, shares: dict[str, Any]) -> Dataset:
     raw = np.asarray(array, np.float64).reshape(len(array), -1)
     names = [f"x{i + 1}" for i in range(raw.shape[1])]
-    raw, rows = finite_rows(raw, names, missing)
+    raw, rows = finite_rows(raw, names, missing, parts_of(len(raw), **shares)["train"])
     parts = parts_of(len(raw), **shares)
     x, columns = standardised(raw, names, parts["train"])
     dropped = len(array) - len(rows)

@@ -20,7 +20,7 @@ from bestiary.data.files import atomic, cache_folder
 
 __all__ = ["key_of", "lookup", "store", "write_array"]
 
-_VERSION = 1  # raise it when decoding changes: older entries are then not found
+_VERSION = 2  # raise it when decoding changes: older entries are then not found
 _HEAD = 256  # bytes of the .npy header, enough for any N; numpy wants a multiple of 64
 
 

@@ -48,13 +48,19 @@ def _missing(gaps: np.ndarray, names: Sequence[str]) -> str:
     )
 
 
-def finite_rows(raw: np.ndarray, names: Sequence[str], missing: str) -> tuple[np.ndarray, np.ndarray]:
-    """(N, F) numbers with NaN or infinities → (kept rows, F) without, and the row numbers kept."""
+def finite_rows(
+    raw: np.ndarray, names: Sequence[str], missing: str, known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N, F) numbers with NaN or infinities → (kept rows, F) without, and the row numbers kept; means are of the rows
+    `known`, of all where these have none."""
     gaps = ~np.isfinite(raw)
     rows = kept_rows(gaps, names, missing)
     if not gaps[rows].any():
         return raw[rows] if len(rows) < len(raw) else raw, rows
-    mean = np.where(gaps, 0.0, raw).sum(axis=0) / np.maximum((~gaps).sum(axis=0), 1)
+    there, values = ~gaps, np.where(gaps, 0.0, raw)
+    counts = there[known].sum(axis=0)
+    whole = values.sum(axis=0) / there.sum(axis=0)
+    mean = np.where(counts > 0, values[known].sum(axis=0) / np.maximum(counts, 1), whole)
     return np.where(gaps, mean, raw), rows
 
 

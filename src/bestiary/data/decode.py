@@ -43,11 +43,12 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Facts:
-    """What an image's header says."""
+    """What an image's header says, and of pixels in floating point the largest."""
 
     height: int
     width: int
     grey: bool
+    peak: float = 0.0
 
 
 @cache
@@ -87,12 +88,13 @@ def _opened(raw: bytes) -> "Image":
 
 
 def facts(raw: bytes) -> Facts:
-    """From the header alone."""
+    """From the header alone, but where pixels are floats: whether 1 is white, the images of a set tell together."""
     image = _opened(raw)
     width, height = image.size
     if image.getexif().get(_ORIENTATION) in _SIDEWAYS:
         width, height = height, width
-    return Facts(height, width, _is_grey(image))
+    peak = float(np.asarray(image).max()) if image.mode == "F" else 0.0
+    return Facts(height, width, _is_grey(image), peak)
 
 
 def _is_grey(image: "Image") -> bool:
@@ -106,15 +108,15 @@ def _is_grey(image: "Image") -> bool:
     return image.mode in _GREY or image.mode.startswith("I;16")
 
 
-def decode(raw: bytes, size: tuple[int, int], grey: bool) -> np.ndarray:
-    """Bytes of a file → (H, W, 1 or 3) uint8 of the size asked for."""
+def decode(raw: bytes, size: tuple[int, int], grey: bool, white: float = 1.0) -> np.ndarray:
+    """Bytes of a file → (H, W, 1 or 3) uint8 of the size asked for; `white`: of pixels in floating point."""
     from PIL import Image, ImageOps
 
     image = _opened(raw)
     image.load()
     image = ImageOps.exif_transpose(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = _from_deep(np.asarray(image))
+        image = _from_deep(np.asarray(image), white)
     elif image.has_transparency_data:
         image = _over_white(image)
     target = "F" if image.mode == "F" else "L" if grey else "RGB"
@@ -137,7 +139,7 @@ def _over_white(image: "Image") -> "Image":
     return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
-def _from_deep(pixels: np.ndarray) -> "Image":
+def _from_deep(pixels: np.ndarray, white: float) -> "Image":
     """More than 8 bits → grey values 0 … 255 as floats, so that resizing loses nothing."""
     from PIL import Image
 
@@ -145,7 +147,7 @@ def _from_deep(pixels: np.ndarray) -> "Image":
         low, high = float(pixels.min()), float(pixels.max())
         if not (low >= 0 and high <= 255):  # false for NaN as well
             raise Unusable(f"floating-point pixels between {low:g} and {high:g}, neither in [0, 1] nor in [0, 255]")
-        values = pixels * np.float32(255) if high <= 1 else pixels
+        values: np.ndarray = pixels * np.float32(255 / white)
     else:
         values = pixels.astype(np.float32).clip(0, 65_535) / 257
     return Image.fromarray(values.astype(np.float32))

@@ -179,7 +179,7 @@ def _build(key: str, where: str, listing: Listing, target: tuple[int, int] | Non
     known: dict[str, Any] = {"note": note, "skipped": skipped}
 
     def chunks() -> Iterator[np.ndarray]:
-        make = partial(_decode, size=size, grey=grey)
+        make = partial(_decode, size=size, grey=grey, white=255.0 if any(head.peak > 1 for head in good) else 1.0)
         at_once = max(1, min(_CHUNK, _CHUNK_BYTES // (size[0] * size[1] * (1 if grey else 3))))
         for rows in cache.chunked(usable, at_once):
             images = list(_parallel(make, [listing.entries[i] for i in rows]))
@@ -192,8 +192,8 @@ def _build(key: str, where: str, listing: Listing, target: tuple[int, int] | Non
     cache.store(key, chunks(), known)
 
 
-def _decode(entry: Entry, size: tuple[int, int], grey: bool) -> np.ndarray:
-    return decode(entry.read(), size, grey)
+def _decode(entry: Entry, size: tuple[int, int], grey: bool, white: float) -> np.ndarray:
+    return decode(entry.read(), size, grey, white)
 
 
 def _natural_size(heads: list[Facts]) -> tuple[tuple[int, int], str]:

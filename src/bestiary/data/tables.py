@@ -179,7 +179,8 @@ def encode(
     if not set(raw) - {target} or not len(next(iter(raw.values()))):
         raise BestiaryError("the table has no column, or no row, left to fit")
     n = len(next(iter(raw.values())))
-    raw, rows = _complete(raw, missing, target)
+    known = parts_of(n, validation, test, split_seed)["train"] if missing == "mean" else np.arange(n)
+    raw, rows = _complete(raw, missing, target, known)
     numbers, classes = encoded(raw.pop(target), len(rows), f"the column {label}") if target else (None, ())
     parts = parts_of(len(rows), validation, test, split_seed)
     x, columns = _assembled(raw, parts["train"])
@@ -209,21 +210,25 @@ def _as_words(values: np.ndarray) -> np.ndarray:
     return np.array(["" if np.isnan(v) else str(int(v)) if float(v).is_integer() else repr(float(v)) for v in values])
 
 
-def _complete(raw: Raw, missing: str, target: str) -> tuple[Raw, np.ndarray]:
-    """Columns without gaps, and the numbers of the rows that stayed."""
+def _complete(raw: Raw, missing: str, target: str, known: np.ndarray) -> tuple[Raw, np.ndarray]:
+    """Columns without gaps, and the numbers of the rows that stayed; what fills a gap is learned from rows `known`."""
     gaps = {name: values == "" if values.dtype.kind == "U" else ~np.isfinite(values) for name, values in raw.items()}
     if missing == "mean" and target and gaps[target].any():
         raise BestiaryError(f"the label {target} is missing in {gaps[target].sum():,} rows: use missing=drop")
     rows = kept_rows(np.stack(list(gaps.values()), axis=1), list(raw), missing)
-    filled = {name: _without_gaps(values, gaps[name]) if missing == "mean" else values for name, values in raw.items()}
+    filled = {
+        name: _without_gaps(values, gaps[name], known) if missing == "mean" else values for name, values in raw.items()
+    }
     return {name: values[rows] for name, values in filled.items()}, rows
 
 
-def _without_gaps(values: np.ndarray, gaps: np.ndarray) -> np.ndarray:
-    """Gaps filled by the mean of the numbers, or by the commonest word."""
+def _without_gaps(values: np.ndarray, gaps: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Gaps filled by the mean, or the commonest word, of the rows `known`; of all, where these have none."""
+    there = known[~gaps[known]]
+    found = values[there] if len(there) else values[~gaps]
     if values.dtype.kind == "f":
-        return np.where(gaps, values[~gaps].mean(), values)
-    words, counts = np.unique(values[~gaps], return_counts=True)
+        return np.where(gaps, found.mean(), values)
+    words, counts = np.unique(found, return_counts=True)
     return np.where(gaps, words[counts.argmax()], values)
 
 
