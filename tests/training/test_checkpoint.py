@@ -55,6 +55,16 @@ def test_a_torn_checkpoint_is_passed_over(tmp_path, file, harm):
     assert "00000002" in said[0]
 
 
+def test_torn_ones_do_not_push_out_what_is_whole(tmp_path):
+    """Two newest torn, and the run that went back to the one before them pauses before it reaches them again."""
+    for round in (4, 6, 8):
+        save_checkpoint(tmp_path, round, STATE, {}, keep=3)
+    for name in ("00000006", "00000008"):
+        (tmp_path / name / "state.json").write_bytes(b"")
+    save_checkpoint(tmp_path, 5, STATE, {}, keep=2)
+    assert load_latest(tmp_path, [].append)[1]["round"] == 5
+
+
 def test_none_is_none(tmp_path):
     assert load_latest(tmp_path / "absent", quiet) is None
 

@@ -41,7 +41,8 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 def save_checkpoint(
     folder: Path, round: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], keep: int
 ) -> Path:
-    """Write checkpoint `round` under `folder`, then remove all but the newest `keep`."""
+    """Write checkpoint `round` under `folder`, then remove all but the newest `keep`, this one the newest: later ones are
+    torn, or the run would have gone on from there."""
     target, hidden = folder / f"{round:08d}", folder / f".{round:08d}.part"
     data = save({name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()})
     facts = {**facts, "round": round, "sha256": sha256(data).hexdigest()}
@@ -58,7 +59,7 @@ def save_checkpoint(
     except OSError as error:
         _remove(hidden)
         raise disk_error(target, error, kept=checkpoints(folder)) from error
-    for old in checkpoints(folder)[:-keep]:
+    for old in [path for path in checkpoints(folder) if int(path.name) <= round][:-keep]:
         _remove(old)
     return target
 
