@@ -41,6 +41,8 @@ class Place:
 class Prior(nn.Module):
     """() → p(z)."""
 
+    infer: Callable[[Tensor], Any]  # x → q(z|x) of the model that it stands in
+
     def begin(self, examples: Callable[[int], Tensor]) -> None:
         """Once, before the first round of a new run: `examples(n)` gives n training examples as the model sees them."""
 

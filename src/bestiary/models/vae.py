@@ -52,8 +52,8 @@ class VAE(LatentModel):
     ) -> None:
         super().__init__(spec, latent, encoder, decoder, likelihood, binarise)
         self.posterior, self.prior = posterior, prior
-        if hasattr(prior, "infer"):
-            prior.infer = self.infer  # type: ignore[assignment]  # a method: a copy's prior asks the copy's encoder
+        if isinstance(prior, Prior):
+            prior.infer = self.infer  # a method: a copy's prior asks the copy's encoder
         self.samples, self.objective, self.optimiser = samples, objective, optimiser
 
     def players(self) -> list[Player]:

@@ -23,6 +23,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from bestiary.densities.full import FullNormal
+from bestiary.densities.normal import DiagonalNormal
 from bestiary.errors import BestiaryError
 from bestiary.objectives.draw import Draw
 from bestiary.training.clock import Schedule, at
@@ -111,7 +113,7 @@ def dip(
     diagonal: float | None = None,  # λ_d, weight of the variances; 10 λ_od in version i, λ_od in ii
 ) -> dict[str, Tensor]:
     """−ELBO and the distance of q(z)'s covariance from the identity."""
-    if not hasattr(draw.q, "covariance"):
+    if not isinstance(draw.q, DiagonalNormal | FullNormal):
         raise BestiaryError(
             "objective=dip needs the covariance of q(z|x), and this posterior has none in closed form: use"
             " posterior=diagonal or posterior=full"

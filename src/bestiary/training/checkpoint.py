@@ -41,8 +41,8 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 def save_checkpoint(
     folder: Path, round: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], keep: int
 ) -> Path:
-    """Write checkpoint `round` under `folder`, then remove all but the newest `keep`, this one the newest: later ones are
-    torn, or the run would have gone on from there."""
+    """Write checkpoint `round` under `folder`, then remove all but `keep` up to it; later ones are torn, or the run had
+    gone on from there."""
     target, hidden = folder / f"{round:08d}", folder / f".{round:08d}.part"
     data = save({name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()})
     facts = {**facts, "round": round, "sha256": sha256(data).hexdigest()}
