@@ -119,7 +119,11 @@ class Result:
         met = {True: "met", False: "**missed**"}
         if self.pair.minutes:
             return f"≤ {self.pair.minutes:g} min: {met[self.minutes(self.ours) <= self.pair.minutes]}"
-        return f"≥ {self.pair.target:.2f}: {met[self.median >= self.pair.target]}" if self.pair.target else ""
+        if not self.pair.target:
+            return ""
+        near = f"{self.median:.2f}" == f"{self.pair.target:.2f}" and self.median < self.pair.target
+        by = f" by {self.pair.target - self.median:.1g}" if near else ""
+        return f"≥ {self.pair.target:.2f}: {met[self.median >= self.pair.target]}{by}"
 
     @property
     def projection(self) -> str:

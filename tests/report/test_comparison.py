@@ -1,12 +1,14 @@
 """Several runs on one page: who is best, and when nobody is."""
 
+import json
+
 import pytest
 from fake import fake
 from test_page import parsed
 
 from bestiary.errors import BestiaryError
 from bestiary.report import write_comparison, write_report
-from bestiary.report.comparison import outcome
+from bestiary.report.comparison import _names, outcome
 from bestiary.report.words import Mark, Number
 
 
@@ -67,13 +69,45 @@ def test_the_same_protocol_with_other_weights_is_the_same_protocol():
     assert outcome([number(1, 0.1, weights="a"), number(2, 0.1, weights="b")])[0] == 0
 
 
-def test_beyond_its_floor_a_reading_is_no_better():
-    floor = Mark(2.0, 1.9, 2.1)
-    for better, near, far in (("lower", 3.0, 1.0), ("higher", 1.0, 3.0)):
-        rivals = [Number("n", "N", "", better, "", Mark(v, v - 0.1, v + 0.1), floor, None, {}) for v in (near, far)]
-        best, sentence = outcome(rivals)
-        assert best is None
-        assert "its floor, which is no merit" in sentence
+def test_better_than_real_data_is_no_merit():
+    held = Mark(2.0, 1.9, 2.1)
+
+    def rivals(better: str, name: str, *values: float) -> list[Number]:
+        floor, ceiling = (held, None) if better == "lower" else (Mark(0.1), held)
+        return [Number(name, "N", "", better, "", Mark(v, v - 0.1, v + 0.1), floor, ceiling, {}) for v in values]
+
+    best, sentence = outcome(rivals("lower", "n", 3.0, 1.0))
+    assert best is None
+    assert "below its floor, which is no merit" in sentence
+    best, sentence = outcome(rivals("higher", "density", 1.0, 3.0))
+    assert best is None
+    assert "above its ceiling, which is no merit" in sentence
+    assert outcome(rivals("higher", "density", 1.0, 1.8))[0] == 1  # above its floor, as it should be
+    assert outcome(rivals("higher", "probe", 1.0, 3.0))[0] == 1  # codes may be read better than pixels
+
+
+def test_runs_of_different_data_and_stale_ones_are_not_compared(tmp_path):
+    runs = [fake("digits-vae", tmp_path), fake("digits-gan", tmp_path)]
+    config = runs[1] / "config.toml"
+    before = config.read_text("utf-8")
+    config.write_text(before.replace("[data]", "[data]\nsplit_seed = 3"), "utf-8")
+    text = write_comparison(runs, tmp_path / "both.html").read_text("utf-8")
+    assert "data parted differently" in text
+    assert "is best" not in text
+    config.write_text(before, "utf-8")
+    (runs[1] / "model.safetensors").write_bytes(b"fitted further")
+    judged = runs[1] / "judgement.json"
+    told = json.loads(judged.read_text("utf-8"))
+    told["protocol"] = {**told.get("protocol", {}), "weights": "0" * 12}
+    judged.write_text(json.dumps(told), "utf-8")
+    assert "fitted further after it was judged" in write_comparison(runs, tmp_path / "both.html").read_text("utf-8")
+    assert "fitted further since" in write_report(runs[1]).read_text("utf-8")
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    runs = [fake("digits-vae", tmp_path / "a"), fake("digits-vae", tmp_path / "b")]
+    assert _names(runs) == ["a/digits-vae", "b/digits-vae"]
+    assert _names([runs[0]]) == ["digits-vae"]
 
 
 def test_the_summary_counts_clear_winners_among_shared_numbers(tmp_path):

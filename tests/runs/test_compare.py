@@ -188,3 +188,7 @@ def test_a_toy_is_known_by_its_modes(sides):
     assert turned["mmd"].protocol["p"] > 0.01
     with pytest.raises(BestiaryError, match="they must agree"):
         judge_samples("ring", sides / "t.csv")
+    rows = "\n".join(f"{a},{b}" for a, b in truth.sample(1000, 3).tolist())
+    (sides / "ring.csv").write_text(f"x1,x2\n{rows}")
+    table = judge_samples("ring", sides / "ring.csv", n=1000, tests="fast")
+    assert table["mmd"].value == pytest.approx(numbers["mmd"].value, abs=1e-4)

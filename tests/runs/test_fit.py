@@ -14,7 +14,8 @@ from torch import nn
 
 from bestiary.errors import BestiaryError
 from bestiary.runs.fit import Interrupted, fit
-from bestiary.runs.folder import read_config, read_env
+from bestiary.runs.fitted import located
+from bestiary.runs.folder import held, read_config, read_env
 from bestiary.runs.run import load
 from bestiary.training.fit import RunFailed
 from bestiary.training.journal import read_journal
@@ -366,3 +367,26 @@ def test_data_that_changed_are_noticed(tmp_path, capsys):
     file.write_text("age\n1\n2\n3\n4\n")
     with pytest.raises(BestiaryError, match="table of shape"):
         go_on(path)
+
+
+def test_a_run_is_fitted_by_one_process_at_a_time(tmp_path) -> None:
+    run = tiny(tmp_path, steps=5)
+    with held(run.path), pytest.raises(BestiaryError, match="is being fitted by another process"):
+        fit(resume=run.path, steps=8, quiet=True, device="cpu")
+    fit(resume=run.path, steps=8, quiet=True, device="cpu")
+    assert read_env(run.path)["round"] == 8
+
+
+def test_data_options_cannot_change_when_a_run_goes_on(tmp_path) -> None:
+    run = tiny(tmp_path, steps=5)
+    for asked in ({"n": 200}, {"seed": 5}):
+        with pytest.raises(BestiaryError, match="cannot change"):
+            fit(resume=run.path, steps=8, quiet=True, device="cpu", **asked)
+
+
+def test_a_named_set_is_not_a_folder_of_that_name(tmp_path, monkeypatch) -> None:
+    (tmp_path / "ring").mkdir()
+    monkeypatch.chdir(tmp_path)
+    run = tiny(tmp_path / "runs", steps=2)
+    assert "folder" not in run.config["origin"]
+    assert located({**run.config, "origin": {"folder": str(tmp_path)}}) == "ring"

@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 
 from bestiary.errors import BestiaryError
 from bestiary.measures.number import Judgement
+from bestiary.report.folder import weights_hash
 from bestiary.runs.fit import fit
-from bestiary.runs.folder import weights_hash
 from bestiary.runs.judge import judge
 from bestiary.runs.likeness import sample_numbers
 from bestiary.runs.run import load

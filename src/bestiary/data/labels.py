@@ -36,4 +36,8 @@ def encoded(values: Any, n: int, what: str = "labels") -> tuple[np.ndarray, tupl
     if len(names) > _MOST:
         raise BestiaryError(f"{what} have {len(names):,} distinct values; classes are at most {_MOST:,}")
     words = names.astype(str) if array.dtype.kind != "S" else np.char.decode(names, "utf-8", "replace")
-    return numbers.reshape(-1).astype(np.int64), tuple(map(str, words))
+    told = tuple(map(str, words))
+    bad = [word for word in told if any("\ud800" <= letter <= "\udfff" for letter in word)]
+    if bad:  # bytes of a file name that are no text cannot be written into a config
+        raise BestiaryError(f"the class {bad[0].encode('utf-8', 'replace').decode()} is not text in UTF-8: rename it")
+    return numbers.reshape(-1).astype(np.int64), told

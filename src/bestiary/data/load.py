@@ -20,7 +20,7 @@ from bestiary.data.standard import SETS
 from bestiary.data.toys import TOYS
 from bestiary.errors import BestiaryError, nearest, unknown
 
-__all__ = ["catalogue", "describe", "likelihood_that_fits", "load", "loader"]
+__all__ = ["catalogue", "describe", "likelihood_that_fits", "load", "loader", "named"]
 
 Loader = Callable[..., Dataset]
 
@@ -48,6 +48,12 @@ def loader(source: Any) -> Loader:
     if text.startswith("hf:"):
         return partial(hub.from_hub, text.removeprefix("hf:"))
     return _of_path(text)
+
+
+def named(source: object) -> bool:
+    """Whether a source is a name, and never a path."""
+    text = str(source)
+    return text in SETS or text in TOYS or text.startswith("hf:")
 
 
 def _of_path(text: str) -> Loader:

@@ -18,7 +18,7 @@ from bestiary.report import figures
 from bestiary.report.beside import beside
 from bestiary.report.folder import Folder, command, read
 from bestiary.report.page import facts, render, write_page
-from bestiary.report.words import Number, count, numbers, plain, relation
+from bestiary.report.words import Number, count, numbers, plain
 
 __all__ = ["outcome", "write_comparison"]
 
@@ -43,13 +43,21 @@ def outcome(rivals: Sequence[Number]) -> tuple[int | None, str]:
     first = int(np.argmin([high for _, high in ends]))
     if not all(ends[first][1] < low for i, (low, _) in enumerate(ends) if i != first):
         return None, "No run is clearly best: the intervals meet."
-    beyond = "below" if directions == {"lower"} else "above"
-    if relation(rivals[first]).startswith(beyond):
-        return (
-            None,
-            f"No run is called best: the reading that is furthest out lies {beyond} its floor, which is no merit.",
-        )
+    beyond = _beyond(rivals[first])
+    if beyond:
+        return None, f"No run is called best: the reading that is furthest out lies {beyond}, which is no merit."
     return first, ""
+
+
+def _beyond(number: Number) -> str:
+    """How a reading is better than real data get, if it is; a probe of codes may well beat one of x."""
+    held = number.floor if number.better == "lower" else number.ceiling
+    if held is None or number.mark is None or number.name == "probe":
+        return ""
+    (low, high), (bottom, top) = number.mark.ends, held.ends
+    if number.better == "lower":
+        return "below its floor" if high < min(bottom, held.value) else ""
+    return "above its ceiling" if low > max(top, held.value) else ""
 
 
 def _differences(rivals: Sequence[Number]) -> list[str]:
@@ -60,26 +68,44 @@ def _differences(rivals: Sequence[Number]) -> list[str]:
 
 def _contests(folders: Sequence[Folder]) -> list[dict[str, Any]]:
     """For every number, the runs that have it, on a common scale; those that most runs have come first."""
-    by_title: dict[str, list[tuple[str, Number]]] = {}
-    for folder in folders:
+    by_title: dict[str, list[tuple[int, Number]]] = {}
+    for i, folder in enumerate(folders):
         seen: set[str] = set()
         for n in numbers(folder):
             if n.title not in seen:  # the same again in bits per dimension settles nothing new
-                by_title.setdefault(n.title, []).append((folder.path.name, n))
+                by_title.setdefault(n.title, []).append((i, n))
             seen.add(n.title)
+    names = _names([folder.path for folder in folders])
     contests = []
     for rivals in sorted(by_title.values(), key=len, reverse=True):
         readings = [n for _, n in rivals]
         span = figures.scale(readings)
-        best, sentence = outcome(readings)
-        winner = None if best is None else rivals[best][0]
+        best, sentence = _decided([folders[i] for i, _ in rivals], readings)
+        winner = None if best is None else names[rivals[best][0]]
         rows = [
-            {"run": run, "number": n, "bar": figures.interval(n, span), "best": i == best}
+            {"run": names[run], "number": n, "bar": figures.interval(n, span), "best": i == best}
             for i, (run, n) in enumerate(rivals)
         ]
         said = sentence if winner is None else f"{winner} is best: its interval lies apart from every other."
         contests.append({"number": readings[0], "rows": rows, "outcome": said, "winner": winner})
     return contests
+
+
+def _decided(folders: Sequence[Folder], readings: Sequence[Number]) -> tuple[int | None, str]:
+    """`outcome`, of runs that were judged on the same data and as they are now."""
+    if len(readings) > 1 and len({folder.of for folder in folders}) > 1:
+        return None, "No comparison: the runs are of different data, or of data parted differently."
+    if len(readings) > 1 and any(folder.stale for folder in folders):
+        return None, "No comparison: a run was fitted further after it was judged."
+    return outcome(readings)
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Each run by its folder, with as many of those above it as tell it from the others."""
+    whole = [path.resolve().parts for path in paths]
+    most = max(map(len, whole), default=1)
+    deep = next((k for k in range(1, most) if len({parts[-k:] for parts in whole}) == len(set(whole))), most)
+    return ["/".join(parts[-deep:]) for parts in whole]
 
 
 def _summary(contests: Sequence[dict[str, Any]]) -> str:

@@ -18,6 +18,7 @@ import shlex
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ import numpy as np
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
 
-__all__ = ["Folder", "Series", "command", "read", "real", "sentences", "table", "tables"]
+__all__ = ["Folder", "Series", "command", "read", "real", "sentences", "table", "tables", "weights_hash"]
 
 FILES = ("config.toml", "journal.jsonl", "env.json", "judgement.json", "evidence.safetensors")
 
@@ -61,6 +62,25 @@ class Folder:
         return "name" in table(self.config, "model") and "source" in table(self.config, "data")
 
     @property
+    def of(self) -> str:
+        """Which examples the numbers are about: what the data are and how they were parted."""
+        data, known = table(self.config, "data"), table(self.config, "origin").get("fingerprint")
+        options = {key: value for key, value in data.items() if key != "source" or not known}
+        return json.dumps([known, sorted((key, str(value)) for key, value in options.items())])
+
+    @property
+    def stale(self) -> bool:
+        """Whether the run was fitted further after it was judged."""
+        was = table(self.judgement, "protocol").get("weights")
+        return bool(was) and (self.path / "model.safetensors").is_file() and was != weights_hash(self.path)
+
+    @property
+    def samples(self) -> bool:
+        """Whether the model can sample; what is not known of an old run is taken for granted."""
+        abilities = self.env.get("abilities")
+        return not isinstance(abilities, list) or "sample" in abilities
+
+    @property
     def part(self) -> str:
         """The part of the data that the run was judged on."""
         return str(table(self.judgement, "protocol").get("split") or "test")
@@ -72,6 +92,11 @@ class Folder:
     @property
     def version(self) -> str:
         return str(self.config.get("version", ""))
+
+
+def weights_hash(path: Path) -> str:
+    """Which weights a judgement is about."""
+    return sha256((path / "model.safetensors").read_bytes()).hexdigest()[:12]
 
 
 def table(d: object, key: str) -> dict[str, Any]:

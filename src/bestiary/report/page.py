@@ -118,6 +118,7 @@ def write_report(run: Path) -> Path:
         verdict=verdict(numbers(folder)),
         ending=_ending(folder),
         unfinished=folder.env.get("finished") is False,
+        stale=folder.stale,
         judge=command("judge", folder.path),
         fit=command("fit --resume", folder.path),
         beside=beside(folder),

@@ -86,7 +86,11 @@ def growth(folder: Folder, most: int = 4, largest: int = 120_000) -> list[tuple[
     found = []
     for path in sorted((folder.path / "samples").glob("round-*.png")):
         digits = path.stem.removeprefix("round-")
-        plate = saved(path, f"Samples at round {int(digits):,}", largest) if digits.isdecimal() else None
+        plate = (
+            saved(path, f"{'Samples' if folder.samples else 'Reconstructions'} at round {int(digits):,}", largest)
+            if digits.isdecimal()
+            else None
+        )
         if plate is not None:
             found.append((f"{int(digits):,}", plate))
     return [found[i] for i in figures.chosen(len(found), most)] if len(found) > 1 else []

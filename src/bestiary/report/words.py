@@ -172,6 +172,7 @@ def relation(number: Number) -> str:
     if mark is None or ground is None:
         return ""
     (low, high), (bottom, top) = mark.ends, ground.ends
+    bottom, top = min(bottom, ground.value), max(top, ground.value)  # an interval of chance need not hold its draw
     side = "above" if low > top else "below" if high < bottom else "level with"
     return f"{side} its floor of {figure(ground.value, bottom, top)}"
 

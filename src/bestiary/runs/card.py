@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from bestiary.errors import BestiaryError
-from bestiary.runs.folder import read_config, read_env, weights_hash
+from bestiary.report.folder import command, weights_hash
+from bestiary.runs.folder import read_config, read_env
 from bestiary.runs.plan import GIVEN
 from bestiary.training.checkpoint import write_atomic
 
@@ -57,10 +58,10 @@ def _again(config: dict[str, Any]) -> list[str]:
 
 def _numbers(judgement: dict[str, Any], path: Path) -> list[str]:
     if not judgement.get("numbers"):
-        return [f"Not judged yet: `bestiary judge {path.name}`."]
+        return [f"Not judged yet: `{command('judge', path)}`."]
     weights = judgement.get("protocol", {}).get("weights")
     stale = (path / "model.safetensors").exists() and weights != weights_hash(path)
-    said = [f"Of weights that have been fitted further since: `bestiary judge {path.name}`.", ""] if stale else []
+    said = [f"Of weights that have been fitted further since: `{command('judge', path)}`.", ""] if stale else []
     rows = [*said, "| number | value | 95% interval | floor | protocol |", "|---|---|---|---|---|"]
     for n in judgement["numbers"]:
         floor = _show(n["floor"]["value"]) if n["floor"] else "–"

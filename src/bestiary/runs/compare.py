@@ -117,8 +117,11 @@ def _all(dataset: Dataset, like: Dataset, n: int, seed: int) -> Tensor:
     if dataset.spec.kind != "image" and like.spec.columns:
         found = to_columns(dataset.spec, stored)
         return torch.cat([_column(found, column) for column in like.spec.columns], 1)
-    if like.spec.kind == dataset.spec.kind == "vector" and dataset.spec.columns:  # a toy keeps its own units
-        return torch.from_numpy(np.column_stack([*to_columns(dataset.spec, stored).values()]).astype(np.float32))
+    if "image" not in (like.spec.kind, dataset.spec.kind) and dataset.spec.columns:  # a toy keeps its own units
+        found = to_columns(dataset.spec, stored)
+        if any(values.dtype.kind == "U" for values in found.values()):
+            raise BestiaryError(f"{dataset.name} has columns of words and {like.name} none: they must agree")
+        return torch.from_numpy(np.column_stack([*found.values()]).astype(np.float32))
     return model_units(torch.as_tensor(stored), dataset.spec)
 
 

@@ -9,7 +9,7 @@ checkpoint stands. Under torchrun every process comes through here; the first wr
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -26,9 +26,9 @@ from bestiary.models.zoo import build
 from bestiary.runs.card import write_card
 from bestiary.runs.facts import agree, compare, facts_of
 from bestiary.runs.fitted import check_data, data_options_of, located, options_of
-from bestiary.runs.folder import create, find, note, point, read_config, update_env, write_config
+from bestiary.runs.folder import create, find, held, note, point, read_config, update_env, write_config
 from bestiary.runs.limits import seconds_of
-from bestiary.runs.plan import Plan, is_part, plan
+from bestiary.runs.plan import GIVEN, Plan, is_part, plan
 from bestiary.runs.progress import progress
 from bestiary.runs.run import Run
 from bestiary.runs.validation import validator
@@ -104,7 +104,8 @@ def fit(
         beast = _model(what)  # before there is a folder: what cannot be built leaves none behind
         _may_be_sharded(beast, team)
         path = _folder(what, Path(root), name, team)
-    with threads_for(what.recipe.batch * what.dataset.spec.dimensions):
+    alone = held(path) if team.rank == 0 else nullcontext()
+    with alone, threads_for(what.recipe.batch * what.dataset.spec.dimensions):
         return _run(
             what,
             beast,
@@ -133,7 +134,8 @@ def _planned(path: Path, data: Any, model: str | None, options: Mapping[str, Any
     """The plan of a run that is to go on: its own config; only how long it goes on may change."""
     config = read_config(path)
     source = config["data"]["source"]
-    parts = {k: v for k, v in options.items() if is_part(v) or k in config["data"]}
+    again = {k for k, v in {**config["data"], **config["model"]}.items() if str(v).startswith(GIVEN)}
+    parts = {k: v for k, v in options.items() if is_part(v) or k in again}
     asked = {k: v for k, v in options.items() if k not in parts}
     fixed = sorted(set(asked) - MAY_CHANGE)
     fixed += [str(model)] if model not in (None, config["model"]["name"]) else []
@@ -199,7 +201,7 @@ def _run(
     if first:
         agree(path, what)
         compare(path, facts, what.dataset, warn)
-        update_env(path, bestiary=__version__, **facts, finished=False)
+        update_env(path, bestiary=__version__, **facts, abilities=sorted(model.abilities), finished=False)
         note(path, f"begins at round {trainer.round} of {trainer.rounds}: {what.command}")
     validate = validator(trainer, what.dataset, path)
     bits = what.dataset.spec.dimensions if model.discrete else 0

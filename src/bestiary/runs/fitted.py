@@ -25,6 +25,7 @@ from torch import Tensor
 from bestiary.data.batches import model_units, stored_units
 from bestiary.data.dataset import Dataset
 from bestiary.data.load import load as load_data
+from bestiary.data.load import named
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError, unknown
 from bestiary.measures.number import Number
@@ -87,7 +88,7 @@ def located(config: dict[str, Any]) -> str:
     """Where the data of a run are: a relative path is first looked up where the fit was started."""
     source = str(config["data"]["source"])
     there = Path(config["origin"].get("folder", "")) / source
-    return str(there) if "folder" in config["origin"] and there.exists() else source
+    return str(there) if "folder" in config["origin"] and not named(source) and there.exists() else source
 
 
 def check_data(config: dict[str, Any], dataset: Dataset) -> None:

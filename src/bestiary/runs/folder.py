@@ -7,8 +7,8 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
-from hashlib import sha256
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,13 @@ from bestiary.training.checkpoint import write_atomic
 __all__ = [
     "create",
     "find",
+    "held",
     "note",
     "point",
     "read_config",
     "read_env",
     "runs_in",
     "update_env",
-    "weights_hash",
     "write_config",
 ]
 
@@ -89,6 +89,8 @@ def find(name: str | Path, root: str | Path = "runs") -> Path:
     """The run folder that a path, a name under `root`, or `latest` means."""
     for path in (Path(name), Path(root) / str(name)):
         if (path / "config.toml").is_file():
+            if path.name in ("", ".."):
+                return path.resolve()
             return path.with_name(path.resolve().name) if _is_latest(path) else path
     names = [p.name for p in runs_in(Path(root))]
     guess = nearest(Path(name).name, names)
@@ -136,9 +138,26 @@ def update_env(path: Path, **facts: Any) -> None:
     write_atomic(path / "env.json", json.dumps({**read_env(path), **facts}, indent=1))
 
 
-def weights_hash(path: Path) -> str:
-    """Which weights a judgement is about."""
-    return sha256((path / "model.safetensors").read_bytes()).hexdigest()[:12]
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Within: no other process of this machine fits this run. The lock ends with the process, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # not on this system
+        yield
+        return
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(folder)
+        raise BestiaryError(f"{path} is being fitted by another process: wait for it, or end it first") from None
+    except OSError:  # a file system without locks
+        pass
+    try:
+        yield
+    finally:
+        os.close(folder)
 
 
 def note(path: Path, message: str) -> None:

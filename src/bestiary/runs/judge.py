@@ -25,12 +25,13 @@ from bestiary.measures.learned import trained
 from bestiary.measures.neighbours import copying, distance_ratio, two_sample_distances
 from bestiary.measures.number import Judgement, Number, Reference
 from bestiary.models.model import Model
+from bestiary.report.folder import weights_hash
 from bestiary.runs.anatomy import anatomy, reading
 from bestiary.runs.card import write_card
 from bestiary.runs.compare import LEAST, judge_samples, space_of
 from bestiary.runs.evidence import apart, evidence
 from bestiary.runs.fitted import Fitted
-from bestiary.runs.folder import read_env, weights_hash
+from bestiary.runs.folder import read_env
 from bestiary.runs.likeness import Tests, chosen_features, sample_numbers
 from bestiary.training.checkpoint import write_atomic
 from bestiary.training.clock import mix

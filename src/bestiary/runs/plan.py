@@ -18,7 +18,7 @@ from types import NoneType
 from typing import Any
 
 from bestiary.data.dataset import Dataset
-from bestiary.data.load import load, loader
+from bestiary.data.load import load, loader, named
 from bestiary.errors import BestiaryError, unknown
 from bestiary.models.idle import refuse_idle
 from bestiary.models.infer import infer
@@ -174,7 +174,9 @@ def _writable(options: Mapping[str, Any]) -> dict[str, Any]:
 def _folder(data: str) -> dict[str, str]:
     """Where a relative path was relative to: a run may be judged from another folder than it was fitted in."""
     path = Path(data)
-    relative = data != "array" and not path.is_absolute() and not data.startswith("~") and path.exists()
+    relative = (
+        data != "array" and not named(data) and not path.is_absolute() and not data.startswith("~") and path.exists()
+    )
     return {"folder": str(Path.cwd())} if relative else {}
 
 
