@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import bestiary.models
+from bestiary.data.batches import Batch
 from bestiary.data.dataset import Dataset, split
 from bestiary.data.spec import Column, Spec
 from bestiary.errors import BestiaryError
@@ -16,7 +17,7 @@ from bestiary.models.infer import INFER, infer
 from bestiary.models.zoo import MODELS, build
 from bestiary.models.zoo_adversarial import ADVERSARIAL
 from bestiary.networks.mlp import Flat
-from bestiary.training.clock import Cosine, Linear
+from bestiary.training.clock import Clock, Cosine, Linear
 from bestiary.training.trainer import Trainer
 from tests.training.games import trainer
 
@@ -287,3 +288,23 @@ def test_the_room_offers_its_names_late() -> None:
     assert bestiary.models.build is build
     with pytest.raises(AttributeError, match="has no `bild`; it has MODELS, build"):
         bestiary.models.bild  # noqa: B018
+
+
+@pytest.mark.parametrize("spec", [DIGITS, VECTOR, TABLE], ids=lambda s: s.kind)
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_plays_in_bf16(name: str, spec: Spec) -> None:
+    """Each player's loss and its gradient under autocast, as they are by default where a processor has bf16."""
+    if name == "cgan":
+        spec = LABELLED
+    if name in ("pixel-vae", "dcgan") and spec.kind != "image":
+        return
+    torch.manual_seed(0)
+    small = {"latent": 2} | ({} if name in ADVERSARIAL and spec.kind == "image" else {"hidden": (4,)})
+    model = build(name, spec, **small)
+    x = torch.rand(8, *spec.shape)
+    batch = Batch(x, torch.zeros(8, dtype=torch.long) if spec.classes else None)
+    for player in model.players():
+        with torch.autocast("cpu", torch.bfloat16):
+            terms = player.loss(batch, Clock(torch.tensor(0.0), 10))
+        assert terms["total"].isfinite()
+        torch.autograd.backward([terms["total"]], inputs=player.parameters)

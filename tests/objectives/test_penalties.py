@@ -90,6 +90,16 @@ def test_in_fp32_also_where_the_networks_compute_in_bf16() -> None:
     assert torch.equal(plain, within)
 
 
+def test_samples_of_a_network_in_bf16_lie_between_as_others_do() -> None:
+    net = nn.Linear(5, 1)
+    real, fake = pair(8)
+    found = []
+    for samples in (fake.bfloat16(), fake.bfloat16().float()):
+        torch.manual_seed(0)
+        found.append(gp()(lambda x: net(x)[:, 0], real, samples))
+    assert torch.equal(*found)
+
+
 @pytest.mark.parametrize(
     ("make", "size", "width"),
     [(dcgan_critic, 8, 4), (dcgan_critic, 16, 96), (dcgan_critic, 32, 8), (residual_critic, 16, 4)],

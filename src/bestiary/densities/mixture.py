@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from bestiary.densities.full import FullNormal
 from bestiary.densities.latent import Place, Prior
 from bestiary.densities.noise import normal, uniform
-from bestiary.densities.normal import DiagonalNormal
+from bestiary.densities.normal import DiagonalNormal, widest
 from bestiary.errors import BestiaryError
 
 __all__ = ["GaussianMixture", "Mixture", "mixture_of"]
@@ -66,7 +66,7 @@ class _Pieces:
     """What density and gradient are made of, in float64 and around the mean of the μ_k."""
 
     def __init__(self, z: Tensor, means: Tensor, log_vars: Tensor) -> None:
-        wide = torch.float32 if z.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+        wide = widest(z.device)
         centre = means.mean(0).to(wide).detach()
         self.y, self.m = z.to(wide) - centre, means.to(wide) - centre  # (N, D), (K, D)
         self.log_vars = log_vars.to(wide)

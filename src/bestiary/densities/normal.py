@@ -19,7 +19,12 @@ from torch import Tensor
 
 from bestiary.densities.noise import normal
 
-__all__ = ["CLOSED_KL", "DiagonalNormal", "Distribution", "StandardNormal", "closed_kl"]
+__all__ = ["CLOSED_KL", "DiagonalNormal", "Distribution", "StandardNormal", "closed_kl", "widest"]
+
+
+def widest(device: torch.device) -> torch.dtype:
+    """The widest floats that a device has: Apple's GPUs have no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 class Distribution(Protocol):

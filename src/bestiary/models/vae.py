@@ -20,7 +20,7 @@ from bestiary.data.batches import Batch
 from bestiary.data.spec import Spec
 from bestiary.densities.latent import Prior
 from bestiary.densities.likelihoods import Likelihood
-from bestiary.densities.normal import Distribution
+from bestiary.densities.normal import Distribution, widest
 from bestiary.errors import BestiaryError
 from bestiary.models.latent import Binarise, LatentModel
 from bestiary.objectives.draw import Draw
@@ -88,19 +88,19 @@ class VAE(LatentModel):
         return Draw(x, z, self.log_px(x, z), q, p, clock)
 
     def log_weights(self, x: Tensor, k: int, chunk: int = 0) -> Iterator[Tensor]:
-        """log w_1 … log w_K in float64, in pieces (≤ chunk, B)."""
+        """log w_1 … log w_K in float64 where there is any, in pieces (≤ chunk, B)."""
         most = 1 << 19 if x.device.type == "cpu" else 1 << 23  # numbers of x at once: on a CPU they stay in the cache
         size = chunk or max(1, most // (len(x) * self.spec.dimensions * self.likelihood.cost))
         q, p = self.infer(x), self.prior()
         for first in range(0, k, size):
             z = q.rsample((min(size, k - first),))
-            yield (self.log_px(x, z) + p.log_prob(z) - q.log_prob(z)).double()
+            yield (self.log_px(x, z) + p.log_prob(z) - q.log_prob(z)).to(widest(x.device))
 
     def bound(self, x: Tensor, k: int = 1, chunk: int = 0) -> Tensor:
         """L_K per example (B,), the sum over k in float64, in chunks of samples."""
         if k < 1:
             raise BestiaryError(f"the importance-weighted bound needs k ≥ 1 samples; got k={k}")
-        total = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
+        total = torch.full((len(x),), -torch.inf, dtype=widest(x.device), device=x.device)
         for log_w in self.log_weights(x, k, chunk):
             total = torch.logaddexp(total, log_w.logsumexp(0))
         return total - log(k)

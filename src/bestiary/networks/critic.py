@@ -40,8 +40,9 @@ class Minibatch(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         m = self.project(h).view(len(h), self.kernels, ROW)
+        m = m.to(torch.promote_types(m.dtype, torch.float32))  # bf16 has too few digits for what stands beside a 1
         apart = (m[:, None] - m[None]).abs().sum(3)  # (B, B, kernels)
-        return torch.exp(-apart).sum(1) - 1  # itself is at distance 0
+        return (torch.exp(-apart).sum(1) - 1).to(h.dtype)  # itself is at distance 0
 
 
 class Critic(nn.Module):

@@ -43,8 +43,9 @@ def squared_slope(critic: Critic, x: Tensor) -> Tensor:
 
 
 def _gp(critic: Critic, real: Tensor, fake: Tensor, weight: float, one_sided: bool) -> Tensor:
+    kind = torch.promote_types(torch.promote_types(real.dtype, fake.dtype), torch.float32)  # fake may be bf16
     u = uniform((len(real), *[1] * (real.ndim - 1)), real.device)
-    slope = squared_slope(critic, torch.lerp(fake, real, u.to(fake.dtype))).clamp_min(TINY).sqrt()
+    slope = squared_slope(critic, torch.lerp(fake.to(kind), real.to(kind), u.to(kind))).clamp_min(TINY).sqrt()
     excess = slope - 1
     return weight * (excess.relu() if one_sided else excess).square()
 

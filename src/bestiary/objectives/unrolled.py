@@ -27,8 +27,8 @@ def unrolled(
     """θ_k, a function of whatever the loss depends on."""
     for _ in range(steps):
         # a loss need not depend on every weight: the last bias cancels in a Wasserstein game
-        slopes = torch.autograd.grad(
-            loss(weights), list(weights.values()), create_graph=True, allow_unused=True, materialize_grads=True
-        )
+        value, theta = loss(weights), list(weights.values())
+        with torch.autocast(value.device.type, enabled=False):  # backwards in the precision of the way there
+            slopes = torch.autograd.grad(value, theta, create_graph=True, allow_unused=True, materialize_grads=True)
         weights = {name: w - rate * share(slope) for (name, w), slope in zip(weights.items(), slopes, strict=True)}
     return weights

@@ -207,7 +207,7 @@ def _run(
     bits = what.dataset.spec.dimensions if model.discrete else 0
     try:
         # seeded: the caller's noise is left alone
-        with seeded(0), progress(trainer.rounds, trainer.round, quiet, bits) as show:
+        with seeded(0, device), progress(trainer.rounds, trainer.round, quiet, bits) as show:
             watch = watching(path, what, trainer.rounds, show, warn) if first else show
             ending = play(trainer, path, validate, watch, limit)
     except RunFailed as error:

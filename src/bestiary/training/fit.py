@@ -21,6 +21,8 @@ from bestiary.training.trainer import Trainer
 
 __all__ = ["Ending", "RunFailed", "fit", "resume"]
 
+AGREED = 5  # rounds between two agreements of several processes on whether to pause
+
 Validate = Callable[[], Mapping[str, float]]
 Watch = Callable[[Mapping[str, float]], None]
 
@@ -121,7 +123,7 @@ def fit(
                     if numbers:
                         write({"round": done, **{f"validation.{k}": v for k, v in numbers.items()}})
                     why = _patience(trainer, numbers)
-                if logs or trainer.team.world == 1:  # several processes agree on a pause at the journal's lines
+                if trainer.team.world == 1 or done % AGREED == 0 or logs:  # several processes agree on a pause
                     late = limit is not None and time.monotonic() - begun > limit
                     why = why or _pause(trainer, "time limit" if late else asked.stop)
                 if why or (recipe.save and done % recipe.save == 0) or done == trainer.rounds:

@@ -71,6 +71,14 @@ class Team:
         dist.all_reduce(numbers)
         return dict(zip(values, (numbers / self.world).tolist(), strict=True))
 
+    def mean_of(self, rows: Tensor) -> Tensor:
+        """The mean of a tensor on the CPU over all processes."""
+        if self.world == 1:
+            return rows
+        whole = rows.double()
+        dist.all_reduce(whole)
+        return (whole / self.world).to(rows.dtype)
+
     def wait(self) -> None:
         """Until every process has come here."""
         if self.world > 1:

@@ -10,11 +10,11 @@ named tensors and take it back. Since noise and batches are functions of the rou
 one restored at round r goes on bit by bit as if it had never stopped (on the CPU, with the same number of threads).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from math import isfinite, nan
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,8 @@ from bestiary.training.recipe import Recipe
 from bestiary.training.turn import Captured, Turn
 
 __all__ = ["Trainer", "load_weights"]
+
+T = TypeVar("T")
 
 
 class Trainer:
@@ -100,19 +102,23 @@ class Trainer:
 
     def line(self) -> dict[str, float]:
         """The journal's line: means since the last one, over all processes. Raises NonFinite."""
-        numbers = self.team.mean(self._flush())
-        for player in self.players:  # a gradient can spoil weights without showing in a term before the next round
-            norm = float(full(get_total_norm([p.detach() for p in player.parameters])))
-            if not isfinite(norm):
-                raise NonFinite(player.name, "gradient", self.round - 1, norm)
+        numbers = self.team.mean(self._together(lambda: self.meter.flush(self.names)))
+        self._sound()
         epoch = self.round * self.batches.batch / len(self.batches)
         return {"round": self.round, "epoch": round(epoch, 4), **numbers}
 
-    def _flush(self) -> dict[str, float]:
-        """The meter's means; all processes fail together if one of them must."""
+    def _sound(self) -> None:
+        """Raises NonFinite: a gradient can spoil weights without showing in a term before the next round."""
+        for player in self.players:
+            norm = float(full(get_total_norm([p.detach() for p in player.parameters])))
+            if not isfinite(norm):
+                raise NonFinite(player.name, "gradient", self.round - 1, norm)
+
+    def _together(self, read: Callable[[], dict[str, T]]) -> dict[str, T]:
+        """What the meter says; all processes fail together if one of them must."""
         numbers, failed = {}, None
         try:
-            numbers = self.meter.flush(self.names)
+            numbers = read()
         except NonFinite as error:
             failed = error
         if self.team.any(failed is not None):
@@ -145,14 +151,16 @@ class Trainer:
 
     def state(self) -> dict[str, Tensor]:
         """Every tensor that a resumed run needs, as it stands: to be written down before the next round."""
-        self.meter.check(self.names)  # never write down what is not finite
+        self._together(lambda: self.meter.check(self.names))  # never write down what is not finite
+        self._sound()
         state = {f"model/{k}": full(v) for k, v in self.model.state_dict().items()}
         for turn in self.eager:
             for i, p in enumerate(turn.parameters):
                 for name, value in turn.optimiser.state.get(p, {}).items():
                     if isinstance(value, Tensor):
                         state[f"optimiser/{turn.player.name}/{i}/{name}"] = full(value)
-        for prefix, part in (("meter", self.meter.state()), ("best", self.best)):
+        rows = {k: self.team.mean_of(v) if k.endswith("/values") else v for k, v in self.meter.state().items()}
+        for prefix, part in (("meter", rows), ("best", self.best)):
             state |= {f"{prefix}/{k}": v for k, v in part.items()}
         if self.average is not None:
             state |= {f"average/{k}": v for k, v in self.average.state().items()}
