@@ -18,7 +18,7 @@ SMALL = {"steps": 60, "batch": 32, "log": 7, "validate": 20, "save": 10}
 KINDS = {
     "vae": {"latent": 4, "hidden": (32,), "average": 0.9, "beta": "linear(0,1,40)"},
     "dcgan": {"latent": 8, "width": 8, "critic_turns": 2},
-    "wgan-gp": {"latent": 8, "hidden": (16,), "history": 0.1, "lazy": 3, "noise": "linear(0.2,0,40)", "minibatch": 4},
+    "wgan-gp": {"latent": 8, "width": 8, "history": 0.1, "lazy": 3, "noise": "linear(0.2,0,40)", "minibatch": 4},
 }
 
 
