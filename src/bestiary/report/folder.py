@@ -18,6 +18,7 @@ import shlex
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from math import nan
 from pathlib import Path
@@ -68,7 +69,7 @@ class Folder:
         options = {key: value for key, value in data.items() if key != "source" or not known}
         return json.dumps([known, sorted((key, str(value)) for key, value in options.items())])
 
-    @property
+    @cached_property
     def stale(self) -> bool:
         """Whether the run was fitted further after it was judged."""
         was = table(self.judgement, "protocol").get("weights")

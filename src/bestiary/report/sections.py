@@ -83,14 +83,10 @@ def _band(journal: dict[str, Series], x: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def growth(folder: Folder, most: int = 4, largest: int = 120_000) -> list[tuple[str, Plate]]:
     """The pictures saved while fitting: the first, the last, some between, if small enough to embed."""
-    found = []
+    found, what = [], "Samples" if folder.samples else "Reconstructions"
     for path in sorted((folder.path / "samples").glob("round-*.png")):
         digits = path.stem.removeprefix("round-")
-        plate = (
-            saved(path, f"{'Samples' if folder.samples else 'Reconstructions'} at round {int(digits):,}", largest)
-            if digits.isdecimal()
-            else None
-        )
+        plate = saved(path, f"{what} at round {int(digits):,}", largest) if digits.isdecimal() else None
         if plate is not None:
             found.append((f"{int(digits):,}", plate))
     return [found[i] for i in figures.chosen(len(found), most)] if len(found) > 1 else []
