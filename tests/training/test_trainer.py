@@ -6,6 +6,7 @@ from torch import nn
 from torch.func import functional_call
 
 from bestiary.errors import BestiaryError
+from bestiary.networks.norm import BatchNorm
 from bestiary.training.clock import Linear, mix
 from bestiary.training.device import seeded
 from bestiary.training.meter import NonFinite
@@ -329,6 +330,47 @@ def test_the_average_is_the_recursion_and_leaves_the_weights_alone():
     assert torch.equal(model.a, own)
     assert model.training
     torch.testing.assert_close(game.weights()["a"], expected)
+
+
+class Normed(nn.Module):
+    """A BatchNorm that learns the moments of what it is shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = BatchNorm(2)
+
+    def players(self):
+        def loss(batch, clock):
+            return {"total": self.norm(batch.x.flatten(1)[:, :2]).square().mean()}
+
+        return [Player("net", list(self.parameters()), loss)]
+
+
+def test_moments_of_batches_are_averaged_with_the_weights_that_meet_them():
+    model = Normed()
+    game = trainer(model, average=0.9)
+    means, variances = model.norm.running_mean.clone(), model.norm.running_var.clone()
+    for round in range(6):
+        game.play(round)
+        decay = min(0.9, (1 + round) / (10 + round))
+        means.lerp_(model.norm.running_mean, 1 - decay)
+        variances.lerp_(model.norm.running_var, 1 - decay)
+    own = model.norm.running_mean.clone()
+    with game.judged():
+        torch.testing.assert_close(model.norm.running_mean, means)
+        torch.testing.assert_close(model.norm.running_var, variances)
+        assert not torch.equal(model.norm.running_mean, own)
+    assert torch.equal(model.norm.running_mean, own)
+
+
+def test_a_checkpoint_of_before_moments_were_averaged_takes_those_it_has():
+    game = trainer(Normed(), average=0.9)
+    for round in range(4):
+        game.play(round)
+    old = {k: v for k, v in game.average.state().items() if int(k) < 2}
+    game.average.restore(old)
+    assert torch.equal(game.average.mean[2], game.model.norm.running_mean)
+    assert torch.equal(game.average.mean[0], old["0"])
 
 
 def test_means_in_a_line_are_the_means_of_the_turns():
