@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from bestiary.models.gan_parts import bounded
 from bestiary.networks import dcgan, residual
-from bestiary.networks.critic import Critic, Minibatch, beside
+from bestiary.networks.critic import ROW, Critic, Minibatch, beside
 
 
 def test_the_logit_is_the_sum_of_its_parts() -> None:
@@ -49,7 +49,12 @@ def test_minibatch_numbers_follow_their_examples() -> None:
 def test_minibatch_derivatives_against_difference_quotients() -> None:
     torch.manual_seed(0)
     layer = Minibatch(3, 2).double()
-    assert torch.autograd.gradcheck(layer, torch.randn(4, 3).double().requires_grad_())
+    h = torch.randn(4, 3).double().requires_grad_()
+    assert torch.autograd.gradcheck(layer, h)
+    assert torch.autograd.gradgradcheck(layer, h)  # under a penalty, and when the critic is unrolled
+    m = layer.project(h).view(4, 2, ROW)
+    near = torch.exp(-(m[:, None] - m[None]).abs().sum(3)).sum(1) - 1
+    torch.testing.assert_close(layer(h), near)
 
 
 def test_only_minibatch_discrimination_lets_a_critic_see_the_batch() -> None:

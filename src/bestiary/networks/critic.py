@@ -14,6 +14,8 @@ each of them holds, and under a slope's penalty the slope is that of the sum of 
 Legend: B batch, F features of h, b kernels, c condition.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -39,10 +41,31 @@ class Minibatch(nn.Module):
         nn.init.normal_(self.project.weight, 0.0, features**-0.5)
 
     def forward(self, h: Tensor) -> Tensor:
-        m = self.project(h).view(len(h), self.kernels, ROW)
+        m = self.project(h).view(len(h), self.kernels, ROW).transpose(0, 1)
         m = m.to(torch.promote_types(m.dtype, torch.float32))  # bf16 has too few digits for what stands beside a 1
-        apart = (m[:, None] - m[None]).abs().sum(3)  # (B, B, kernels)
-        return (torch.exp(-apart).sum(1) - 1).to(h.dtype)  # itself is at distance 0
+        near = torch.exp(-_Apart.apply(m))  # (kernels, B, B)
+        return (near.sum(2) - 1).T.to(h.dtype)  # itself is at distance 0
+
+
+class _Apart(torch.autograd.Function):
+    """‖m_i − m_j‖₁ in each of b sets of rows: (b, B, ROW) → (b, B, B).
+
+    The slope by m_jr, Σ_i sign(m_jr − m_ir) (g_ij + g_ji), is linear in what arrives, g, so that it has a slope itself;
+    it is taken set by set, which stays in the cache and needs no (B, B, b, ROW).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, m: Tensor) -> Tensor:
+        ctx.save_for_backward(m)
+        return torch.cdist(m, m, p=1)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        (m,) = ctx.saved_tensors
+        pairs = zip(m, g + g.mT, strict=True)
+        return torch.stack(
+            [torch.stack([((v - v[:, None]).sign() * w).sum(0) for v in rows.T], 1) for rows, w in pairs]
+        )
 
 
 class Critic(nn.Module):
