@@ -258,16 +258,24 @@ class GAN(Model):
 
     # --------------------------------------------------------------- what everyone above sees
 
-    def vitals(self, x: Tensor) -> dict[str, Tensor]:
-        """Of samples beside x, and of the critic on both as it judges while it is trained (without instance noise)."""
-        fake, m = settled(self.sample(len(x)), self.spec), self.rules.pack
-        found = sample_vitals(x, fake)
-        if self.condition.size or len(x) < 2 * m:  # the critic would have to be told what x is
+    def vitals(self, x: Tensor, y: Tensor | None = None, fitted: Batch | None = None) -> dict[str, Tensor]:
+        """Of samples beside x, told what x is; and of the critic on both, and on as many that it was trained on, as it
+        judges while it is trained (without instance noise)."""
+        held, m = Batch(x, y), self.rules.pack
+        fake = settled(self.sample(len(x), self.condition.of(held)), self.spec)
+        found, whole = sample_vitals(x, fake), len(x) // m * m
+        if whole < 2 * m:
             return found
-        whole = len(x) // m * m
+        enough = fitted is not None and len(fitted.x) >= whole
+        asked = [held, Batch(fake, y), *([fitted] if enough and fitted is not None else [])]
         with as_in_training(self.critic):
-            on_real, on_fake = (self.judge(self._through(self.inward(part[:whole]))) for part in (x, fake))
-        return found | critic_vitals(on_real, on_fake, self.game.is_logit)
+            on_real, on_fake, *others = (self._verdict(batch, whole) for batch in asked)
+        return found | critic_vitals(self.game, on_real, on_fake, *others)
+
+    def _verdict(self, batch: Batch, n: int) -> Tensor:
+        """The critic's logits of the first n, (n/m,)."""
+        c = self.condition.of(batch)
+        return self.judge(self._through(self.inward(batch.x[:n])), self.packed(None if c is None else c[:n]))
 
     def noise(self, n: int, device: torch.device) -> Tensor:
         return normal((n, self.latent), device)

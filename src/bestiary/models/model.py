@@ -7,7 +7,7 @@
     bound(x, k)     where "bound" is:   a lower bound on log p(x), per example, in nats
     infer(x), prior(), log_px(x, z), log_weights(x, k)     where "posterior" is: q(z|x), p(z), log p(x|z), log w
     begin(examples) called once before the first round of a new run, e.g. to start pseudo-inputs from data
-    vitals(x)       named numbers of a few held-out examples, by which signs of illness are told while it is fitted
+    vitals(x, …)    named numbers of a few held-out examples, by which signs of illness are told while it is fitted
 
 Legend: B batch, D latent.
 """
@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bestiary.data.batches import Batch
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
 from bestiary.training.player import Player
@@ -44,8 +45,8 @@ class Model(nn.Module):
         """Look at the data before training: `examples(n)` gives n training examples as observed, `examples()` some, and
         `labels` are those of the last."""
 
-    def vitals(self, x: Tensor) -> dict[str, Tensor]:
-        """0-d numbers that tell how the model fares on examples x, as it observes them."""
+    def vitals(self, x: Tensor, y: Tensor | None = None, fitted: Batch | None = None) -> dict[str, Tensor]:
+        """0-d numbers that tell how the model fares on examples x with labels y, beside some that it was fitted to."""
         return {}
 
     def sample(self, n: int, condition: Tensor | None = None) -> Tensor:

@@ -111,7 +111,7 @@ class VAE(LatentModel):
         runs = [log_w[: len(log_w) // k * k].unflatten(0, (-1, k)) for k in ks]
         return torch.stack([run.logsumexp(1).mean(0) - log(run.shape[1]) for run in runs])
 
-    def vitals(self, x: Tensor) -> dict[str, Tensor]:
+    def vitals(self, x: Tensor, y: Tensor | None = None, fitted: Batch | None = None) -> dict[str, Tensor]:
         """Rate, share of active dimensions, distortion, and distortion with the z of another example."""
         q, p = self.infer(x), self.prior()
         z = q.rsample((1,))

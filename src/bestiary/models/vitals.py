@@ -5,6 +5,8 @@
     diversity    mean ‖s − s′‖ / mean ‖r − r′‖                                                   1 where spread alike
     repeats      share of S whose nearest other sample is nearer than half of what 99% of R are to theirs
     told_apart   chance that the critic's logit of r exceeds that of s                           ½ where it cannot tell
+    known        chance that its logit of an example it was trained on exceeds that of r         ½ where it knows none
+    pull         mean |∂L/∂l|, L the generator's loss and l the logit of s                       0: nothing to follow
 
 Distances are of examples as the model sees them. All 0-d, on the device.
 
@@ -16,6 +18,8 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+
+from bestiary.objectives.games import Game
 
 __all__ = ["NEIGHBOURS", "as_in_training", "critic_vitals", "sample_vitals"]
 
@@ -53,11 +57,18 @@ def sample_vitals(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     }
 
 
-def critic_vitals(on_real: Tensor, on_fake: Tensor, is_logit: bool) -> dict[str, Tensor]:
-    """told_apart, and what the critic says of examples that it was not trained on."""
-    wins = (on_real[:, None] > on_fake[None]).float() + 0.5 * (on_real[:, None] == on_fake[None]).float()
-    found = {"told_apart": wins.mean()}
-    return found | ({"held_out_real": on_real.sigmoid().mean()} if is_logit else {})
+def critic_vitals(game: Game, on_real: Tensor, on_fake: Tensor, on_fitted: Tensor | None = None) -> dict[str, Tensor]:
+    """told_apart, pull, and known where there are logits of examples that the critic was trained on."""
+    with torch.enable_grad():
+        logits = on_fake.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(game.generator(on_real.detach(), logits).sum(), logits)
+    found = {"told_apart": _chance(on_real, on_fake), "pull": slope.abs().mean()}
+    return found if on_fitted is None else found | {"known": _chance(on_fitted, on_real)}
+
+
+def _chance(a: Tensor, b: Tensor) -> Tensor:
+    """That one of a exceeds one of b; equal ones are half a win."""
+    return ((a[:, None] > b[None]).float() + 0.5 * (a[:, None] == b[None]).float()).mean()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bestiary.data.batches import model_units, stored_units
+from bestiary.data.batches import Batch, model_units, stored_units
 from bestiary.data.dataset import Dataset
 from bestiary.data.picture import write_picture
 from bestiary.data.spec import Spec
@@ -25,9 +25,8 @@ VITAL_EXAMPLES = 250  # of these, for the numbers that signs of illness are told
 def validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], dict[str, float]]:
     """To be called at each; only the first process writes the picture."""
     seed, device, spec = trainer.recipe.seed, trainer.device, dataset.spec
-    rows = dataset.parts["validation"]  # some sets keep them sorted by class
-    order = np.random.Generator(np.random.PCG64(mix(seed, "validation"))).permutation(len(rows))
-    stored = torch.as_tensor(dataset.stored[rows[order[:VALIDATION_EXAMPLES]]])
+    stored, labels = _some(dataset, "validation", VALIDATION_EXAMPLES, seed)
+    of_fit, their_labels = _some(dataset, "train", VITAL_EXAMPLES, seed)
 
     def validate() -> dict[str, float]:
         with trainer.judged() as judged:
@@ -45,13 +44,29 @@ def validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], di
                     numbers |= {"low": numbers["bound"] - half, "high": numbers["bound"] + half}
             if len(stored) > 1:
                 with seeded(mix(seed, "vitals"), device):
-                    some = model.observe(model_units(stored[:VITAL_EXAMPLES].to(device), spec))
-                    numbers |= {k: float(v) for k, v in model.vitals(some).items()}
+                    some, fitted = (
+                        Batch(model.observe(model_units(x[:VITAL_EXAMPLES].to(device), spec)), _at(y, device))
+                        for x, y in ((stored, labels), (of_fit, their_labels))
+                    )
+                    numbers |= {k: float(v) for k, v in model.vitals(*some, fitted).items()}
         if trainer.team.rank == 0:
             write_picture(path / "samples" / f"round-{trainer.round:08d}.png", picture, spec)
         return numbers
 
     return validate
+
+
+def _some(dataset: Dataset, part: str, n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Up to n stored examples of a part with their labels; some sets keep them sorted by class."""
+    rows = dataset.parts[part]
+    chosen = rows[np.random.Generator(np.random.PCG64(mix(seed, "validation"))).permutation(len(rows))[:n]]
+    labels = None if dataset.labels is None else torch.as_tensor(dataset.labels[chosen])
+    return torch.as_tensor(dataset.stored[chosen]), labels
+
+
+def _at(labels: torch.Tensor | None, device: torch.device) -> torch.Tensor | None:
+    """Labels of the first few, where the model is."""
+    return None if labels is None else labels[:VITAL_EXAMPLES].to(device)
 
 
 def _shown(model: Model, stored: torch.Tensor, spec: Spec) -> torch.Tensor:

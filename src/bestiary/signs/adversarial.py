@@ -2,7 +2,8 @@
 
     validation.near, covered, diversity, repeats     what samples are like beside the examples
     validation.told_apart                            chance that the critic ranks an example above a sample
-    validation.held_out_real                         mean D on the examples; critic.real, critic.fake: D while fitting
+    validation.known                                 chance that it ranks one that it was trained on above another
+    validation.pull                                  mean slope of the generator's loss by the logit of a sample
     generator.gradient                               norm of the generator's gradient at the line
 
 Remedies are those of the lectures, less those that the run has already. Thresholds are stated at each sign.
@@ -42,32 +43,34 @@ def mode_collapse(story: Story) -> Sign | None:
 
 
 def vanishing(story: Story) -> Sign | None:
-    """The saturating game, and D < 0.05 on samples: its slope by the logit is −D."""
-    fake = story.recent("critic.fake")
-    saturating = str(story.options.get("game", "")).startswith("saturating")
-    if fake is None or not saturating or not story.grown or fake >= 0.05:
+    """The critic ranks examples above samples with a chance of more than 0.9, and the slope of the generator's loss by
+    its logit is below 0.05: of the saturating game it is −D, which is as small as the critic is sure."""
+    found = story.every("validation.told_apart", "validation.pull")
+    if found is None or not story.grown or found[0] <= 0.9 or found[1] >= 0.05:
         return None
     gradient = story.recent("generator.gradient")
-    says = f"vanishing gradient: D is {fake:.2g} on samples, so that the generator's gradient is as small"
-    says += f" (norm {gradient:.2g})" if gradient is not None else ""
+    says = (
+        f"vanishing gradient: the critic tells {found[0]:.1%} of pairs apart, and the generator's loss has a slope of"
+    )
+    says += f" {found[1]:.2g} by its verdict" + (f" (norm of the gradient {gradient:.2g})" if gradient else "")
     return sign_of(story, "vanishing-gradient", says, (
         Remedy("the game whose gradient does not vanish where the critic is sure", {"game": "nonsaturating"}),
-        Remedy("a critic that is never sure (one-sided label smoothing)", {"smoothing": "0.1"}),
+        *_never_sure(story),
         _wasserstein(story, "a distance instead of odds (Wasserstein)"),
     ))  # fmt: skip
 
 
 def overpowering(story: Story) -> Sign | None:
-    """A critic of odds ranks examples above samples with a chance of more than 0.99, three validations in a row, and at
-    most half of the samples are near data. A Wasserstein critic should be that good, and is left alone."""
+    """The critic ranks examples above samples with a chance of more than 0.99, three validations in a row, and at most
+    half of the samples are near data. A Wasserstein critic should be that good, and is left alone."""
     told = [value for _, value in story.series.get("validation.told_apart", [])]
-    near, odds = story.last("validation.near"), story.last("validation.held_out_real")
-    if len(told) < 3 or min(told[-3:]) <= 0.99 or odds is None or near is None or near > 0.5 or not story.grown:
+    near, distance = story.last("validation.near"), str(story.options.get("game", "")).startswith("wasserstein")
+    if len(told) < 3 or min(told[-3:]) <= 0.99 or distance or near is None or near > 0.5 or not story.grown:
         return None
     says = f"the critic overpowers: it tells {told[-1]:.1%} of pairs apart, and {near:.0%} of the samples are near data"
     return sign_of(story, "overpowering", says, (
         Remedy("blur what the critic sees (instance noise)", _blur(story)),
-        Remedy("a critic that is never sure (one-sided label smoothing)", {"smoothing": "0.1"}),
+        *_never_sure(story),
         Remedy("fewer turns of the critic", {"critic_turns": "1"}),
         _damped(story, "a critic of no slope on the data"),
         _wasserstein(story, "a distance instead of odds (Wasserstein)"),
@@ -95,13 +98,11 @@ def oscillation(story: Story) -> Sign | None:
 
 
 def memorisation(story: Story) -> Sign | None:
-    """The critic is far surer of the examples it was trained on than of others: D differs by more than 0.25."""
-    fitted, held = story.recent("critic.real"), story.last("validation.held_out_real")
-    if fitted is None or held is None or not story.grown or fitted - held <= 0.25:
+    """The critic ranks an example that it was trained on above one that it was not with a chance of more than 0.75."""
+    known = story.last("validation.known")
+    if known is None or not story.grown or known <= 0.75:
         return None
-    says = (
-        f"memorisation: D is {fitted:.2f} on training examples and {held:.2f} on others: the critic knows them by heart"
-    )
+    says = f"memorisation: the critic ranks {known:.0%} of training examples above others: it knows them by heart"
     lens = Remedy("show both through a random lens (differentiable augmentation)", {"augment": "translation,cutout"})
     convolutions = str(story.options.get("network")) in ("dcgan", "residual")
     less = {"width": f"{max(1, int(number(story, 'width', 64)) // 2)}"} if convolutions else {"critic_hidden": "64"}
@@ -129,6 +130,13 @@ def non_finite(story: Story) -> Sign | None:
 def _blur(story: Story) -> dict[str, str]:
     """Noise that is gone at half of the run."""
     return {"noise": f"linear(0.3,0.0,{max(1, story.rounds // 2)})"}
+
+
+def _never_sure(story: Story) -> tuple[Remedy, ...]:
+    """Of games that judge an example by itself and have a best answer."""
+    fits = not str(story.options.get("game", "")).startswith(("relativistic", "wasserstein"))
+    remedy = Remedy("a critic that is never sure (one-sided label smoothing)", {"smoothing": "0.1"})
+    return (remedy,) if fits else ()
 
 
 def _unrolled(story: Story) -> tuple[Remedy, ...]:
