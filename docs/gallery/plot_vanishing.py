@@ -11,8 +11,8 @@ The better the critic, the worse the teacher, in the game as it was first writte
 The second does not vanish; but where the critic is nearly perfect its slope is that of a ratio of two small numbers,
 and varies from critic to critic (Arjovsky and Bottou 2017).
 
-The lesson: against a critic trained for longer and longer the saturating gradient dies out by orders of magnitude, and
-the non-saturating one grows, and with it its spread.
+The lesson: against a critic trained for longer and longer the saturating gradient dies out by more than an order of
+magnitude, and the non-saturating one grows, and with it its spread.
 """
 
 # %%

@@ -44,7 +44,8 @@ for ax, (name, (model, options)) in zip(axes, ways.items(), strict=True):
         else:
             run = bst.fit(resume=run, quiet=True, steps=steps, log=stages.step)
         lines = [json.loads(line) for line in (run.path / "journal.jsonl").read_text().splitlines()]
-        losses.append(-[line["critic.total"] for line in lines if "critic.total" in line][-1])
+        last = [line for line in lines if "critic.real" in line][-1]
+        losses.append(last["critic.real"] - last["critic.fake"] if name == "Wasserstein" else -last["critic.total"])
         real, fake = run.part("test")[0].flatten(1), run.sample_x(1000).flatten(1)
         distances.append(float(wasserstein_lines(fake, real).mean()))
     rank = np.corrcoef(np.argsort(np.argsort(losses)), np.argsort(np.argsort(distances)))[0, 1]

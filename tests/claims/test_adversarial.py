@@ -25,7 +25,7 @@ QUIET = {"quiet": True, "validate": 0, "save": 0, "seed": 0}
 
 
 def test_against_a_better_critic_the_saturating_gradient_dies_and_the_other_grows() -> None:
-    """Gaussians ten apart; by orders of magnitude, so that no chance is in it."""
+    """Gaussians ten apart; by more than an order of magnitude, so that no chance is in it."""
     torch.manual_seed(0)
     critic, shift = mlp([2, 64, 64, 1], "relu"), torch.tensor([10.0, 0.0])
     adam, sizes = torch.optim.Adam(critic.parameters(), lr=1e-3), {}
@@ -39,7 +39,7 @@ def test_against_a_better_critic_the_saturating_gradient_dies_and_the_other_grow
         adam.zero_grad()
         loss.backward()
         adam.step()
-    assert sizes["saturating", 300] < 0.2 * sizes["saturating", 0]
+    assert sizes["saturating", 300] < 0.1 * sizes["saturating", 0]
     assert sizes["nonsaturating", 300] > 5 * sizes["nonsaturating", 0]
 
 
@@ -184,7 +184,8 @@ def test_the_wasserstein_critics_loss_falls_with_the_distance(tmp_path) -> None:
     for steps in (40, 160):
         run = run if steps == 40 else bst.fit(resume=run, steps=steps, log=20, quiet=True)
         lines = [json.loads(line) for line in (run.path / "journal.jsonl").read_text().splitlines()]
-        estimate = -[line["critic.total"] for line in lines if "critic.total" in line][-1]
+        last = [line for line in lines if "critic.real" in line][-1]
+        estimate = last["critic.real"] - last["critic.fake"]
         told.append((estimate, float(wasserstein_lines(run.sample_x(500).flatten(1), real).mean())))
     assert told[1][0] < told[0][0]
     assert told[1][1] < told[0][1]

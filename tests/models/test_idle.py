@@ -18,7 +18,7 @@ OTHER = {  # a value that is not the default of vae or gan
 }  # fmt: skip
 ACTIVE = {  # beside what it does something
     "network": {"vae": ("mlp", "conv"), "gan": ("mlp", "dcgan", "residual")}, "optimiser": {"gan": ("adam", "sgd")},
-    "unroll": {"gan": (2,)}, "condition": {"gan": ("label",)}, "critic_norm": {"gan": ("batch",)},
+    "unroll": {"gan": (2,)}, "condition": {"gan": ("label", "none")}, "critic_norm": {"gan": ("batch",)},
 }  # fmt: skip
 
 
@@ -59,6 +59,12 @@ def test_elsewhere_it_changes_the_model_and_is_taken(model: str, key: str, other
     assert anatomy(model, **given) != anatomy(model, **given, **{key: OTHER[key]})
     defaults = {k: default for k, (_, default) in signature_options(MODELS[model]).items()}
     refuse_idle({key: OTHER[key]}, defaults | given | {key: OTHER[key]}, defaults)
+
+
+def test_a_critic_that_sees_columns_beside_the_others_is_not_told_how(tmp_path) -> None:
+    x = torch.randn(50, 3).numpy()
+    with pytest.raises(BestiaryError, match="conditioning=concatenation does nothing with condition=0"):
+        bst.fit(x, "gan", root=tmp_path, quiet=True, condition="0", conditioning="concatenation")
 
 
 def test_it_is_refused_before_anything_is_made(tmp_path) -> None:

@@ -8,7 +8,8 @@ from bestiary.data.batches import Batch
 from bestiary.data.spec import Spec
 from bestiary.densities.noise import shared
 from bestiary.models.gan import GAN
-from bestiary.models.zoo import build
+from bestiary.models.infer import infer
+from bestiary.models.zoo import MODELS, build
 from bestiary.models.zoo_adversarial import wgan_turns
 from bestiary.networks.critic import Critic, Minibatch, beside
 from bestiary.networks.norm import BatchNorm
@@ -208,6 +209,58 @@ def test_an_unrolled_generator_sees_the_critics_answer() -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, model.critic.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("penalty", ["r1(3)", "r2(3)", "r1r2(2)"])
+def test_an_unrolled_critic_pays_its_penalty_at_every_step(penalty: str) -> None:
+    """Three steps by hand. From the second on the weights depend on the samples; the slope is by x alone."""
+    given, model = batch(), small(unroll=3, unroll_rate=0.3, penalty=penalty)
+    found = loss(model, "generator_loss", given)["total"]
+    plain = small(penalty=penalty)
+    torch.manual_seed(5)
+    fake, other = (plain.generator(torch.randn(6, 4)).detach() for _ in range(2))
+    for _ in range(3):
+        answer = saturating().critic(plain.critic(given.x), plain.critic(other)).mean()
+        answer = answer + plain.rules.penalty(plain.critic, given.x, other).mean()
+        slopes = torch.autograd.grad(answer, list(plain.critic.parameters()))
+        with torch.no_grad():
+            for p, s in zip(plain.critic.parameters(), slopes, strict=True):
+                p -= 0.3 * s
+    torch.testing.assert_close(found, nonsaturating().generator(fake, plain.critic(fake)).mean())
+
+
+def test_features_of_joined_batches_are_matched_as_they_are_seen() -> None:
+    model, given = small(joint=True, critic_norm="batch", matching=2.0), batch()
+    h_real, h_fake = model.critic.body(torch.cat([given.x, fakes(model)])).chunk(2)
+    found = loss(model, "generator_loss", given)["matching"]
+    torch.testing.assert_close(found, 2 * (h_real.mean(0) - h_fake.mean(0)).square().sum())
+
+
+def test_an_unrolled_critic_is_drawn_to_its_past_too() -> None:
+    """One step by hand on the loss that the critic itself has, history and all."""
+    given, plain = batch(), small(history=0.5)
+    model = small(unroll=1, unroll_rate=0.3, history=0.5)
+    assert plain.past_critic is not None
+    assert model.past_critic is not None
+    for past in (plain.past_critic, model.past_critic):
+        for mean in list(past.buffers())[1:]:
+            mean += 1
+    found = loss(model, "generator_loss", given)["total"]
+    torch.manual_seed(5)
+    fake, other = (plain.generator(torch.randn(6, 4)) for _ in range(2))
+    answer = saturating().critic(plain.critic(given.x), plain.critic(other.detach())).mean()
+    answer = answer + 0.5 * plain.past_critic.distance(plain.critic.parameters())
+    slopes = torch.autograd.grad(answer, list(plain.critic.parameters()))
+    with torch.no_grad():
+        for p, s in zip(plain.critic.parameters(), slopes, strict=True):
+            p -= 0.3 * s
+    torch.testing.assert_close(found, nonsaturating().generator(fake, plain.critic(fake)).mean())
+
+
+def test_moments_of_a_batch_are_left_out_where_they_undo_a_bound() -> None:
+    options, why = infer(MODELS["gan"], IMAGE, {"spectral": True, "game": "hinge", "network": "dcgan"})
+    assert options["critic_norm"] == "none"
+    assert "undo the bound" in why["critic_norm"]
+
+
 def test_spectral_norm_makes_every_layer_of_norm_one() -> None:
     model = build("sn-gan", VECTOR, latent=4, hidden=(16, 16))
     x = torch.randn(8, 3)
@@ -231,10 +284,27 @@ def test_a_label_reaches_both_players(conditioning: str) -> None:
         h = model.critic.body(x)
         return model.critic.head(h)[:, 0] + (model.critic.project(c) * h).sum(1)
 
-    game = nonsaturating()
-    torch.testing.assert_close(
-        loss(model, "critic_loss", given)["total"], game.critic(judge(2 * given.x - 1), judge(fake)).mean()
-    )
+    game, real = nonsaturating(), 2 * given.x - 1
+    torch.testing.assert_close(loss(model, "critic_loss", given)["total"], game.critic(judge(real), judge(fake)).mean())
+    found = loss(model, "generator_loss", given)["total"]
+    torch.testing.assert_close(found, game.generator(judge(real), judge(fake)).mean())
+
+
+@pytest.mark.parametrize("conditioning", ["projection", "concatenation"])
+def test_a_label_reaches_the_penalty_and_the_unrolled_critic(conditioning: str) -> None:
+    """With the labels of others both come out otherwise."""
+    given = batch(IMAGE)
+    options = {"condition": "label", "conditioning": conditioning, "penalty": "r1(3)", "unroll": 1}
+    model = small(IMAGE, network="mlp", **options)
+    nn.init.normal_(model.critic.head.weight)
+    seen = []
+    inner = model.judge
+    model.judge = lambda x, c=None, *more, **how: (seen.append(c), inner(x, c, *more, **how))[1]  # type: ignore[method-assign]
+    loss(model, "critic_loss", given)
+    loss(model, "generator_loss", given)
+    assert len(seen) == 3 + 4  # real, fake, penalty; real and fake looked ahead, their penalty, the answer
+    told = nn.functional.one_hot(given.y, 3).float()
+    assert all(c is not None and torch.equal(c, told) for c in seen)
 
 
 def test_samples_of_a_label_and_of_the_datas_labels() -> None:
@@ -314,6 +384,7 @@ def test_a_critic_is_body_and_head() -> None:
         ({"smoothing": 0.6}, "in \\[0, 0.5\\)"),
         ({"smoothing": 0.1, "game": "relativistic"}, "judges an example by itself"),
         ({"game": "wasserstein"}, "add penalty=gp"),
+        ({"game": "wasserstein", "spectral": True, "critic_norm": "batch"}, "with critic_norm=none"),
         ({"lazy": 4}, "add penalty=r1"),
         ({"penalty": "gp", "critic_norm": "batch"}, "critic_norm=none"),
         ({"augment": ("cutout",)}, "augment= is for images"),
@@ -321,6 +392,7 @@ def test_a_critic_is_body_and_head() -> None:
         ({"unroll": 2, "unroll_rate": 0.0}, "must be positive"),
         ({"unroll": 2, "weight_clip": 0.01}, "free weights"),
         ({"joint": True, "minibatch": 4}, "mixes real ones"),
+        ({"spectral": True, "weight_clip": 0.1}, "leave one of them out"),
         ({"game": "wasserstein", "weight_clip": 0.01, "smoothing": 0.1}, "has a best critic"),
         ({"matching": -1.0}, "not negative"),
         ({"pack": 0}, "pack=0 must be at least 1"),

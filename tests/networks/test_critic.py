@@ -57,6 +57,23 @@ def test_minibatch_derivatives_against_difference_quotients() -> None:
     torch.testing.assert_close(layer(h), near)
 
 
+def test_a_penalty_gets_the_slope_of_each_example_by_itself() -> None:
+    """Σ_i ∂C(x_i)/∂x_i taken one by one, and its derivative by the weights, against one pass with `alone`."""
+    torch.manual_seed(0)
+    net = Critic(nn.Sequential(nn.Linear(3, 4), nn.Tanh()), 4, kernels=2).double()
+    x = torch.randn(5, 3).double().requires_grad_()
+    torch.testing.assert_close(net(x, alone=True), net(x))
+    (slope,) = torch.autograd.grad(net(x, alone=True).sum(), x, create_graph=True)
+    single = [torch.autograd.grad(net(x)[i], x, create_graph=True)[0][i] for i in range(5)]
+    torch.testing.assert_close(slope, torch.stack(single))
+    (mixed,) = torch.autograd.grad(net(x).sum(), x)
+    assert not torch.allclose(mixed, slope, rtol=1e-2)
+    weights = list(net.parameters())[:-1]  # the last bias has no part in a slope
+    one, other = (torch.autograd.grad(s.square().sum(), weights) for s in (slope, torch.stack(single)))
+    for a, b in zip(one, other, strict=True):
+        torch.testing.assert_close(a, b)
+
+
 def test_only_minibatch_discrimination_lets_a_critic_see_the_batch() -> None:
     torch.manual_seed(0)
     x = torch.randn(4, 1, 8, 8)

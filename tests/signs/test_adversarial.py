@@ -9,10 +9,12 @@ from torch import nn
 
 import bestiary as bst
 from bestiary.data.batches import Batch
+from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
 from bestiary.models.options import called
 from bestiary.models.vitals import critic_vitals, sample_vitals
 from bestiary.models.zoo import build
+from bestiary.networks.norm import BatchNorm
 from bestiary.objectives.games import GAMES, saturating
 from bestiary.runs.plan import plan
 from bestiary.signs import latent
@@ -262,6 +264,21 @@ def test_vitals_show_the_critic_what_it_is_used_to(options: dict) -> None:
             found = model.vitals(torch.rand(n, 1, 8, 8), y, Batch(torch.rand(n, 1, 8, 8), y))
         assert all(number.ndim == 0 and number.isfinite() for number in found.values())
         assert ("told_apart" in found) == ("known" in found) == (n > options.get("pack", 1))
+
+
+def test_a_critic_of_joined_batches_is_asked_so() -> None:
+    """Alone each side has the same moments, and BatchNorm leaves nothing to tell them by."""
+    torch.manual_seed(0)
+    net = nn.Sequential(BatchNorm(2), nn.Linear(2, 1))
+    nn.init.ones_(net[1].weight)
+    x = torch.randn(100, 2)
+    told = []
+    for joint in (False, True):
+        model = build("ns-gan", Spec("vector", (2,)), latent=2, generator=Perfect(), critic=net, joint=joint)
+        with torch.no_grad():
+            told.append(float(model.vitals(x + 5)["told_apart"]))
+    assert 0.3 < told[0] < 0.7
+    assert told[1] == 1
 
 
 def test_samples_that_are_judged_are_told_what_the_examples_are() -> None:

@@ -28,7 +28,7 @@ from bestiary.models.condition import Condition, Nothing
 from bestiary.models.model import Model
 from bestiary.models.past import Past
 from bestiary.models.vitals import as_in_training, critic_vitals, sample_vitals
-from bestiary.networks.critic import beside
+from bestiary.networks.critic import Critic, beside
 from bestiary.objectives.augment import Lens
 from bestiary.objectives.games import Game
 from bestiary.objectives.penalties import Penalty
@@ -144,8 +144,11 @@ class GAN(Model):
         assert self.rules.penalty is not None
         if not clock.phase:
             return {"penalty": real.new_zeros(())}
-        slope = self.rules.penalty(lambda x: self.judge(x, c), real, fake).mean()
-        return {"penalty": slope * self.rules.lazy}
+        return {"penalty": self.rules.penalty(self._alone(c), real, fake).mean() * self.rules.lazy}
+
+    def _alone(self, c: Conditions, weights: Mapping[str, Tensor] | None = None) -> Callable[[Tensor], Tensor]:
+        """The critic for penalties: its logits have slopes by their own examples alone."""
+        return lambda x: self.judge(x, c, weights, alone=True)
 
     def generator_loss(self, batch: Batch, clock: Clock) -> Terms:
         rules, c = self.rules, self.condition.of(batch)
@@ -159,15 +162,15 @@ class GAN(Model):
             on_real = on_fake = self.judge(fake, packed, weights)
         terms = {"total": self.game.generator(on_real, on_fake).mean()}
         if rules.matching:
-            h_real, h_fake = (whole_mean(self._features(x, packed, weights)) for x in (real, fake))
-            terms["matching"] = rules.matching * (h_real.detach() - h_fake).square().sum()
+            h_real, h_fake = map(whole_mean, self._features(real, fake, packed, weights))
+            terms["matching"] = rules.matching * (h_real - h_fake).square().sum()
         return self._whole(terms, self.past_generator, self.generator)
 
     def _whole(self, terms: Mapping[str, Tensor], past: Past | None, net: nn.Module) -> Terms:
         """`total` with all that is added to it; the parts by name beside it."""
         terms = dict(terms)
         if past is not None:
-            terms["history"] = self.rules.history * past.distance(net)
+            terms["history"] = self.rules.history * past.distance(net.parameters())
         added = [terms[name] for name in ("penalty", "matching", "history") if name in terms]
         terms["total"] = sum(added, terms["total"])
         return terms
@@ -185,9 +188,11 @@ class GAN(Model):
 
         def loss(weights: dict[str, Tensor]) -> Tensor:
             value = self.game.critic(*self.both(real, x_fake, packed, weights)).mean()
-            if self.rules.penalty is None:
-                return value
-            return value + self.rules.penalty(lambda x: self.judge(x, packed, weights), real, x_fake).mean()
+            if self.rules.penalty is not None:  # at its own weight: lazily taken it is the same on average
+                value = value + self.rules.penalty(self._alone(packed, weights), real, x_fake).mean()
+            if self.past_critic is not None:
+                value = value + self.rules.history * self.past_critic.distance(weights.values())
+            return value
 
         start = {name: w if w.requires_grad else w.detach().requires_grad_() for name, w in own.items()}
         return unrolled(start, loss, self.rules.unroll, self.rules.unroll_rate, lambda slope: whole_mean(slope[None]))
@@ -227,10 +232,12 @@ class GAN(Model):
     def packed(self, c: Conditions) -> Conditions:
         return None if c is None or not self.condition.shown else _packed(c, self.rules.pack)
 
-    def judge(self, x: Tensor, c: Conditions = None, weights: Mapping[str, Tensor] | None = None) -> Tensor:
+    def judge(
+        self, x: Tensor, c: Conditions = None, weights: Mapping[str, Tensor] | None = None, alone: bool = False
+    ) -> Tensor:
         """The critic's logits in fp32, (B/m,), with other weights than its own if they are given."""
-        given = self._given(x, c)
-        out = self.critic(*given) if weights is None else functional_call(self.critic, dict(weights), given)
+        given, how = self._given(x, c), {"alone": True} if alone and isinstance(self.critic, Critic) else {}
+        out = self.critic(*given, **how) if weights is None else functional_call(self.critic, dict(weights), given, how)
         return out.float().view(len(x))
 
     def _given(self, x: Tensor, c: Conditions) -> tuple[Tensor, ...]:
@@ -238,44 +245,57 @@ class GAN(Model):
             return (x,)
         return (x, c) if self.rules.projected else (beside(x, c),)
 
-    def _features(self, x: Tensor, c: Conditions, weights: Mapping[str, Tensor] | None) -> Tensor:
-        """h of the critic that the generator answers: (B/m, F)."""
-        body, seen = self.critic.get_submodule("body"), self._given(x, c)[0]
-        if weights is None:
-            return body(seen).float()
-        of_body = {name.removeprefix("body."): w for name, w in weights.items() if name.startswith("body.")}
-        return functional_call(body, of_body, (seen,)).float()
-
     def both(
         self, real: Tensor, fake: Tensor, c: Conditions, weights: Mapping[str, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Logits of real and fake, each in a batch of its own unless the rules join them."""
+        """Logits of real and fake."""
+        return self._sides(lambda x, c: self.judge(x, c, weights), real, fake, c)
+
+    def _features(
+        self, real: Tensor, fake: Tensor, c: Conditions, weights: Mapping[str, Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        """h of the critic that the generator answers: (B/m, F) of real and of fake."""
+        body = self.critic.get_submodule("body")
+        own = None if weights is None else {k.removeprefix("body."): w for k, w in weights.items() if "body." in k[:5]}
+
+        def features(x: Tensor, c: Conditions) -> Tensor:
+            seen = self._given(x, c)[0]
+            return (body(seen) if own is None else functional_call(body, own, (seen,))).float()
+
+        return self._sides(features, real, fake, c)
+
+    def _sides(
+        self, of: Callable[[Tensor, Conditions], Tensor], real: Tensor, fake: Tensor, c: Conditions
+    ) -> tuple[Tensor, Tensor]:
+        """A function of what the critic sees, each side in a batch of its own unless the rules join them."""
         if not self.rules.joint:
-            return self.judge(real, c, weights), self.judge(fake, c, weights)
-        together = self.judge(torch.cat([real, fake]), None if c is None else torch.cat([c, c]), weights)
-        on_real, on_fake = together.chunk(2)
+            return of(real, c), of(fake, c)
+        on_real, on_fake = of(torch.cat([real, fake]), None if c is None else torch.cat([c, c])).chunk(2)
         return on_real, on_fake
 
     # --------------------------------------------------------------- what everyone above sees
 
     def vitals(self, x: Tensor, y: Tensor | None = None, fitted: Batch | None = None) -> dict[str, Tensor]:
-        """Of samples beside x, told what x is; and of the critic on both, and on as many that it was trained on, as it
-        judges while it is trained (without instance noise)."""
+        """Of samples beside x; and of the critic on both, and on as many that it was trained on, as it judges while it
+        is trained, without instance noise. Labels are those of x, columns those of others, lest each sample resemble
+        its partner. With averaged weights, where there are any, of both players."""
         held, m = Batch(x, y), self.rules.pack
-        fake = settled(self.sample(len(x), self.condition.of(held)), self.spec)
-        found, whole = sample_vitals(x, fake), len(x) // m * m
+        c = self.condition.of(held)
+        fake = self.sample(len(x), c if self.condition.shown else None)
+        found, whole = sample_vitals(x, settled(fake, self.spec)), len(x) // m * m
         if whole < 2 * m:
             return found
-        enough = fitted is not None and len(fitted.x) >= whole
-        asked = [held, Batch(fake, y), *([fitted] if enough and fitted is not None else [])]
         with as_in_training(self.critic):
-            on_real, on_fake, *others = (self._verdict(batch, whole) for batch in asked)
-        return found | critic_vitals(self.game, on_real, on_fake, *others)
+            on_real, on_fake = self._verdict(held, fake, whole)
+            if fitted is None or len(fitted.x) < whole:
+                return found | critic_vitals(self.game, on_real, on_fake)
+            return found | critic_vitals(self.game, on_real, on_fake, self._verdict(fitted, fake, whole)[0])
 
-    def _verdict(self, batch: Batch, n: int) -> Tensor:
-        """The critic's logits of the first n, (n/m,)."""
-        c = self.condition.of(batch)
-        return self.judge(self._through(self.inward(batch.x[:n])), self.packed(None if c is None else c[:n]))
+    def _verdict(self, real: Batch, fake: Tensor, n: int) -> tuple[Tensor, Tensor]:
+        """The critic's logits of the first n of both, (n/m,), in one batch where it is trained so."""
+        c = self.condition.of(real)
+        seen_real, seen_fake = (self._through(self.inward(x[:n])) for x in (real.x, fake))
+        return self.both(seen_real, seen_fake, self.packed(None if c is None else c[:n]))
 
     def noise(self, n: int, device: torch.device) -> Tensor:
         return normal((n, self.latent), device)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -146,7 +147,7 @@ GAN_NETWORKS: dict[str, GanPair] = {
 
 def bounded(critic: nn.Module) -> nn.Module:
     """Spectral norm: every linear map is divided by its largest singular value (Miyato et al. 2018, 1802.05957)."""
-    found = [m for m in critic.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    found = [m for m in critic.modules() if isinstance(m, nn.Linear | _ConvNd)]
     if not found:
         raise BestiaryError("spectral norm divides linear layers and convolutions, and this critic has neither")
     for layer in found:

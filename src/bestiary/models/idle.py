@@ -10,6 +10,14 @@ __all__ = ["IDLE", "refuse_idle"]
 
 _CONVOLUTIONS = ("conv", "dcgan", "residual")
 
+
+class _AllBut(tuple[object, ...]):
+    """All values but these."""
+
+    def __contains__(self, value: object) -> bool:
+        return not super().__contains__(value)
+
+
 # option → another one, and the values of that under which it does nothing
 IDLE: dict[str, tuple[str, tuple[object, ...]]] = {
     "hidden": ("network", _CONVOLUTIONS),
@@ -22,7 +30,7 @@ IDLE: dict[str, tuple[str, tuple[object, ...]]] = {
     "beta1": ("optimiser", ("rmsprop",)),
     "beta2": ("optimiser", ("rmsprop", "sgd")),
     "unroll_rate": ("unroll", (0,)),
-    "conditioning": ("condition", ("none",)),
+    "conditioning": ("condition", _AllBut(("label",))),  # columns are seen beside the others
     "joint": ("critic_norm", ("none", "layer")),  # without moments of a batch there is nothing to mix
 }
 

@@ -48,6 +48,8 @@ def _critic_norm(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:
         return "none", "only the DCGAN recipe has one"
     if options["penalty"] != "none":
         return "none", "a penalty asks for the slope at each example"
+    if options["spectral"]:
+        return "none", "moments of a batch would undo the bound of the slope"
     return "batch", "convolutions, as in the DCGAN recipe"
 
 

@@ -1,5 +1,7 @@
 """Historical averaging (Salimans et al. 2016, arXiv 1606.03498): a player is drawn to the mean of its past weights."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -22,9 +24,9 @@ class Past(nn.Module):
     def _means(self) -> list[Tensor]:
         return list(self.buffers())[1:]
 
-    def distance(self, net: nn.Module) -> Tensor:
+    def distance(self, weights: Iterable[Tensor]) -> Tensor:
         """‖θ − θ̄‖²."""
-        apart = zip(net.parameters(), self._means(), strict=True)
+        apart = zip(weights, self._means(), strict=True)
         return torch.stack([(full(p) - mean).square().sum() for p, mean in apart]).sum()
 
     @torch.no_grad()

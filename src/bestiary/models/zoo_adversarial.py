@@ -191,15 +191,18 @@ def _must_make_sense(
             raise BestiaryError(f"{name}={value} must be finite and not negative (0: without it)")
     if rules.unroll and rules.weight_clip:
         raise BestiaryError("an unrolled critic looks ahead with free weights: leave out unroll= or weight_clip=")
+    if spectral and rules.weight_clip:
+        raise BestiaryError("spectral norm divides the weights that weight_clip= bounds: leave one of them out")
     if rules.joint and minibatch:
         raise BestiaryError("minibatch= compares samples with samples, and joint=yes mixes real ones among them")
     if rules.unroll and not 0 < rules.unroll_rate < float("inf"):
         raise BestiaryError(f"unroll_rate={rules.unroll_rate}: the rate of the critic's steps must be positive")
-    bound = rules.weight_clip > 0 or rules.penalty is not None or spectral
+    mixing = _mixes(critic) if isinstance(critic, nn.Module) else style.critic_norm == "batch"
+    bound = rules.weight_clip > 0 or rules.penalty is not None or (spectral and not mixing)
     if not game.bounds and not bound:
         raise BestiaryError(
             "this game is a Wasserstein distance only for a critic of bounded slope:"
-            " add penalty=gp(10), weight_clip=0.01 or spectral=yes"
+            " add penalty=gp(10), weight_clip=0.01 or spectral=yes (with critic_norm=none)"
         )
     if rules.penalty is None and rules.lazy > 1:
         raise BestiaryError(f"lazy={rules.lazy} says how often the penalty is taken, and there is none: add penalty=r1")
@@ -211,6 +214,10 @@ def _must_make_sense(
     for name, on in asked.items():
         if on and critic is not None:
             raise BestiaryError(f"{name} looks into the critic, and critic= is your own: leave one of them out")
+
+
+def _mixes(critic: nn.Module) -> bool:
+    return any(isinstance(m, _BatchNorm) for m in critic.modules())
 
 
 def _networks(
@@ -226,7 +233,7 @@ def _networks(
         must_give(generator, "generator", [latent + told.size], target.shape)
     if critic is not None:
         must_give(critic, "critic", shape, [1])
-        if rules.penalty is not None and any(isinstance(m, _BatchNorm) for m in critic.modules()):
+        if rules.penalty is not None and _mixes(critic):
             raise BestiaryError("a penalty asks for the slope at each example, and critic='s BatchNorm mixes them")
     return (
         nets.generator(target, latent + told.size, style) if generator is None else generator,

@@ -9,7 +9,8 @@ Minibatch discrimination (Salimans et al. 2016, arXiv 1606.03498) lets the criti
     o_b(x_i) = Σ_{j≠i} exp(−‖M_ib − M_jb‖₁),   M_i = T h_i, one row for each kernel b
 
 It is taken over one batch of real or of fake examples, never over both. With several processes that is the part which
-each of them holds, and under a slope's penalty the slope is that of the sum of the batch's logits.
+each of them holds. A penalty asks for the slope of C at x_i by x_i alone: it gives the batch once more as `others`, in
+which x_i stands still.
 
 Legend: B batch, F features of h, b kernels, c condition.
 """
@@ -40,32 +41,37 @@ class Minibatch(nn.Module):
         self.project = nn.Linear(features, kernels * ROW, bias=False)
         nn.init.normal_(self.project.weight, 0.0, features**-0.5)
 
-    def forward(self, h: Tensor) -> Tensor:
-        m = self.project(h).view(len(h), self.kernels, ROW).transpose(0, 1)
-        m = m.to(torch.promote_types(m.dtype, torch.float32))  # bf16 has too few digits for what stands beside a 1
-        near = torch.exp(-_Apart.apply(m))  # (kernels, B, B)
+    def forward(self, h: Tensor, others: Tensor | None = None) -> Tensor:
+        m = self._rows(h)
+        near = torch.exp(-_Apart.apply(m, m if others is None else self._rows(others)))  # (kernels, B, B)
         return (near.sum(2) - 1).T.to(h.dtype)  # itself is at distance 0
+
+    def _rows(self, h: Tensor) -> Tensor:
+        """M: (B, F) → (kernels, B, ROW)."""
+        m = self.project(h).view(len(h), self.kernels, ROW).transpose(0, 1)
+        return m.to(torch.promote_types(m.dtype, torch.float32))  # bf16 has too few digits for what stands beside a 1
 
 
 class _Apart(torch.autograd.Function):
-    """‖m_i − m_j‖₁ in each of b sets of rows: (b, B, ROW) → (b, B, B).
+    """‖m_i − n_j‖₁ in each of b sets of rows: (b, B, ROW) twice → (b, B, B).
 
-    The slope by m_jr, Σ_i sign(m_jr − m_ir) (g_ij + g_ji), is linear in what arrives, g, so that it has a slope itself;
-    it is taken set by set, which stays in the cache and needs no (B, B, b, ROW).
+    The slope by m_ir, Σ_j sign(m_ir − n_jr) g_ij, is linear in what arrives, g, so that it has a slope itself; it is
+    taken set by set, which stays in the cache and needs no (B, B, b, ROW).
     """
 
     @staticmethod
-    def forward(ctx: Any, m: Tensor) -> Tensor:
-        ctx.save_for_backward(m)
-        return torch.cdist(m, m, p=1)
+    def forward(ctx: Any, m: Tensor, n: Tensor) -> Tensor:
+        ctx.save_for_backward(m, n)
+        return torch.cdist(m, n, p=1)
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
-        (m,) = ctx.saved_tensors
-        pairs = zip(m, g + g.mT, strict=True)
-        return torch.stack(
-            [torch.stack([((v - v[:, None]).sign() * w).sum(0) for v in rows.T], 1) for rows, w in pairs]
-        )
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor]:
+        of_m, of_n = [], []
+        for m, n, w in zip(*ctx.saved_tensors, g, strict=True):
+            pulls = [(a[:, None] - b).sign() * w for a, b in zip(m.T, n.T, strict=True)]  # ROW of (B, B)
+            of_m.append(torch.stack([pull.sum(1) for pull in pulls], 1))
+            of_n.append(torch.stack([-pull.sum(0) for pull in pulls], 1))
+        return torch.stack(of_m), torch.stack(of_n)
 
 
 class Critic(nn.Module):
@@ -82,11 +88,13 @@ class Critic(nn.Module):
         """h: (B, F)."""
         return self.body(x)
 
-    def logit(self, h: Tensor, c: Tensor | None = None) -> Tensor:
+    def logit(self, h: Tensor, c: Tensor | None = None, others: Tensor | None = None) -> Tensor:
         """(B,) of features, and of a condition where it is projected."""
-        whole = h if self.minibatch is None else torch.cat([h, self.minibatch(h)], 1)
+        whole = h if self.minibatch is None else torch.cat([h, self.minibatch(h, others)], 1)
         out = self.head(whole)[:, 0]
         return out if self.project is None or c is None else out + (self.project(c) * h).sum(1)
 
-    def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
-        return self.logit(self.features(x), c)
+    def forward(self, x: Tensor, c: Tensor | None = None, alone: bool = False) -> Tensor:
+        """`alone`: with the slope of each example by itself, also where the batch is compared with itself."""
+        others = self.features(x.detach()) if alone and self.minibatch is not None else None
+        return self.logit(self.features(x), c, others)

@@ -80,7 +80,9 @@ def critic(
         layers += [*halved(a, b, bias), NORMS[norm](b), nn.LeakyReLU(0.2, inplace=True)]
     net = Critic(nn.Sequential(*layers, FromGrid()), widths[-1] * prod(sizes[-1]), projected, kernels)
     net.body.apply(_dcgan_weights)
-    _dcgan_weights(net.head)
+    for layer in (net.head, net.project):
+        if layer is not None:
+            _dcgan_weights(layer)
     return net
 
 

@@ -36,8 +36,8 @@ def squared_slope(critic: Critic, x: Tensor) -> Tensor:
     """‖∇ₓ C(x)‖² at each example, (B,), which may be differentiated again."""
     with torch.autocast(x.device.type, enabled=False), torch.enable_grad():
         x = x.to(torch.promote_types(x.dtype, torch.float32))
-        if not x.requires_grad:  # an unrolled critic's penalty depends on the generator through x
-            x = x.detach().requires_grad_()
+        # an unrolled critic's weights depend on x as well: the slope is by this use of x alone
+        x = x.view_as(x) if x.requires_grad else x.detach().requires_grad_()
         (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
     return slope.flatten(1).square().sum(1)
 

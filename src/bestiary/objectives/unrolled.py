@@ -2,10 +2,10 @@
 
     θ₀ = θ,   θ_{i+1} = θ_i − η ∇_θ L(θ_i),   i < k;     the generator descends ∇ of its loss at θ_k, through every step
 
-L is the critic's own loss, penalty and all, and its gradient that of the whole batch, of which each of several
-processes has a part (`share`). θ_k depends on the generator through L, so the derivative has the term ∂θ_k/∂θ_G that
-plain alternation leaves out. With k = 0 this is the plain game. The steps are those of gradient descent with rate η,
-though the critic's own optimiser may be another.
+L is the critic's own loss with all that is added to it, and its gradient that of the whole batch, of which each of
+several processes has a part (`share`). θ_k depends on the generator through L, so the derivative has the term
+∂θ_k/∂θ_G that plain alternation leaves out. With k = 0 this is the plain game. The steps are those of gradient descent
+with rate η, though the critic's own optimiser may be another.
 
 Legend: θ the critic's weights by name.
 """

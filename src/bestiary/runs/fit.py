@@ -47,7 +47,7 @@ from bestiary.version import __version__
 __all__ = ["Interrupted", "fit"]
 
 MAY_CHANGE = {"steps", "patience", "log", "validate", "save", "keep"}  # when a run is resumed
-EXAMPLES = 1000  # of the training part, that a model may look at before it is fitted
+EXAMPLES = 1024  # of the training part, that a model may look at before it is fitted
 
 
 class Interrupted(BestiaryError):
@@ -261,7 +261,7 @@ def _model(what: Plan) -> Model:
 
 
 def _examples(what: Plan, model: Model) -> tuple[Callable[..., torch.Tensor], torch.Tensor | None]:
-    """A function that gives n training examples, or at most a thousand, as the model observes them; labels of those."""
+    """A function that gives n training examples, or else some, as the model observes them; labels of those."""
     rows, spec = what.dataset.parts["train"], what.dataset.spec
     order = np.random.Generator(np.random.PCG64(mix(what.recipe.seed, "begin"))).permutation(len(rows))
 
