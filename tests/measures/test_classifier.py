@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.classifier import TwoSample, _permuted, auc, calibrated, classify, two_sample_test
+from bestiary.measures.classifier import TwoSample, _permuted, _standardised, auc, calibrated, classify, two_sample_test
 
 
 def normal(n: int, f: int = 2, seed: int = 0) -> Tensor:
@@ -100,3 +100,27 @@ def test_constant_columns_are_left_out_and_constant_sets_cannot_be_told() -> Non
 def test_too_few() -> None:
     with pytest.raises(BestiaryError, match="at least 10 examples"):
         two_sample_test(normal(9), normal(50), normal(50), "columns")
+
+
+@pytest.mark.parametrize("far", [1e3, 1e9])
+def test_one_value_far_away_blinds_no_classifier(far: float) -> None:
+    g = torch.Generator().manual_seed(0)
+    fake, real = 3 + torch.randn(150, 2, generator=g), torch.randn(150, 2, generator=g)
+    fake[0], real[1] = far, -far
+    assert classify(fake, real).accuracy > 0.95
+
+
+def test_columns_that_are_seldom_other_than_constant_are_kept() -> None:
+    x = torch.zeros(1000, 1)
+    x[::300] = 1.0
+    assert _standardised(x).std() == pytest.approx(1.0, abs=1e-3)
+
+
+def test_certainty_of_few_examples_has_an_interval() -> None:
+    g = torch.Generator().manual_seed(0)
+    sides = (30 + torch.randn(10, 2, generator=g), torch.randn(10, 2, generator=g), torch.randn(10, 2, generator=g))
+    _, ranked, _ = two_sample_test(*sides, "columns")[0]
+    assert ranked.value == 1
+    assert ranked.low < 0.95
+    assert ranked.high == 1
+    assert ranked.floor.low < 0.5 < ranked.floor.high

@@ -112,3 +112,16 @@ def test_what_cannot_be_compared_is_refused() -> None:
 def test_sets_of_one_example_repeated_are_refused() -> None:
     with pytest.raises(BestiaryError, match="all examples are the same"):
         mmd(torch.ones(5, 2), torch.ones(5, 2))
+
+
+def test_the_floor_is_of_the_same_kernel() -> None:
+    g = torch.Generator().manual_seed(0)
+    fake, real, other = (s * torch.randn(200, 2, generator=g) for s in (100.0, 1.0, 1.0))
+    found = sliced(fake, real, other + 0.5, "columns")[0]
+    x = torch.cat([fake, real]).double()
+    middle = float(torch.pdist(x).square().median())
+    d = torch.cdist(*[torch.cat([other + 0.5, real]).double()] * 2).square()
+    k = torch.stack([torch.exp(-d / (2 * b * middle)) for b in (0.25, 1.0, 4.0)]).mean(0)
+    k = k - torch.diag(k.diagonal())
+    value = k[:200, :200].sum() / (200 * 199) + k[200:, 200:].sum() / (200 * 199) - 2 * k[:200, 200:].mean()
+    assert found.floor.value == pytest.approx(float(value), rel=1e-3)

@@ -105,3 +105,12 @@ def test_what_cannot_be_measured_is_refused() -> None:
         manifold_numbers(normal(50).log(), normal(50), normal(50), "f")
     with pytest.raises(BestiaryError, match="same features"):
         manifold_numbers(normal(50), torch.ones(50, 3), normal(50), "f")
+
+
+def test_nothing_of_few_is_not_surely_nothing() -> None:
+    g = torch.Generator().manual_seed(0)
+    real, other = torch.randn(40, 2, generator=g), torch.randn(40, 2, generator=g)
+    found = {number.name: number for number in manifold_numbers(real + 100, real, other, "columns")}
+    assert found["density"].value == 0
+    assert found["density"].low == 0
+    assert found["density"].high > 0.05

@@ -62,3 +62,12 @@ def test_the_wrong_dimension_and_values_that_are_not_finite() -> None:
         count_modes(torch.full((5, 3), torch.nan), torch.zeros(4, 3), 1.0)
     with pytest.raises(BestiaryError, match="in 2 dimensions"):
         count_modes(torch.zeros(5, 3), torch.zeros(4, 2), 1.0)
+
+
+def test_modes_that_one_sample_found_are_within_the_interval() -> None:
+    centres = torch.arange(20.0)[:, None] * 10 + torch.zeros(1, 2)
+    x = torch.cat([centres[:1].repeat(990, 1), centres[1:11]])
+    found = mode_numbers(x, centres, 0.1, x)[0]
+    assert found.value == 11
+    assert found.low <= 11 <= found.high
+    assert found.low < 11

@@ -241,3 +241,29 @@ def test_protocols_carry_what_is_given(measure) -> None:
         assert "interval" in number.protocol
         assert number.floor is not None
         assert number.says
+
+
+@pytest.mark.parametrize("width", [1e-2, 1e-3, 1e-5])
+def test_copies_are_found_in_heaps_that_are_far_apart(width: float) -> None:
+    """Products in single precision cannot tell the examples of a heap; the exact distances are those of brute force."""
+    g = torch.Generator().manual_seed(0)
+    heaps = torch.tensor([[-1.0, 0.0], [1.0, 0.0]]).repeat(400, 1)
+    train = heaps + width * torch.randn(800, 2, generator=g)
+    d, index = nearest(train[:300], train, 3)
+    assert (d[:, 0] == 0).all()
+    exact = (train[:300, None].double() - train.double()).norm(dim=2).topk(3, largest=False).values / 2**0.5
+    torch.testing.assert_close(d.double(), exact, rtol=1e-3, atol=1e-9)
+    assert len(index) == 300
+
+
+def test_the_interval_of_copies_holds_where_their_number_is_chance() -> None:
+    """Each sample copies with chance 0.3, or lies far from everything."""
+    held = 0
+    for world in range(100):
+        g = torch.Generator().manual_seed(world)
+        train, unseen = torch.randn(300, 4, generator=g), torch.randn(100, 4, generator=g)
+        copies = torch.rand(200, generator=g) < 0.3
+        samples = torch.where(copies[:, None], train[torch.randperm(300, generator=g)[:200]], torch.tensor(100.0))
+        found = copying(samples, train, unseen)
+        held += found.low <= 0.3 <= found.high
+    assert held >= 88  # of 100 at 95%: seven are four standard errors

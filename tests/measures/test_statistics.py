@@ -1,5 +1,7 @@
 """Marginals and pairs: by hand, at their floors, and where moments agree and shapes do not."""
 
+from math import sqrt
+
 import numpy as np
 import pytest
 import torch
@@ -115,3 +117,32 @@ def test_edges_of_many_columns_are_those_of_each(monkeypatch) -> None:
     whole = separations(fake, real)
     monkeypatch.setattr("bestiary.measures.statistics.MOST_SORTED", 120)
     torch.testing.assert_close(separations(fake, real), whole)
+
+
+def test_columns_of_two_values_have_spreads() -> None:
+    """m₄ = s⁴ where both are as frequent, and the error of s is of second order there."""
+    z = []
+    for seed in range(200):
+        g = torch.Generator().manual_seed(seed)
+        sides = ((torch.rand(1000, 1, generator=g) < 0.5).float() for _ in range(2))
+        z.append(float(spreads_apart(*sides)))
+    assert np.isfinite(z).all()
+    assert max(map(abs, z)) < 6
+
+
+def test_too_few_examples_have_no_jackknife() -> None:
+    g = torch.Generator().manual_seed(0)
+    for n, given in ((19, False), (20, True)):
+        sides = (torch.randn(n, 3, generator=g) for _ in range(3))
+        assert all((number.low is not None) == given for number in statistics(*sides, ["a", "b", "c"]))
+
+
+def test_intervals_of_few_examples_hold() -> None:
+    """Of a mean that differs by one: the jackknife of five groups, against the value of very many."""
+    g, held = torch.Generator().manual_seed(0), 0
+    expected = sqrt(20 / 2)  # in errors of the difference of two means, 20 examples each
+    for _ in range(200):
+        fake, real = 1 + torch.randn(20, 1, generator=g), torch.randn(20, 1, generator=g)
+        found = statistics(fake, real, real, ["a"])[1]
+        held += found.low <= expected <= found.high
+    assert held >= 176

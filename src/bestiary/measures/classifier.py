@@ -7,7 +7,8 @@
     ratio      r(x) = π(x)/p(x), from the classifier's odds after isotonic calibration on half of the examples
     JSD        (ln 2 − BCE)/ln 2 of the calibrated odds on the other half: 0 to 1, a lower bound but for its noise
 
-(Lopez-Paz and Oquab 2017, arXiv 1610.06545.) Inputs are z-scored over both sets, for which no label is needed; columns
+(Lopez-Paz and Oquab 2017, arXiv 1610.06545.) Inputs are z-scored over both sets, for which no label is needed, and what
+lies farther out than the middle 99% are wide is drawn in to there, lest one value shrink all others to nothing; columns
 that are constant say nothing. The classifier is a network with two hidden layers, each of K folds judged by one fitted
 to the others: a linear one would be blind to everything but means.
 
@@ -96,10 +97,22 @@ def _fitted(x: Tensor, y: Tensor, held: Tensor) -> Tensor:
 
 
 def _standardised(x: Tensor) -> Tensor:
-    """Columns of mean 0 and deviation 1; one that is constant is 0."""
+    """Columns of mean 0 and deviation 1, without what lies far out; one that is constant is 0."""
+    x = _drawn_in(x)
     centre, scale = x.mean(0), x.std(0)
     varies = scale > 1e-8 * (1 + centre.abs())
     return torch.where(varies, (x - centre) / torch.where(varies, scale, torch.ones_like(scale)), torch.zeros(()))
+
+
+def _drawn_in(x: Tensor) -> Tensor:
+    """No value farther out than the middle 99% of its column are wide; as it is where these are all the same."""
+    k = max(2, len(x) // 200)
+    parts = []
+    for columns in x.split(64, 1):
+        low, high = columns.kthvalue(k, 0).values, columns.kthvalue(len(x) + 1 - k, 0).values
+        wide = high - low
+        parts.append(torch.where(wide > 0, columns.clamp(low - wide, high + wide), columns))
+    return torch.cat(parts, 1)
 
 
 def _logits(x: Tensor, weights: list[Tensor]) -> Tensor:
@@ -174,17 +187,24 @@ def two_sample_test(
     )  # fmt: skip
     value, half = auc(found), 1.96 * sqrt(SHARED_RANKS) * _auc_error(found)
     ranked = Number(
-        "c2st_auc", titled("AUC of the two-sample classifier", features), value, value - half, value + half, "share",
-        "lower", Reference(auc(null), says=again),
+        "c2st_auc", titled("AUC of the two-sample classifier", features), value, max(0.0, value - half),
+        min(1.0, value + half), "share", "lower",
+        Reference(auc(null), *_around(0.5, 1.96 * sqrt(SHARED_RANKS * (2 * n + 1) / (12 * n * n))), again),
         protocol={**said, "interval": "95%, Hanley and McNeil, for folds that share examples"},
         says="The chance that it ranks a real example above a sample.",
     )  # fmt: skip
     return [accuracy, ranked, _divergence(found, null, features, seed, said)], found
 
 
+def _around(middle: float, half: float) -> tuple[float, float]:
+    return middle - half, middle + half
+
+
 def _auc_error(found: TwoSample) -> float:
-    """Standard error after Hanley and McNeil (1982)."""
-    a, n, m = auc(found), int(found.real.sum()), int((~found.real).sum())
+    """Standard error after Hanley and McNeil (1982), at half an example from certainty at least."""
+    n, m = int(found.real.sum()), int((~found.real).sum())
+    edge = 1 / (2 * min(n, m))
+    a = min(max(auc(found), edge), 1 - edge)
     q1, q2 = a / (2 - a), 2 * a * a / (1 + a)
     return sqrt(max(0.0, (a * (1 - a) + (n - 1) * (q1 - a * a) + (m - 1) * (q2 - a * a)) / (n * m)))
 
@@ -196,7 +216,7 @@ def _divergence(found: TwoSample, null: TwoSample, features: str, seed: int, sai
         "c2st_jsd", titled("Jensen-Shannon divergence told by the classifier", features),
         value, value - half, value + half, "of ln 2", "lower",
         Reference(floor, floor - floor_half, floor + floor_half, "other real examples in the place of samples"),
-        protocol={**said, "calibration": "isotonic, on half", "interval": "95%, normal, over examples"},
+        protocol={**said, "calibration": "isotonic, on half", "interval": "95%, normal, for folds that share examples"},
         says="(ln 2 − BCE)/ln 2 of calibrated odds on examples not used for calibration; it can be negative by chance.",
     )  # fmt: skip
 
@@ -205,4 +225,4 @@ def _jsd(found: TwoSample, seed: int) -> tuple[float, float]:
     p, rest = calibrated(found, seed)
     real = found.real[rest].double()
     loss = -(real * p.log() + (1 - real) * (1 - p).log())
-    return float(1 - loss.mean() / log(2)), 1.96 * float(loss.std()) / log(2) / sqrt(len(loss))
+    return float(1 - loss.mean() / log(2)), 1.96 * sqrt(SHARED / len(loss)) * float(loss.std()) / log(2)

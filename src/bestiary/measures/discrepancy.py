@@ -1,7 +1,8 @@
 """Two samples apart: by the mean of a kernel (MMD, with its permutation test) and along random lines (Wasserstein).
 
     MMD²     E k(x, x′) + E k(y, y′) − 2 E k(x, y),   k(x, y) = 1/3 Σ_b exp(−‖x − y‖²/(2 b² m)),  b² ∈ {¼, 1, 4}
-             m the median of ‖x − y‖² over pairs of both sets; without bias, so that it may be negative
+             m the median of ‖x − y‖² over pairs of both sets; without bias, so that it may be negative. The floor has
+             the same m
     test     p = (1 + #{permutations of who is real with as large an MMD²})/(1 + permutations)
     sliced   mean over unit vectors u of W₁(uᵀx, uᵀy) = ∫ |F − G| dt,  F and G the shares below t of either set
 
@@ -34,18 +35,27 @@ ROWS, LINES = 4096, 16  # examples, and lines, taken at a time
 Z = 1.96  # of a 95% interval
 
 
-def kernel_matrix(x: Tensor) -> Tensor:
-    """k of all pairs, (N, N), in float64, of centred features: far from the origin products would lose digits."""
+def kernel_matrix(x: Tensor, middle: float | None = None) -> Tensor:
+    """k of all pairs, (N, N), in float64; `middle`: another m than that of x."""
+    d = _squared(x)
+    m = _middle(d) if middle is None else middle
+    return torch.stack([torch.exp(-d / (2 * b * m)) for b in WIDTHS]).mean(0)
+
+
+def _squared(x: Tensor) -> Tensor:
+    """‖x − y‖² of all pairs, of centred features: far from the origin products would lose digits."""
     x = x.double() - x.double().mean(0)
     sizes = x.square().sum(1)
-    d = torch.addmm(sizes, x, x.T, alpha=-2).add_(sizes[:, None]).clamp_min_(0)
+    return torch.addmm(sizes, x, x.T, alpha=-2).add_(sizes[:, None]).clamp_min_(0)
+
+
+def _middle(d: Tensor) -> float:
+    """m."""
     above = d[torch.triu(torch.ones_like(d, dtype=torch.bool), 1)]
-    middle = float(above.median())
-    if middle == 0:  # more than half of all pairs are copies
-        middle = float(above.mean())
+    middle = float(above.median()) or float(above.mean())  # more than half of all pairs may be copies
     if middle == 0:
         raise BestiaryError("all examples are the same: no kernel tells them apart")
-    return torch.stack([torch.exp(-d / (2 * b * middle)) for b in WIDTHS]).mean(0)
+    return middle
 
 
 def _unbiased(k: Tensor, sides: Tensor, n: int, m: int) -> Tensor:
@@ -140,13 +150,16 @@ def sliced(
 
 def _mmd_number(fake: Tensor, real: Tensor, other: Tensor, seed: int, protocol: Mapping[str, object]) -> Number:
     value, p, null = mmd_test(fake, real, seed=seed)
-    _, low, high = jackknife(_sums(kernel_matrix(torch.cat([fake, real])), len(fake)))
+    both = torch.cat([fake, real])
+    _, low, high = jackknife(_sums(kernel_matrix(both), len(fake)))
+    floor = kernel_matrix(torch.cat([other, real]), _middle(_squared(both)))
     least, most = null.quantile(torch.tensor([0.025, 0.975]).to(null)).tolist()
     said = {**protocol, "n": len(fake), "permutations": len(null), "p": round(p, 4), "interval": "95%, jackknife"}
     return Number(
         "mmd", titled("kernel two-sample statistic", str(protocol["features"])), value, low, high,
         "kernel units", "lower",
-        Reference(mmd(other, real), least, most, "other real examples; the interval is that of permutations"),
+        Reference(jackknife(_sums(floor, len(other)))[0], least, most,
+                  "other real examples; the interval is that of permutations"),
         protocol=said, says=f"p = {p:.3g} that samples and data are of one distribution, by permutation.",
     )  # fmt: skip
 

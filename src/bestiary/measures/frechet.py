@@ -34,6 +34,7 @@ from bestiary.errors import BestiaryError, unknown
 from bestiary.measures.number import Number, Reference, titled
 
 __all__ = [
+    "STUDENT",
     "Moments",
     "Sums",
     "fid",

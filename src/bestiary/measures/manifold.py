@@ -192,7 +192,8 @@ def manifold_numbers(
 
 def _interval(found: PRDC, name: str, n: int) -> tuple[float, float]:
     if name == "density":
-        return found.density - 1.96 * found.spread, found.density + 1.96 * found.spread
+        half = max(1.96 * found.spread, wilson(found.precision * n, n)[1] - found.precision)  # 0 of few is not surely 0
+        return max(0.0, found.density - half), found.density + half
     return wilson(getattr(found, name) * n, n)
 
 

@@ -10,6 +10,7 @@ Legend: N samples, K modes, F coordinates.
 """
 
 from collections.abc import Mapping
+from math import ceil, floor
 from typing import NamedTuple
 
 import torch
@@ -74,15 +75,17 @@ def mode_numbers(
 ) -> list[Number]:  # fmt: skip
     """The three as numbers; `perfect`: as many exact draws."""
     found, best, k = count_modes(x, centres, sigma), count_modes(perfect, centres, sigma), len(centres)
-    (least, most), kl = _bootstrap(*_placed(x, centres, sigma), seed).tolist()
-    # a divergence of shares is biased upwards, and of draws from draws twice: the interval is moved back by that
-    bias = max(0.0, sum(kl) / 2 - found.reverse_kl)
+    (fewest, most), kl = _bootstrap(*_placed(x, centres, sigma), seed).tolist()
+    # a divergence of shares is biased upwards, and of draws from draws twice: the interval is moved back by that; the
+    # number of modes downwards, for one that a single sample found is often lost
+    bias, lost = max(0.0, sum(kl) / 2 - found.reverse_kl), max(0.0, found.modes - (fewest + most) / 2)
     low, high = (max(0.0, end - bias) for end in kl)
+    fewest, most = floor(fewest + lost), min(k, ceil(most + lost))
     said = {**(protocol or {}), "n": len(x), "K": k, "reach": f"{REACH:g} σ"}
     again = {**said, "interval": f"95%, {DRAWS} bootstrap samples", "seed": seed}
     says = "a perfect sampler, as many draws"
     return [
-        Number("modes", "modes reached", found.modes, least, most, f"of {k}", "higher",
+        Number("modes", "modes reached", found.modes, fewest, most, f"of {k}", "higher",
                ceiling=Reference(best.modes, says=says), protocol=again,
                says="Modes of the data with at least one sample near them."),
         Number("high_quality", "share of samples near a mode", found.quality, *wilson(found.quality * len(x), len(x)),

@@ -7,8 +7,9 @@ With d(a, B) = min_{b ∈ B} ‖a − b‖ / √F, the root mean squared differe
                    N_T of these lie nearest to a training one. Were nothing copied, T and H would be exchangeable and
                    N_T = P₀ N; if a share c of the samples are copies, this is c, whatever the samples' blur (after
                    Meehan, Chaudhuri and Dasgupta 2020, arXiv 2004.05675). Samples that share their nearest example
-                   are not independent: the interval counts distinct nearest examples. Where T is a part of the
-                   training examples, c is that of its examples, and is divided by the part.
+                   are not independent: the interval counts distinct nearest examples, and has a part of N_T/N and one
+                   of N/n. Where T is a part of the training examples, c is that of its examples, and is divided by the
+                   part.
     ratio          median_s d(s, T) / median_s d(s, H)
                    Of held-out examples in the place of samples (each without itself) it is the floor, below 1 where
                    T is larger than H. Samples that were remembered lie far below it; 0 where half or more are copies.
@@ -24,7 +25,7 @@ Legend: n samples, m examples, F features.
 """
 
 from collections.abc import Mapping
-from math import sqrt
+from math import hypot, sqrt
 
 import torch
 from torch import Tensor
@@ -35,6 +36,7 @@ from bestiary.measures.number import Number, Reference
 __all__ = ["copying", "distance_ratio", "distances", "nearest", "two_sample_distances", "wilson"]
 
 LEAST_TO_RESAMPLE = 8
+EPS = torch.finfo(torch.float32).eps
 SPARE = 8  # candidates beyond k, among which the exact distance decides
 
 
@@ -48,24 +50,41 @@ def nearest(a: Tensor, b: Tensor, k: int = 1, block: int = 2048) -> tuple[Tensor
     if k < 1:
         raise BestiaryError(f"nearest neighbours are at least one; got k={k}")
     k, centre = min(k, len(b)), b.mean(0)  # far from the origin the products would lose digits
-    near_b = b - centre
-    found = [_exactly(r, b, _candidates(r - centre, near_b, k + SPARE, block), k) for r in a.split(block)]
+    found = [_of_block(rows, b, centre, k, block) for rows in a.split(block)]
     d, index = (torch.cat(parts) for parts in zip(*found, strict=True))
     return d / sqrt(a.shape[1]), index
 
 
-def _candidates(rows: Tensor, b: Tensor, m: int, block: int) -> Tensor:
-    """Row numbers of about the m nearest, (n, m), by ‖b‖² − 2⟨a, b⟩: a product, right but for its last digits."""
-    best = torch.full((len(rows), 0), torch.inf)
-    index = torch.zeros((len(rows), 0), dtype=torch.long)
+def _of_block(rows: Tensor, b: Tensor, centre: Tensor, k: int, block: int) -> tuple[Tensor, Tensor]:
+    """Screened in single precision; once more in double where that could have left out a nearer one, as it does in
+    heaps that are far narrower than they lie apart."""
+    index, last = _candidates(rows, b, centre, k + SPARE, block)
+    d, found = _exactly(rows, b, index, k)
+    size = (rows - centre).square().sum(1)
+    doubt = 4 * EPS * sqrt(b.shape[1]) * (size.sqrt() + float((b - centre).norm(dim=1).max())).square()
+    again = (last + size - doubt < d[:, -1].square()) if index.shape[1] < len(b) else torch.zeros_like(size).bool()
+    if again.any():
+        closer, _ = _candidates(rows[again], b, centre, k + SPARE, block, torch.float64)
+        d[again], found[again] = _exactly(rows[again], b, closer, k)
+    return d, found
+
+
+def _candidates(
+    rows: Tensor, b: Tensor, centre: Tensor, m: int, block: int, precision: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
+    """Row numbers of about the m nearest, (n, m), by ‖b‖² − 2⟨a, b⟩: a product, right but for its last digits. And the
+    largest of their scores, (n,), which those that are left out exceed."""
+    rows = rows.to(precision) - centre
+    best = torch.full((len(rows), 0), torch.inf).to(rows)
+    index = torch.zeros((len(rows), 0), dtype=torch.long, device=rows.device)
     for first in range(0, len(b), block):
-        part = b[first : first + block]
+        part = b[first : first + block].to(precision) - centre
         score = torch.addmm(part.square().sum(1), rows, part.T, alpha=-2)
         score, i = score.topk(min(m, len(part)), largest=False)
         best, i = torch.cat([best, score], 1), torch.cat([index, i + first], 1)
         best, order = best.topk(min(m, best.shape[1]), largest=False)
         index = i.gather(1, order)
-    return index
+    return index, best[:, -1]
 
 
 def _exactly(rows: Tensor, b: Tensor, index: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -100,8 +119,10 @@ def _copied(samples: Tensor, train: Tensor, held: Tensor, radius: float) -> tupl
     wins = float((to_train[near] < to_held[near]).sum() + null * ties.sum())
     distinct = len(which[near].unique())
     ends = (wins / n_near, *wilson(wins / n_near * distinct, distinct))
-    value, low, high = (n_near / len(samples) * (p - null) / (1 - null) for p in ends)
-    return value, low, high
+    part, independent = n_near / len(samples), len(samples) * distinct / n_near
+    value, low, high = (part * (p - null) / (1 - null) for p in ends)
+    least, most = sorted(value / part * end for end in wilson(part * independent, independent))
+    return value, value - hypot(value - low, value - least), value + hypot(high - value, most - value)
 
 
 def copying(

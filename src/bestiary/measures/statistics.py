@@ -2,12 +2,13 @@
 
     separation    S = ½ Σ_b (h_b − g_b)²/(h_b + g_b), h, g shares of real and fake in bins of equal real counts: 0 to 1
     means         (m_fake − m_real) in standard errors, √(s²/n) of both
-    spreads       (s_fake − s_real) in standard errors, √((m₄ − s⁴)/4 s² n) of both, m₄ the fourth central moment
+    spreads       (s_fake − s_real) in standard errors, √((m₄ − s⁴)/4 s² n) of both, m₄ the fourth central moment; at
+                  least s/√2 n, what is left of it where m₄ = s⁴, as in a column of two values, each half of the time
     correlation   ρ_fake − ρ_real of each pair of columns
 
 Over columns a separation is averaged, of the others the root mean square is taken; the worst columns are named. A value
 that the real column repeats has a bin of its own, so that a constant is told from what lies beside it. A separation is
-biased upwards by about (bins − 1)/(4 n) for n examples on each side: the floor shows it. Intervals are jackknives over
+biased upwards by about (bins − 1)/(2 n) for n examples on each side: the floor shows it. Intervals are jackknives over
 groups of examples, and hold for the columns as they are.
 
 Legend: N examples, F columns, G groups, E edges of bins.
@@ -20,13 +21,13 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.frechet import same_features
+from bestiary.measures.frechet import STUDENT, same_features
 from bestiary.measures.number import Number, Reference
 
 __all__ = ["correlations", "means_apart", "separations", "spreads_apart", "statistics"]
 
 BINS = 50
-GROUPS = 10  # of the jackknife
+LEAST_GROUPS, GROUPS = 5, 10  # of the jackknife
 MOST_SORTED = 1 << 24  # numbers that torch's quantile takes at once
 AS_MANY = "other real examples, as many"
 
@@ -73,8 +74,8 @@ def spreads_apart(fake: Tensor, real: Tensor) -> Tensor:
 def _spread(x: Tensor) -> tuple[Tensor, Tensor]:
     """The standard deviation and the variance of it."""
     variance, fourth = x.var(0), (x - x.mean(0)).pow(4).mean(0)
-    error = (fourth - variance.square()).clamp_min(0) / (4 * variance * len(x)).clamp_min(1e-300)
-    return variance.sqrt(), error
+    error = (fourth - variance.square()) / (4 * variance * len(x)).clamp_min(1e-300)
+    return variance.sqrt(), torch.maximum(error, variance / (2 * len(x) ** 2))
 
 
 def _in_errors(apart: Tensor, variance: Tensor) -> Tensor:
@@ -144,7 +145,7 @@ def _number(
     return Number(
         name, title, value if isfinite(value) else None, low, high, unit, "lower",
         Reference(floor, says=AS_MANY) if isfinite(floor) else None,
-        protocol={**said, **({} if half is None else {"interval": f"95%, jackknife of {_groups(fake)} groups"})},
+        protocol=said if half is None else {**said, "interval": f"95%, jackknife of {_groups(fake)} groups, Student"},
         says=f"{says} Worst: {_worst(each, names)}.",
     )  # fmt: skip
 
@@ -154,13 +155,13 @@ def _groups(x: Tensor) -> int:
 
 
 def _jackknife(f: Callable[[Tensor, Tensor], float], fake: Tensor, real: Tensor) -> float | None:
-    """Half of the 95% interval, from f without each group of both; none where there is but one group."""
+    """Half of the 95% interval, from f without each group of both; none where there are fewer than five groups."""
     groups = _groups(fake)
-    if groups < 2:
+    if groups < LEAST_GROUPS:
         return None
     group = torch.arange(len(fake)) % groups
     left = torch.tensor([f(fake[group != g], real[group != g]) for g in range(groups)])
-    half = 1.96 * sqrt((groups - 1) / groups * float((left - left.mean()).square().sum()))
+    half = STUDENT[groups - 1] * sqrt((groups - 1) / groups * float((left - left.mean()).square().sum()))
     return half if isfinite(half) else None
 
 

@@ -3,7 +3,8 @@
     near         share of S within the ball of some r ∈ R as far as its 5th neighbour in R      are samples like data?
     covered      share of those balls that hold a sample                                         is all of it reached?
     diversity    mean ‖s − s′‖ / mean ‖r − r′‖                                                   1 where spread alike
-    repeats      share of S whose nearest other sample is nearer than half of what 99% of R are to theirs
+    repeats      share of S whose nearest other sample is nearer than half of what 99% of R are to theirs, R's own
+                 repetitions left out; less the share of R that are so near
     told_apart   chance that the critic's logit of r exceeds that of s                           ½ where it cannot tell
     known        chance that its logit of an example it was trained on exceeds that of r         ½ where it knows none
     pull         mean |∂L/∂l|, L the generator's loss and l the logit of s                       0: nothing to follow
@@ -48,12 +49,14 @@ def sample_vitals(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     radius = among_real.topk(k, largest=False).values[:, -1]
     inside = _distances(fake, real) <= radius  # (N, N)
     off = ~torch.eye(len(real), dtype=torch.bool, device=real.device)
-    close = among_real.min(1).values.quantile(0.01) / 2
+    nearest = among_real.min(1).values
+    close = nearest[nearest > 0].quantile(0.01) / 2 if (nearest > 0).any() else nearest.new_zeros(())
+    repeats = [(d <= close if close == 0 else d < close).float().mean() for d in (among_fake.min(1).values, nearest)]
     return {
         "near": inside.any(1).float().mean(),
         "covered": inside.any(0).float().mean(),
         "diversity": among_fake[off].mean() / among_real[off].mean().clamp_min(1e-12),
-        "repeats": (among_fake.min(1).values < close).float().mean(),
+        "repeats": (repeats[0] - repeats[1]).clamp_min(0),
     }
 
 

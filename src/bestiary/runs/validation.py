@@ -19,6 +19,7 @@ from bestiary.training.trainer import Trainer
 __all__ = ["validator"]
 
 VALIDATION_EXAMPLES = 1000  # of the validation part, for the bound that is watched while fitting
+LEAST_VITAL = 16  # examples, of fewer of which chance alone looks ill
 VITAL_EXAMPLES = 250  # of these, for the numbers that signs of illness are told by
 
 
@@ -42,7 +43,7 @@ def validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], di
                 if len(values) > 1:  # one example has no interval
                     half = 1.96 * float(values.std()) / len(values) ** 0.5
                     numbers |= {"low": numbers["bound"] - half, "high": numbers["bound"] + half}
-            if len(stored) > 1:
+            if len(stored) >= LEAST_VITAL:
                 with seeded(mix(seed, "vitals"), device):
                     some, fitted = (
                         Batch(model.observe(model_units(x[:VITAL_EXAMPLES].to(device), spec)), _at(y, device))

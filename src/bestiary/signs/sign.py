@@ -72,9 +72,10 @@ class Story:
         return sum(values) / len(values) if values else None
 
     def every(self, *keys: str) -> tuple[float, ...] | None:
-        """The newest values of several numbers, if all are there."""
-        values = [self.last(key) for key in keys]
-        return tuple(v for v in values if v is not None) if None not in values else None
+        """The newest values of several numbers, if all are there and of one round."""
+        newest = [self.series[key][-1] for key in keys if key in self.series]
+        together = len(newest) == len(keys) and len({round for round, _ in newest}) == 1
+        return tuple(value for _, value in newest) if together else None
 
     @property
     def grown(self) -> bool:
