@@ -186,6 +186,7 @@ def judge(
     line: Annotated[list[str] | None, typer.Argument(metavar="RUN [key=value]", hidden=True)] = None,
     real: Annotated[str | None, typer.Option(metavar="DATA", help="Real examples: a folder, an array, a name.")] = None,
     fake: Annotated[str | None, typer.Option(metavar="DATA", help="Samples to judge against them.")] = None,
+    held: Annotated[str | None, typer.Option(metavar="DATA", help="More real data, unknown to their maker.")] = None,
     device: Device = "auto",
     as_json: Json = False,
     runs: Runs = "runs",
@@ -196,7 +197,7 @@ def judge(
     """
     from bestiary import verbs
 
-    verbs.judge(line or [], _flags(context), real, fake, as_json, runs, device)
+    verbs.judge(line or [], _flags(context), (real, fake, held), as_json, runs, device)
 
 
 @app.command()

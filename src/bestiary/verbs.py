@@ -201,18 +201,18 @@ def sample(
 def judge(
     line: Sequence[str],
     flags: Sequence[str],
-    real: str | None,
-    fake: str | None,
+    sides: tuple[str | None, str | None, str | None],
     as_json: bool,
     root: str,
     device: str,
 ) -> None:
-    """`bestiary judge RUN key=value …` or `bestiary judge --real A --fake B key=value …`."""
-    if (real is None) != (fake is None):
-        raise BestiaryError("--real and --fake go together: --real DATA --fake SAMPLES")
+    """`bestiary judge RUN key=value …` or `bestiary judge --real A --fake B [--held C] key=value …`."""
+    real, fake, held = sides
+    if (real is None) != (fake is None) or (held and not real):
+        raise BestiaryError("--real and --fake go together, perhaps with --held: --real DATA --fake SAMPLES")
     bare, rest = _bare(line, 0 if real else 1)
     if real and fake:
-        made, steps = _judge_samples(real, fake, words(rest, flags)), []
+        made, steps = _judge_samples([real, fake, *([held] if held else [])], words(rest, flags), device), []
     else:
         from bestiary.runs.judge import judge_run
 
@@ -227,14 +227,21 @@ def judge(
     return next_steps(*steps) if steps else None
 
 
-def _judge_samples(real: str, fake: str, options: Mapping[str, str]) -> Any:
-    """Options of loading go to both sides, the others to the judge."""
+def _judge_samples(sides: Sequence[str], options: Mapping[str, str], device: str) -> Any:
+    """Options of loading go to all sides, the others to the judge."""
     from bestiary.data.load import loader
     from bestiary.runs.judge import judge_samples
+    from bestiary.training.device import choose_device
 
-    loading = signature_options(loader(real)) | signature_options(loader(fake))
-    routed = route(options, {"data": loading, "judge": judge_samples})
-    return judge_samples(real, fake, **(routed["data"] | routed["judge"]))
+    loading = {key: value for side in sides for key, value in signature_options(loader(side)).items()}
+    judging = signature_options(judge_samples)
+    for key in ("held", "device"):
+        judging.pop(key)
+    routed = route(options, {"data": loading, "judge": judging})
+    held = sides[2] if len(sides) > 2 else None
+    return judge_samples(
+        sides[0], sides[1], held=held, device=choose_device(device), **(routed["data"] | routed["judge"])
+    )
 
 
 def report(names: Sequence[str], show: bool, as_json: bool, root: str) -> None:

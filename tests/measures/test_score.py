@@ -62,6 +62,16 @@ def test_the_floor_of_class_shares_is_what_draws_of_the_data_have() -> None:
     assert kl.floor.value == pytest.approx(float(found.mean()), abs=4 * float(found.std()) / 20)
 
 
+@pytest.mark.parametrize(("n", "classes"), [(1000, 1000), (600, 100)])
+def test_the_floor_of_few_draws_a_class_is_not_worse_than_honest_samples(n: int, classes: int) -> None:
+    """Of classes that are all as frequent, against the mean of honest draws."""
+    g = torch.Generator().manual_seed(0)
+    pairs = [torch.randint(classes, (2, n), generator=g) for _ in range(100)]
+    honest = sum(class_kl(fake, real, classes) for fake, real in pairs) / 100
+    floors = [class_numbers(fake, real, classes, "labels")[1].floor.value for fake, real in pairs[:5]]
+    assert sum(floors) / 5 == pytest.approx(honest, rel=0.2)
+
+
 def test_classes_that_cannot_be_are_refused() -> None:
     y = torch.arange(5)
     for fake, real in ((y + 1, y), (y - 1, y), (y[:0], y)):

@@ -60,7 +60,7 @@ def test_what_is_not_real_is_far_from_it(sides):
         ("real", IMAGES.reshape(60, 64), {}, "shape=HxW"),
         ("real", np.stack([IMAGES] * 3, -1), {}, "colour="),
         ("real", IMAGES * 1000.0, {}, "pixels lie between"),
-        ("real", IMAGES[:3], {}, "n=10000 takes 40 of 40 and 3 of 3"),
+        ("real", IMAGES[:3], {}, "at least 4 fake examples; n=10000 takes 3 of 3"),
         ("real", "same.npy", {"n": 5}, "n=5 takes 5 of 40"),
         ("real", "same.npy", {"sise": 8}, "did you mean `size`"),
         ("real", "nowhere", {}, "unknown data"),
@@ -125,6 +125,44 @@ def test_other_units_are_said(sides):
     assert not any("other units?" in note for note in poor.notes)
 
 
+def test_images_that_are_as_good_as_black_are_in_other_units(sides):
+    images = np.load(sides / "same.npy") / 255.0
+    notes = judge_samples(sides / "real", images / 255, tests="none").notes
+    assert any("other units?" in note for note in notes)
+    assert not any("other units?" in note for note in judge_samples(sides / "real", images / 2, tests="none").notes)
+
+
+@pytest.mark.parametrize("by", [(1.02, 0.0), (1.0, -0.02)])
+def test_a_pixel_a_little_outside_of_its_range_does_not_rescale_all(sides, by):
+    scale, shift = by
+    with pytest.raises(BestiaryError, match=r"a little outside of \[0, 1\]: clip them"):
+        judge_samples(sides / "real", np.load(sides / "same.npy") / 255.0 * scale + shift)
+
+
+def test_tiny_images_are_compared_in_pixels():
+    images = np.random.default_rng(0).integers(0, 256, (60, 6, 6, 3), np.uint8)
+    found = judge_samples(images, images[::-1].copy(), tests="fast")
+    assert found["kid"].protocol["features"] == "pixels"
+    with pytest.raises(BestiaryError, match="halve images three times"):
+        judge_samples(images, images, features="random")
+
+
+def test_examples_held_out_are_the_floor_and_tell_copies():
+    """All real examples are compared with; what was copied from them is found, and honest samples copied nothing."""
+    g = np.random.default_rng(0)
+    real, held, fresh = (g.standard_normal((400, 3)).astype(np.float32) for _ in range(3))
+    copied, honest = (judge_samples(real, fake, held=held, tests="fast") for fake in (real[:300], fresh))
+    assert copied["copied"].low > 0.9
+    assert honest["copied"].low <= 0 <= honest["copied"].high
+    assert copied["distance_ratio"].value < 1e-5  # units of columns are rounded
+    assert honest["kid"].protocol["n"] == 400
+    assert honest.protocol["n_held"] == 400
+    assert not any("Half of" in note for note in honest.notes)
+    assert any("Half of 400" in note for note in judge_samples(real, fresh, tests="none").notes)
+    with pytest.raises(BestiaryError, match="held is vector"):
+        judge_samples(IMAGES, IMAGES, held=held)
+
+
 def test_images_in_0_to_255_are_the_images_in_0_to_1(sides):
     images = np.load(sides / "same.npy")
     whole, unit = (judge_samples(sides / "real", x, tests="none") for x in (images.astype(np.float32), images / 255.0))
@@ -149,7 +187,7 @@ def test_what_was_left_out_while_loading_is_said(sides, tmp_path):
 
 
 def test_one_image_is_refused(sides):
-    with pytest.raises(BestiaryError, match="at least 8 real and 4 fake"):
+    with pytest.raises(BestiaryError, match="at least 4 fake examples"):
         judge_samples(sides / "real", np.stack([IMAGES[0]] * 3))
 
 

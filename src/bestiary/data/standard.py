@@ -27,12 +27,13 @@ from bestiary.data.places import find, whereabouts
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
 
-__all__ = ["SETS", "Standard"]
+__all__ = ["SETS", "STACKED", "Standard"]
 
 _DIGITS = tuple("0123456789")
 _CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 _CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _SHAPES = ("square", "ellipse", "heart")
+STACKED = tuple(f"{number:03d}" for number in range(1000))
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,8 @@ def _stacked_mnist(n: int = 50_000, seed: int = 0, download: bool = False) -> Da
     rows = np.concatenate([draw.choice(digits.parts[name], (size, 3)) for name, size in sizes.items()])
     images, labels = digits.stored[..., 0][rows].transpose(0, 2, 3, 1), digits.labels[rows] @ [100, 10, 1]
     note = "channels are three digits drawn from the same part of MNIST, and the label is the number they make"
-    classes = tuple(f"{number:03d}" for number in range(1000))
     parts = official(*sizes.values())
-    return _images("stacked-mnist", images, 256, parts, labels, classes, path=digits.source["path"], note=note)
+    return _images("stacked-mnist", images, 256, parts, labels, STACKED, path=digits.source["path"], note=note)
 
 
 def _binarized_mnist(download: bool = False) -> Dataset:

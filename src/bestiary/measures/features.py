@@ -40,8 +40,8 @@ from bestiary.training.device import seeded
 __all__ = ["FEATURES", "Extractor", "check_examples", "extractor", "fitting", "to_side", "weights_hash"]
 
 MNIST = Path(__file__).parent / "weights" / "mnist.safetensors"
-LEAST_GREY = 16  # side, below which an image made larger is not what the shipped network was fitted to
-LARGEST_GREY = 64  # grey images up to this side are taken to be drawings such as the classifier knows
+GREY = range(28, 33)  # sides of grey images that are taken to be drawings such as the shipped classifier knows
+LEAST_SIDE = 8  # of images that three convolutions halve
 WIDTHS = (32, 64, 128)  # of the random network
 BLOCK, DEEP_BLOCK = 256, 32  # examples at a time: 32 of Inception's first maps, 299 wide, are 400 MB
 FAR = 8.0  # beyond what noise takes an image in [0, 1] to, and below nearly all levels
@@ -115,6 +115,10 @@ def _pixels(spec: Spec, seed: int, device: torch.device) -> Extractor:
 def _random(spec: Spec, seed: int, device: torch.device) -> Extractor:
     if spec.kind != "image":
         raise BestiaryError(f"features=random are of images, and this is a {spec.kind}: use features=pixels")
+    if min(spec.shape[1:]) < LEAST_SIDE:
+        raise BestiaryError(
+            f"features=random halve images three times, and these are {spec.shape}: use features=pixels"
+        )
     layers: list[nn.Module] = []
     with seeded(seed):
         for a, b in zip((spec.shape[0], *WIDTHS), WIDTHS, strict=False):
@@ -260,6 +264,8 @@ def fitting(spec: Spec) -> tuple[str, str]:
     """The features that `auto` means for such data, and why."""
     if spec.kind != "image":
         return "pixels", f"a {spec.kind} is its own features"
-    if spec.shape[0] == 1 and min(spec.shape[1:]) >= LEAST_GREY and max(spec.shape[1:]) <= LARGEST_GREY:
-        return "mnist", "small grey images"
+    if spec.shape[0] == 1 and all(side in GREY for side in spec.shape[1:]):
+        return "mnist", "grey images of MNIST's size"
+    if min(spec.shape[1:]) < LEAST_SIDE:
+        return "pixels", "images too small to be halved"
     return "random", "no network is shipped that knows such images"

@@ -4,7 +4,8 @@
     classes    how many classes the samples reach
     class KL   Σ_y p̂(y) log(p̂(y)/π̂(y)), p̂ and π̂ the shares of predicted classes among n samples and m real examples;
                π̂(y) = (m_y + 1)/(m + Y), so that none is impossible. Floor: what n draws of π itself have on average,
-               (R − 1)/2 · (1/n + 1/m) + (Y − R)/m, where R of the Y classes are in the data and n, m ≫ Y
+               (R − 1)/2 · (1/n + 1/m) + (Y − R)/m, where R of the Y classes are in the data; of fewer than ten draws a
+               class that is too much, and the floor is the mean where both sides are drawn from π̂
 
 The score is called an Inception score only where the classifier is Inception. Its interval is over ten splits.
 
@@ -27,6 +28,7 @@ from bestiary.measures.number import Number, Reference, titled
 __all__ = ["class_kl", "class_numbers", "score", "score_numbers", "stacked_classes"]
 
 SPLITS = 10
+DRAWS = 50  # of what chance alone does to class shares
 STUDENT = 2.262  # 97.5% of Student's distribution with nine degrees of freedom
 DIGITS = 10  # the shipped classifier's first classes
 
@@ -72,8 +74,7 @@ def score_numbers(
                   "interval": "95%, Student, over splits"},
         says="High where every sample is clearly of a class and all classes are there; blind to all else.",
     )  # fmt: skip
-    *_, balance = class_numbers(fake.argmax(1), real.argmax(1), fake.shape[1], features, protocol)
-    return [found, balance]
+    return [found, *class_numbers(fake.argmax(1), real.argmax(1), fake.shape[1], features, protocol)]
 
 
 def class_numbers(
@@ -83,7 +84,9 @@ def class_numbers(
     if min(len(fake), len(real)) < 1 or max(int(fake.max()), int(real.max())) >= classes or int(fake.min()) < 0:
         raise BestiaryError(f"class shares need samples and real examples of the classes 0 to {classes - 1}")
     reached, there = len(fake.unique()), len(real.unique())
-    chance = (there - 1) / 2 * (1 / len(fake) + 1 / len(real)) + (classes - there) / len(real)
+    many = min(len(fake), len(real)) >= 10 * classes
+    exact = (there - 1) / 2 * (1 / len(fake) + 1 / len(real)) + (classes - there) / len(real)
+    chance = exact if many else _by_chance(real, len(fake), classes)
     said = {**(protocol or {}), "n": len(fake), "n_real": len(real), "features": features}
     return [
         Number(
@@ -97,6 +100,15 @@ def class_numbers(
             protocol=said, says=f"Samples are of {reached} classes, the real examples of {there}.",
         ),
     ]  # fmt: skip
+
+
+def _by_chance(real: Tensor, n: int, classes: int) -> float:
+    """The mean of class KL over draws of both sides from π̂."""
+    g = torch.Generator().manual_seed(0)
+    pi = torch.bincount(real, minlength=classes).double() + 1
+    drawn = [torch.multinomial(pi, DRAWS * size, replacement=True, generator=g) for size in (n, len(real))]
+    sides = zip(*(part.view(DRAWS, -1) for part in drawn), strict=True)
+    return sum(class_kl(a, b, classes) for a, b in sides) / DRAWS
 
 
 def stacked_classes(x: Tensor, device: str | torch.device = "cpu") -> Tensor:

@@ -1,13 +1,16 @@
 """Samples of any program against real data: both sides loaded, brought to the same units, and compared.
 
-    judge(real=A, fake=B)    folders, files, arrays or names
+    judge(real=A, fake=B)            folders, files, arrays or names
+    judge(real=A, fake=B, held=C)    C real as well, and unknown to whatever made B: copies of A are looked for
 
 All numbers are those of likeness.py, with fidelity and coverage. Half of the real examples are compared with, the other
-half stand in the place of samples for the floors. What loading left out, or what looks like other units, is noted.
+half stand in the place of samples for the floors; or those held out do, and all of the real ones are compared with.
+What loading left out, or what looks like other units, is noted.
 
 Legend: N examples, F columns.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,7 @@ from bestiary.data.load import load as load_data
 from bestiary.data.load import loader
 from bestiary.data.spec import Column, Spec
 from bestiary.errors import BestiaryError, unknown
-from bestiary.measures.neighbours import two_sample_distances
+from bestiary.measures.neighbours import copying, distance_ratio, two_sample_distances
 from bestiary.measures.number import Judgement
 from bestiary.models.options import signature_options
 from bestiary.runs.likeness import Sides, Tests, chosen_features, columns_of, sample_numbers
@@ -39,43 +42,60 @@ def judge_samples(
     real: Any,
     fake: Any,
     *,
+    held: Any = None,  # other real examples, that whatever made the samples has not seen
     n: int = 10_000,  # examples of each side
     seed: int = 0,  # of the choice of examples
     features: str = "auto",  # where sets are compared: pixels, random, mnist, or a file of weights
     tests: Tests = "all",  # all; fast, without what takes longest; or none
+    device: str | torch.device = "cpu",  # of the features
     **options: Any,
 ) -> Judgement:
-    """`fake` against `real`: folders, files, arrays or names; `options` load both (size=)."""
+    """`fake` against `real`: folders, files, arrays or names; `options` load them (size=)."""
     if features == "labels":
         raise BestiaryError("features=labels are of a run's data: here use features=auto, or a file of weights")
-    a, b = _both(real, fake, options)
-    x_real, x_fake = _all(a, a, n, seed), _all(b, a, n, seed)
-    if a.spec.kind == "image" != b.spec.kind or x_real.shape[1:] != x_fake.shape[1:]:
-        raise BestiaryError(
-            f"real is {a.spec.kind} of shape {a.spec.shape}, fake is {b.spec.kind} of shape {b.spec.shape}: they must"
-            " agree. For images give size=HxW and colour=grey or rgb; for rows of pixels shape=HxW"
+    named = {"real": real, "fake": fake} | ({} if held is None else {"held": held})
+    sides = dict(zip(named, _loaded(list(named.values()), options), strict=True))
+    spec = sides["real"].spec
+    x = {side: _all(d, sides["real"], n, seed) for side, d in sides.items()}
+    for side, d in sides.items():
+        if spec.kind == "image" != d.spec.kind or x[side].shape[1:] != x["real"].shape[1:]:
+            raise BestiaryError(
+                f"real is {spec.kind} of shape {spec.shape}, {side} is {d.spec.kind} of shape {d.spec.shape}: they must"
+                " agree. For images give size=HxW and colour=grey or rgb; for rows of pixels shape=HxW"
+            )
+        least = 2 * LEAST if side == "real" and held is None else LEAST
+        if len(x[side]) < least:
+            raise BestiaryError(
+                f"judging needs at least {least} {side} examples; n={n} takes {len(x[side])} of {len(d.stored)}"
+            )
+    real_x, other = (x["real"][::2], x["real"][1::2]) if held is None else (x["real"], x["held"])
+    protocol = {side: _said(what) for side, what in named.items()} | {f"n_{side}": len(v) for side, v in x.items()}
+    protocol |= {"seed": seed} | ({"units": "standard deviations of the real columns"} if spec.columns else {})
+    notes = [f"Only {len(x['fake'])} samples: intervals are wide."] if len(x["fake"]) < 200 else []
+    if held is None and len(x["fake"]) > len(real_x):
+        notes.append(
+            f"Half of {len(x['real'])} real examples are kept for the floors, and {len(real_x)} samples are compared."
+            " With other real ones given as held it is all of them."
         )
-    if len(x_real) < 2 * LEAST or len(x_fake) < LEAST:
-        raise BestiaryError(
-            f"judging needs at least {2 * LEAST} real and {LEAST} fake examples; n={n} takes {len(x_real)} of"
-            f" {len(a.stored)} and {len(x_fake)} of {len(b.stored)}"
-        )
-    protocol = {"real": _said(real), "fake": _said(fake), "n_real": len(x_real), "n_fake": len(x_fake), "seed": seed}
-    protocol |= {"units": "standard deviations of the real columns"} if a.spec.columns else {}
-    notes = [f"Only {len(x_fake)} samples: intervals are wide."] if len(x_fake) < 200 else []
-    numbers = two_sample_distances(x_fake, x_real[::2], x_real[1::2], space_of(a.spec), seed, protocol)
+    where = space_of(spec)
+    numbers = two_sample_distances(x["fake"], real_x, other, where, seed, protocol)
+    if held is not None:
+        numbers.append(copying(x["fake"], x["real"], other, where, protocol, len(sides["real"].stored)))
+        numbers.append(distance_ratio(x["fake"], x["real"], other, where, seed, protocol))
     more, said, _ = sample_numbers(
-        (x_fake, x_real[::2], x_real[1::2]), a.spec, chosen_features(features, a.spec, seed), tests, seed, protocol,
-        a.truth,
+        (x["fake"], real_x, other), spec, chosen_features(features, spec, seed, device), tests, seed, protocol,
+        sides["real"].truth,
     )  # fmt: skip
-    notes += _of_loading(a, b) + _other_units(x_fake, x_real, a.spec) + said
+    notes += _of_loading(sides) + _other_units(x["fake"], x["real"], spec) + said
     return Judgement(tuple(numbers + more), protocol, tuple(notes), datetime.now().isoformat(timespec="seconds"))
 
 
-def _of_loading(real: Dataset, fake: Dataset) -> list[str]:
-    """What was left out or changed when the two sides were read."""
-    sides = (("real", real), ("fake", fake))
-    notes = [f"{side}: {said}." for side, d in sides for key in ("skipped", "note") if (said := d.source.get(key))]
+def _of_loading(sides: Mapping[str, Dataset]) -> list[str]:
+    """What was left out or changed when the sides were read."""
+    real, fake = sides["real"], sides["fake"]
+    notes = [
+        f"{side}: {said}." for side, d in sides.items() for key in ("skipped", "note") if (said := d.source.get(key))
+    ]
     if real.spec.kind == "image" and real.spec.levels != fake.spec.levels:
         notes.append(
             f"Real images have {real.spec.levels} levels and fake ones {fake.spec.levels}: tests may tell them by that"
@@ -85,9 +105,15 @@ def _of_loading(real: Dataset, fake: Dataset) -> list[str]:
 
 
 def _other_units(fake: Tensor, real: Tensor, spec: Spec) -> list[str]:
-    """Columns in which samples lie or spread as other units do, and seldom bad samples."""
-    if spec.kind == "image" or min(len(fake), len(real)) < 2:
+    """Columns in which samples lie or spread as other units do, and seldom bad samples; images as much darker."""
+    if min(len(fake), len(real)) < 2:
         return []
+    if spec.kind == "image":
+        ours, theirs = float(fake.std()), float(real.std())
+        apart = max(ours, theirs) > FAR * min(ours, theirs)
+        return (
+            [f"Pixels of samples spread {ours:.2g}, and those of the data {theirs:.2g}: other units?"] if apart else []
+        )
     _, names, _ = columns_of(Sides(fake, real, real), spec)
     scale, spread = real.std(0), fake.std(0)
     away = (fake.median(0).values - real.median(0).values).abs() > FAR * scale
@@ -97,17 +123,16 @@ def _other_units(fake: Tensor, real: Tensor, spec: Spec) -> list[str]:
     return [f"Samples lie or spread {FAR:g} times otherwise than the data in {named}: other units?"] if found else []
 
 
-def _both(real: Any, fake: Any, options: dict[str, Any]) -> tuple[Dataset, Dataset]:
-    """Both sides, each loaded with the options that its kind of file knows."""
-    known = [signature_options(loader(side)) for side in (real, fake)]
+def _loaded(sides: Sequence[Any], options: dict[str, Any]) -> list[Dataset]:
+    """Each side, loaded with the options that its kind of file knows."""
+    known = [signature_options(loader(side)) for side in sides]
     for key in options:
         if not any(key in k for k in known):
-            raise unknown("data option", key, known[0] | known[1])
-    a, b = (
+            raise unknown("data option", key, {name: v for k in known for name, v in k.items()})
+    return [
         load_data(side, **{key: v for key, v in options.items() if key in k})
-        for side, k in zip((real, fake), known, strict=True)
-    )
-    return a, b
+        for side, k in zip(sides, known, strict=True)
+    ]
 
 
 def _all(dataset: Dataset, like: Dataset, n: int, seed: int) -> Tensor:

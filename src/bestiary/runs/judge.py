@@ -39,7 +39,10 @@ from bestiary.training.device import seeded
 
 __all__ = ["judge", "judge_run", "judge_samples"]
 
-MOST_TRAIN, MOST_UNSEEN = 20_000, 2_500  # examples searched: of the training part, of each part that was held out
+MOST_TRAIN, MOST_UNSEEN = (
+    20_000,
+    2_500,
+)  # examples searched: of the training part, or twice n; of each part that was held out
 
 Space = Literal["pixels", "latent"]
 
@@ -70,7 +73,7 @@ def judge_run(
     """Judge a run on one part of its data; write judgement.json, the evidence and the model card."""
     _check(run.model, n, k, space, tests)
     x, labels = run.part(split, n, seed)
-    train, train_labels = run.part("train", MOST_TRAIN, seed)
+    train, train_labels = run.part("train", max(MOST_TRAIN, 2 * n), seed)
     # what is fitted in order to judge — a probe, features of labels — sees no example that is compared
     unused = (train[len(x) :], None if train_labels is None else train_labels[len(x) :])
     protocol: dict[str, object] = {"split": split, "seed": seed}

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from bestiary.data.dataset import Density
 from bestiary.data.spec import Spec
+from bestiary.data.standard import STACKED
 from bestiary.data.toys import Mixture
 from bestiary.errors import BestiaryError, unknown
 from bestiary.measures.classifier import FOLDS, calibrated, two_sample_test
@@ -30,7 +31,7 @@ from bestiary.measures.frechet import fid, kid
 from bestiary.measures.manifold import manifold_numbers
 from bestiary.measures.modes import mode_numbers
 from bestiary.measures.number import Number
-from bestiary.measures.score import score_numbers
+from bestiary.measures.score import class_numbers, score_numbers, stacked_classes
 from bestiary.measures.statistics import statistics
 from bestiary.training.clock import mix
 
@@ -124,6 +125,14 @@ def _score(how: Setting) -> tuple[list[Number], Evidence]:
     return score_numbers(fake, real, how.extract.says, how.said), {}
 
 
+def _triples(how: Setting) -> tuple[list[Number], Evidence]:
+    """The 1000 modes of stacked MNIST."""
+    if how.spec.shape[0] != 3 or how.spec.classes != STACKED:
+        return [], {}
+    fake, real = (stacked_classes(x) for x in (how.x.fake, how.x.real))
+    return class_numbers(fake, real, len(STACKED), "digits of the channels", how.protocol), {}
+
+
 def _statistics(how: Setting) -> tuple[list[Number], Evidence]:
     (fake, real, other), names, averaged = columns_of(how.x, how.spec)
     if len(names) > MOST_COLUMNS:
@@ -155,6 +164,7 @@ TESTS: dict[str, Callable[[Setting], tuple[list[Number], Evidence]]] = {
     "score": _score,
     "statistics by column": _statistics,
     "modes": _modes,
+    "stacked digits": _triples,
 }
 
 
