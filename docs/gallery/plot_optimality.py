@@ -13,6 +13,7 @@ bargain.
 # %%
 # Moons, by the sliced Wasserstein distance of 1000 samples to test data, for equally many turns in all.
 import tempfile
+import time
 
 import matplotlib.pyplot as plt
 from common import full
@@ -23,7 +24,7 @@ from bestiary.measures.discrepancy import wasserstein_lines
 turns = 60_000 if full() else 3000
 fig, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
 for k in (1, 5, 20):
-    run, seen, distances = None, [], []
+    run, seen, distances, begun = None, [], [], time.perf_counter()
     for part in range(1, 7):
         rounds = max(1, turns * part // 6 // (k + 1))
         if run is None:
@@ -36,7 +37,8 @@ for k in (1, 5, 20):
         seen.append(rounds * (k + 1))
         distances.append(float(wasserstein_lines(run.sample_x(1000), run.part("test", 1000)[0]).mean()))
     ax.plot(seen, distances, "o-", label=f"{k} critic turn{'s' if k > 1 else ''} a round")
-    print(f"k = {k:2d}: sliced distance {', '.join(f'{d:.3f}' for d in distances)}")
+    seconds = time.perf_counter() - begun
+    print(f"k = {k:2d}: sliced distance {', '.join(f'{d:.3f}' for d in distances)}; {seconds:.1f} s")
 ax.set(xlabel="turns of both players", ylabel="sliced distance", yscale="log")
 ax.legend()
 plt.show()

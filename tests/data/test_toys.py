@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import bestiary as bst
 from bestiary.data.load import load
 from bestiary.data.toys import TOYS, Checkerboard, Mixture, Pinwheel, quadrature_entropy
 from bestiary.errors import BestiaryError
@@ -36,6 +37,20 @@ def test_each_mode_has_its_share(name: str, modes: int) -> None:
     assert truth.means.shape == (modes, 2)
     for mean in truth.means:
         assert mass(truth.log_prob, mean, 10 * truth.sigma, truth.sigma / 2) == pytest.approx(1 / modes, rel=1e-6)
+
+
+def test_labels_are_the_modes_that_points_are_of() -> None:
+    found, plain = load("ring", n=500, labels=True), load("ring", n=500)
+    assert np.array_equal(found.stored, plain.stored)
+    assert plain.labels is None
+    assert found.spec.classes == tuple("01234567")
+    nearest = np.linalg.norm(found.stored[:, None] - found.truth.means, axis=2).argmin(1)
+    assert np.array_equal(found.labels, nearest)
+
+
+def test_a_conditional_generator_of_a_toy(tmp_path) -> None:
+    run = bst.fit("ring", "cgan", root=tmp_path, quiet=True, steps=3, labels=True, hidden=(8,), validate=0)
+    assert run.sample(5, condition=3).shape == (5, 2)
 
 
 def test_checkerboard_is_half_of_the_board() -> None:

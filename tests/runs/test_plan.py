@@ -77,8 +77,18 @@ def test_what_is_inferred_is_said_with_its_reason():
         assert len(reason.split()) > 2
     assert "auto" not in made.model_options.values()
     assert plan("digits", "vae", {"likelihood": "auto"}).inferred["likelihood"] == made.inferred["likelihood"]
-    assert plan("digits", "gan", {"steps": 5}).inferred.keys() == {"network", "norm", "critic_norm"}
-    assert not plan("ring", "gan", {"steps": 5, "network": "mlp", "norm": "none", "critic_norm": "none"}).inferred
+    assert plan("digits", "gan", {"steps": 5}).inferred.keys() == {"network", "norm", "critic_norm", "validate"}
+    given = {"steps": 5, "network": "mlp", "norm": "none", "critic_norm": "none", "validate": 5}
+    assert not plan("ring", "gan", given).inferred
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "validate"),
+    [("gan", {"steps": 2400}, 200), ("gan", {"steps": 60_000}, 500), ("gan", {"steps": 100}, 50),
+     ("gan", {"steps": 2400, "validate": 500}, 500), ("vae", {"steps": 2400}, 500)],
+)  # fmt: skip
+def test_games_are_looked_at_a_dozen_times(model: str, options: dict, validate: int) -> None:
+    assert plan("ring", model, options).recipe.validate == validate
 
 
 def test_steps_are_passes_over_the_training_part(monkeypatch):

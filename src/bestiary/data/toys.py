@@ -18,7 +18,7 @@ Legend: N points, F = 2 coordinates (`gaussian` takes any), K components.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -77,9 +77,14 @@ class Mixture:
         return _log_mean_exp(-distance / (2 * self.sigma**2))
 
     def sample(self, n: int, seed: int) -> np.ndarray:
+        return self.drawn(n, seed)[0]
+
+    def drawn(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Points (n, F), and the component of each, (n,)."""
         g = _generator(seed)
-        centre = self.means[g.integers(len(self.means), size=n)]
-        return (centre + self.sigma * g.standard_normal(centre.shape)).astype(np.float32)
+        component = g.integers(len(self.means), size=n)
+        centre = self.means[component]
+        return (centre + self.sigma * g.standard_normal(centre.shape)).astype(np.float32), component
 
 
 @dataclass(frozen=True)
@@ -255,6 +260,19 @@ def _plain(name: str, density: Callable[[], Density]) -> Callable[..., Dataset]:
     return load
 
 
+def _of_modes(name: str, density: Callable[[], Mixture]) -> Callable[..., Dataset]:
+    def load(n: int = 20_000, seed: int = 0, labels: bool = False) -> Dataset:
+        """n: points drawn; seed: of the draw; labels: the mode that each point is of is its label."""
+        truth = density()
+        found = _dataset(name, truth, n, seed, " labels" if labels else "")
+        if not labels:
+            return found
+        spec = replace(found.spec, classes=tuple(str(k) for k in range(len(truth.means))))
+        return replace(found, spec=spec, labels=truth.drawn(n, seed)[1])
+
+    return load
+
+
 def _load_gaussian(n: int = 20_000, seed: int = 0, dimensions: int = 2, correlation: float = 0.8) -> Dataset:
     """n: points drawn; seed: of the draw; dimensions: F; correlation: of neighbouring coordinates."""
     note = f" dimensions={dimensions} correlation={correlation}"
@@ -262,9 +280,9 @@ def _load_gaussian(n: int = 20_000, seed: int = 0, dimensions: int = 2, correlat
 
 
 TOYS: dict[str, Toy] = {
-    "ring": Toy("8 Gaussians of width .01 on the unit circle", _plain("ring", _ring)),
-    "grid": Toy("25 Gaussians of width .05 on a 5 × 5 grid of spacing 2", _plain("grid", _grid)),
-    "two-gaussians": Toy("2 overlapping Gaussians of width .5", _plain("two-gaussians", _two_gaussians)),
+    "ring": Toy("8 Gaussians of width .01 on the unit circle", _of_modes("ring", _ring)),
+    "grid": Toy("25 Gaussians of width .05 on a 5 × 5 grid of spacing 2", _of_modes("grid", _grid)),
+    "two-gaussians": Toy("2 overlapping Gaussians of width .5", _of_modes("two-gaussians", _two_gaussians)),
     "checkerboard": Toy("uniform on the dark squares of a 4 × 4 board", _plain("checkerboard", Checkerboard)),
     "spiral": Toy("a spiral ribbon of width .12", _plain("spiral", _spiral)),
     "moons": Toy("two half circles, interlocked, of width .1", _plain("moons", _moons)),

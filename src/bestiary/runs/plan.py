@@ -31,6 +31,7 @@ from bestiary.version import __version__
 
 __all__ = ["GIVEN", "LEAST_STEPS", "MOST_STEPS", "PASSES", "Plan", "is_part", "plan"]
 
+LOOKS, NEAREST = 12, 50  # validations of a game, and the rounds between them at least
 GIVEN = "given from Python"  # how config.toml begins to say what it cannot hold
 
 SCHEDULED = {"beta", "lr"}  # options that may be schedules
@@ -107,12 +108,18 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None) -> Pla
     model_options, reasons = infer(MODELS[model], dataset.spec, routed["model"])
     refuse_idle(routed["model"], model_options, {k: default for k, (_, default) in sections["model"].items()})
     recipe, why = _steps(Recipe(**routed["training"]), len(dataset.parts["train"]))
+    seldom = recipe.validate
+    if "game" in model_options and "validate" not in routed["training"]:
+        recipe = _looks(recipe)
     _schedules_end(model_options, recipe)
     _packs_fit(model_options.get("pack", 1), recipe.batch)
     inferred = {k: f"{model_options[k]}: {reason}" for k, reason in reasons.items()}
     twice = sections["model"].keys() | signature_options(Recipe).keys()  # ring's seed is not the recipe's
     asked = {f"data.{k}" if k in twice else k: v for k, v in routed["data"].items()}
     said = asked | routed["model"] | {k: model_options[k] for k in reasons} | routed["training"]
+    if recipe.validate < seldom:
+        inferred["validate"] = f"{recipe.validate}: signs of games ask for a dozen looks"
+        said["validate"] = recipe.validate
     if why:
         inferred["steps"] = f"{recipe.steps}: {why}"
     said = {k: v for k, v in said.items() if k != "epochs" and v is not None} | {
@@ -178,6 +185,12 @@ def _folder(data: str) -> dict[str, str]:
         data != "array" and not named(data) and not path.is_absolute() and not data.startswith("~") and path.exists()
     )
     return {"folder": str(Path.cwd())} if relative else {}
+
+
+def _looks(recipe: Recipe) -> Recipe:
+    """With a validation at every twelfth of the run at least: a few say nothing of going round in circles."""
+    assert recipe.steps is not None
+    return replace(recipe, validate=min(recipe.validate, max(NEAREST, recipe.steps // LOOKS)))
 
 
 def _steps(recipe: Recipe, n: int) -> tuple[Recipe, str]:
