@@ -53,10 +53,9 @@ def model_units(x: np.ndarray) -> torch.Tensor:
 
 both = np.concatenate([drawn("train", 50_000, bold) for bold in (False, True)])
 quiet = {"root": tempfile.mkdtemp(), "quiet": True, "validate": 0, "save": 0, "batch": 64}
-nets = {"hidden": (128, 128), "critic_hidden": (128, 128), "network": "mlp", "lr": 1e-3, "critic_turns": 3}
 small = {
     "VAE": ("vae", {"steps": 800, "latent": 16, "hidden": (128,), "lr": 3e-3}),
-    "GAN": ("wgan-gp", {"steps": 600, "latent": 16, **nets}),
+    "GAN": ("dcgan", {"steps": 1200, "latent": 16, "width": 24, "lr": 1e-3, "average": 0.99}),
 }
 large = {
     "VAE": ("vae", {"steps": 20_000, "latent": 32}),

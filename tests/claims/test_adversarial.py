@@ -15,9 +15,11 @@ from bestiary.data.load import load
 from bestiary.measures.classifier import two_sample_test
 from bestiary.measures.discrepancy import mmd_test, wasserstein_lines
 from bestiary.measures.frechet import fid, kid
+from bestiary.measures.manifold import prdc
 from bestiary.measures.modes import count_modes
 from bestiary.measures.neighbours import copying
 from bestiary.models.zoo import build
+from bestiary.networks import dcgan
 from bestiary.networks.mlp import mlp
 from bestiary.objectives.games import nonsaturating, saturating
 from bestiary.objectives.penalties import squared_slope
@@ -252,3 +254,22 @@ def test_the_wasserstein_critics_loss_follows_the_distance_and_the_standard_ones
         found.setdefault(name, []).append(float(np.corrcoef(np.array(told).T)[0, 1]))
     assert np.mean(found["wgan-gp"]) > 0.7
     assert np.mean(found["ns-gan"]) < 0.3
+
+
+@pytest.mark.slow
+def test_generators_that_the_standard_game_does_not_fit(tmp_path) -> None:
+    """One DCGAN critic, equally many turns: without BatchNorm, or as an MLP, the Wasserstein game reaches more."""
+    nets = {
+        "constant": {"network": "dcgan", "width": 16, "norm": "none", "constant": True},
+        "mlp": {"network": "mlp", "hidden": (512, 512, 512, 512)},
+    }
+    games = {"wgan-gp": ("none", {"penalty": "gp(1)", "steps": 200}), "ns-gan": ("batch", {"steps": 600})}
+    for name, net in nets.items():
+        reached = {}
+        for game, (norm, options) in games.items():
+            torch.manual_seed(0)
+            critic = dcgan.critic((1, 8, 8), 16, norm)
+            run = bst.fit("digits", game, critic=critic, root=tmp_path, batch=64, lr=1e-3, **QUIET, **net, **options)
+            real = run.part("test")[0].flatten(1)
+            reached[game] = prdc(real, run.sample_x(len(real)).flatten(1)).covered
+        assert reached["wgan-gp"] > 1.5 * reached["ns-gan"], name
