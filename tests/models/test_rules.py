@@ -88,6 +88,16 @@ def test_the_minibatch_layer_by_a_loop() -> None:
             assert float(layer(h)[i, b].detach()) == pytest.approx(near, rel=1e-5)
 
 
+def test_real_and_fake_are_compared_among_their_own() -> None:
+    """The minibatch layer sees one side at a time: what the other is like changes nothing."""
+    model, given = small(minibatch=2), batch()
+    game = nonsaturating()
+    expected = game.critic(model.critic(given.x), model.critic(fakes(model))).mean()
+    torch.testing.assert_close(loss(model, "critic_loss", given)["total"], expected)
+    together = model.critic(torch.cat([given.x, fakes(model)]))
+    assert not torch.allclose(together[:6], model.critic(given.x))
+
+
 def test_the_minibatch_layer_tells_copies() -> None:
     layer = Minibatch(5, 2)
     assert torch.allclose(layer(torch.ones(4, 5)), torch.full((4, 2), 3.0))

@@ -14,9 +14,12 @@ from bestiary.data.dataset import Dataset, split
 from bestiary.data.spec import Column, Spec
 from bestiary.errors import BestiaryError
 from bestiary.models.infer import INFER, infer
+from bestiary.models.options import signature_options
 from bestiary.models.zoo import MODELS, build
 from bestiary.models.zoo_adversarial import ADVERSARIAL
 from bestiary.networks.mlp import Flat
+from bestiary.objectives.games import GAMES
+from bestiary.runs.plan import plan
 from bestiary.training.clock import Clock, Cosine, Linear
 from bestiary.training.trainer import Trainer
 from tests.training.games import trainer
@@ -40,7 +43,7 @@ TINY = {"latent": 2, "hidden": (4,), "width": 2}
 def test_auto_follows_the_data_and_says_why(spec: Spec, likelihood: str, network: str, binarise: str) -> None:
     options, reasons = infer(MODELS["vae"], spec, {})
     assert (options["likelihood"], options["network"], options["binarise"]) == (likelihood, network, binarise)
-    assert reasons.keys() == INFER.keys() - {"norm", "critic_norm"}
+    assert reasons.keys() == INFER.keys() - {"norm", "critic_norm", "penalty"}
     assert all(reasons.values())
     build("vae", spec, **TINY)
 
@@ -173,6 +176,28 @@ def test_every_game_is_played_on_every_kind_of_data(name: str, kind: str) -> Non
     assert not all(torch.equal(a, b) for a, b in zip(before, played.model.parameters(), strict=True))
     with played.judged() as model:
         assert model.sample(3).shape == (3, *spec.shape)
+
+
+def test_named_games_are_those_of_their_papers() -> None:
+    """What others have got wrong: a minimax that is not one, rates and optimisers of other papers, weights of toys."""
+    given = {name: signature_options(MODELS[name]) for name in ("gan", "ns-gan", "wgan", "wgan-gp", "dcgan", "r3gan")}
+    told = {name: {key: default for key, (_, default) in options.items()} for name, options in given.items()}
+    assert (told["gan"]["game"], told["ns-gan"]["game"]) == ("saturating", "nonsaturating")
+    wgan = told["wgan"]
+    assert (wgan["optimiser"], wgan["lr"], wgan["weight_clip"], wgan["critic_turns"]) == ("rmsprop", 5e-5, 0.01, "wgan")
+    gp = told["wgan-gp"]
+    assert (gp["optimiser"], gp["lr"], gp["beta2"], gp["critic_turns"]) == ("adam", 1e-4, 0.9, 5)
+    assert (told["dcgan"]["lr"], told["dcgan"]["beta1"], told["dcgan"]["latent"]) == (2e-4, 0.5, 100)
+    assert (told["r3gan"]["game"], told["r3gan"]["penalty"]) == ("relativistic", "r1r2(1)")
+    fake = torch.tensor([-3.0, 2.0])
+    torch.testing.assert_close(GAMES["saturating"]().generator(fake, fake), (1 - fake.sigmoid()).log())
+
+
+@pytest.mark.parametrize(("data", "penalty"), [("ring", "gp(0.1)"), ("digits", "gp(10)")])
+def test_the_penalty_weighs_as_the_paper_has_it(data: str, penalty: str) -> None:
+    found = plan(data, "wgan-gp", {"steps": 10})
+    assert found.model_options["penalty"] == penalty
+    assert "paper" in found.inferred["penalty"]
 
 
 @pytest.mark.parametrize(("name", "options"), [

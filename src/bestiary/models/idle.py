@@ -35,10 +35,27 @@ IDLE: dict[str, tuple[str, tuple[object, ...]]] = {
 }
 
 
+# parts of one's own → options that shape what stands in their place else
+OWN: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("generator",): ("activation",),
+    ("critic",): ("critic_activation", "critic_hidden", "pool"),
+    ("generator", "critic"): ("hidden", "width", "constant"),
+}
+
+
 def refuse_idle(given: Mapping[str, Any], options: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
     """Refuse what was given, is not the default, and would do nothing among the model's resolved options."""
+    own = {part for parts in OWN for part in parts if given.get(part) is not None}
+    for parts, keys in OWN.items():
+        for key in keys:
+            if own.issuperset(parts) and key in given and given[key] != defaults[key]:
+                raise BestiaryError(
+                    f"{key}={text(given[key])} shapes what {' and '.join(parts)}= replace: leave it out"
+                )
     for key, (other, values) in IDLE.items():
         asked = key in given and given[key] != defaults[key]
+        if other == "critic_norm" and "critic" in own:  # which nobody has looked into
+            continue
         if asked and options.get(other) in values:
             raise BestiaryError(
                 f"{key}={text(given[key])} does nothing with {other}={text(options[other])}:"

@@ -43,6 +43,12 @@ def _norm(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:
     return "batch", "convolutions, as in the DCGAN recipe"
 
 
+def _penalty(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:
+    if spec.kind == "vector" and not spec.columns:
+        return "gp(0.1)", "points in their own units, as for the toys of the WGAN-GP paper"
+    return "gp(10)", "the WGAN-GP paper's weight"
+
+
 def _critic_norm(spec: Spec, options: Mapping[str, Any]) -> tuple[str, str]:
     if options["network"] != "dcgan":
         return "none", "only the DCGAN recipe has one"
@@ -66,6 +72,7 @@ INFER: dict[str, Callable[[Spec, Mapping[str, Any]], tuple[str, str]]] = {
     "network": _network,
     "binarise": _binarise,
     "norm": _norm,
+    "penalty": _penalty,
     "critic_norm": _critic_norm,
 }
 

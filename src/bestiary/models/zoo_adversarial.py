@@ -48,7 +48,7 @@ def gan(
     critic_activation: Literal["leaky", "relu", "tanh", "silu", "maxout"] = "leaky",  # of the critic's mlp
     pool: Literal["stride", "average"] = "stride",  # how dcgan's critic halves an image
     game: str | Game = "saturating",  # what critic and generator minimise
-    penalty: str | Penalty = "none",  # on the critic's slope: gp(10), r1(10), r1r2(10)
+    penalty: str | Penalty = "none",  # on the critic's slope: gp(10), r1(10), r1r2(10); auto: gp of the data's weight
     lazy: int = 1,  # the penalty is taken at every so many rounds, so many times as heavy
     weight_clip: float = 0.0,  # the critic's weights are kept within ± this; 0: free
     spectral: bool = False,  # spectral norm of the critic's layers
@@ -124,7 +124,7 @@ def wgan_turns(round: int) -> int:
     return 100 if round < 25 or round % 500 == 0 else 5
 
 
-_GP = {"game": "wasserstein", "penalty": "gp(10)", "critic_turns": 5, "lr": 1e-4, "beta1": 0.5, "beta2": 0.9}
+_GP = {"game": "wasserstein", "penalty": "auto", "critic_turns": 5, "lr": 1e-4, "beta1": 0.5, "beta2": 0.9}
 
 ADVERSARIAL: dict[str, Callable[..., Model]] = {
     "gan": gan,

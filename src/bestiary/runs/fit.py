@@ -149,7 +149,7 @@ def _planned(path: Path, data: Any, model: str | None, options: Mapping[str, Any
     keys = {f"data.{k}": v for k, v in data_options_of(config, data, parts, "fit(x, resume=run").items()}
     keys |= {f"model.{k}": v for k, v in options_of(config, parts).items()}
     keys |= {f"training.{k}": v for k, v in training.items()}
-    what = plan(data if source == "array" else located(config), config["model"]["name"], keys)
+    what = plan(data if source == "array" else located(config), config["model"]["name"], keys, resumed=True)
     check_data(config, what.dataset)
     return replace(what, data=source)
 

@@ -91,8 +91,8 @@ class Plan:
         }
 
 
-def plan(data: Any, model: str, options: Mapping[str, Any] | None = None) -> Plan:
-    """Resolve everything that a fit needs to know."""
+def plan(data: Any, model: str, options: Mapping[str, Any] | None = None, resumed: bool = False) -> Plan:
+    """Resolve everything that a fit needs to know; `resumed`: what a run was fitted with is not refused any more."""
     if not isinstance(model, str) or model not in MODELS:
         raise unknown("model", str(model), MODELS)
     by_name = isinstance(data, str | PathLike)
@@ -106,7 +106,8 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None) -> Pla
     routed = route(options or {}, sections)
     dataset = load(data, **routed["data"])
     model_options, reasons = infer(MODELS[model], dataset.spec, routed["model"])
-    refuse_idle(routed["model"], model_options, {k: default for k, (_, default) in sections["model"].items()})
+    if not resumed:
+        refuse_idle(routed["model"], model_options, {k: default for k, (_, default) in sections["model"].items()})
     recipe, why = _steps(Recipe(**routed["training"]), len(dataset.parts["train"]))
     seldom = recipe.validate
     if "game" in model_options and "validate" not in routed["training"]:
