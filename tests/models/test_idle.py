@@ -70,13 +70,12 @@ def test_a_critic_that_sees_columns_beside_the_others_is_not_told_how(tmp_path) 
 def test_options_of_what_ones_own_parts_replace_are_refused(tmp_path) -> None:
     x, how = torch.randn(50, 2).numpy(), {"root": tmp_path, "quiet": True, "steps": 1, "latent": 2, "validate": 0}
     own = {"generator": torch.nn.Linear(2, 2), "critic": torch.nn.Sequential(torch.nn.Linear(2, 1))}
-    for options, parts in (
-        ({"activation": "tanh"}, ("generator",)), ({"critic_hidden": (5,)}, ("critic",)), ({"hidden": (5,)}, tuple(own)),
-    ):  # fmt: skip
+    told = [({"activation": "tanh"}, ["generator"]), ({"critic_hidden": (5,)}, ["critic"]), ({"hidden": (5,)}, own)]
+    for options, parts in told:
         with pytest.raises(BestiaryError, match="leave it out"):
             bst.fit(x, "gan", **how, **options, **{part: own[part] for part in parts})
     run = bst.fit(x, "gan", **how, hidden=(5,), critic=own["critic"])  # which shapes the generator
-    bst.fit(resume=run, steps=2, quiet=True, critic=own["critic"])
+    bst.fit(x, resume=run, steps=2, quiet=True, critic=own["critic"])
 
 
 def test_batches_are_joined_for_a_critic_of_ones_own(tmp_path) -> None:
