@@ -137,12 +137,19 @@ def test_the_keys_of_judge_exist():
 
 def test_samples_of_any_program_are_judged(tmp_path):
     rng = np.random.default_rng(0)
-    for name in ("real", "fake"):
+    for name in ("real", "fake", "held"):
         np.save(tmp_path / f"{name}.npy", rng.normal(size=(40, 3)).astype(np.float32), allow_pickle=False)
     line = ("judge", "--real", str(tmp_path / "real.npy"), "--fake", str(tmp_path / "fake.npy"))
     assert json.loads(type_in(*line, "n=32", "--json")[1])["protocol"]["n_fake"] == 32
     assert "nearest" in type_in(*line)[1]
     assert type_in(*line, "nn=3")[0] == 2
+    held = ("--held", str(tmp_path / "held.npy"))
+    found = json.loads(type_in(*line, *held, "tests=fast", "--json")[1])
+    assert found["protocol"]["n_held"] == 40
+    assert "copied" in {number["name"] for number in found["numbers"]}
+    assert "share of samples that copy" in type_in(*line, *held, "tests=fast")[1]
+    code, _, err = type_in("judge", *held)
+    assert (code, "--real DATA --fake SAMPLES" in err) == (2, True)
 
 
 def test_reports_are_written_one_by_one_and_side_by_side(runs):

@@ -16,7 +16,7 @@ encoder gives the codes of a VAE; those of a GAN are found by inversion, :math:`
 \|z\|^2`.
 
 The lesson: codes of both models embolden a digit that they have not seen, and come nearer to its true bold form than
-pixels, which lay the same grey blot over every digit, and than the mean of all bold digits. Walks between codes are
+pixels, which lay the same grey blot over every digit, and than the mean of bold digits. Walks between codes are
 smooth, where a look-up of training examples would jump.
 """
 
@@ -82,7 +82,7 @@ for name, found in added.items():
     told(f"codes of the {name}", found.latent)
     told("  the truth, coded and decoded", runs[name].decode(runs[name].codes(truth)))
 told("pixels", added["VAE"].pixels)
-told("the mean of all bold digits", bold.mean(0).expand_as(truth))
+told("the mean of bold digits", bold.mean(0).expand_as(truth))
 
 # %%
 rows = {"given": given, "true": truth} | {name: found.latent for name, found in added.items()}

@@ -63,7 +63,7 @@ plt.show()
 # Figures 5 to 7: the generator is a DCGAN, one without BatchNorm and with constant filters, or an MLP of four layers of
 # 512; the critic is the same DCGAN throughout (with BatchNorm in the standard game, whose critic has no penalty), and
 # both games have equally many turns. `covered` is the share of the data that is reached: by the DCGAN much the same in
-# both games, by the other two several times as much in the Wasserstein game.
+# both games, by the other two far more in the Wasserstein game.
 from bestiary.measures.manifold import prdc
 from bestiary.networks import dcgan
 

@@ -68,6 +68,7 @@ The keys:
 Examples:
   bestiary judge latest
   bestiary judge digits-vae k=500 n=1000
+  bestiary judge --real train/ --fake fake/ --held test/ n=5000     n, features, tests and seed; n=10000 if left out
   bestiary judge --real photos/ --fake generated/     samples from any program
 """
 

@@ -101,10 +101,12 @@ def test_so_do_games_of_these_divergences(tmp_path) -> None:
 
 @pytest.mark.slow
 def test_what_collapses_on_the_ring_and_what_does_not(tmp_path) -> None:
-    """A generator ten times faster than its critic: all samples of one mode, ln 8 = 2.08, or nearly evenly shared."""
+    """A generator ten times faster than its critic: all samples of one mode, ln 8 = 2.08, also with noise or a penalty
+    alone; or nearly evenly shared."""
     base = {"latent": 2, "hidden": (64, 64), "batch": 128, "lr": 1e-3, "critic_lr": 1e-4, "steps": 500}
     ways = {
-        "nothing": {}, "packing": {"pack": 4}, "minibatch": {"minibatch": 8}, "unrolling": {"unroll": 5},
+        "nothing": {}, "noise": {"noise": "linear(0.5,0,250)"}, "penalty": {"penalty": "r1(0.1)"},
+        "packing": {"pack": 4}, "minibatch": {"minibatch": 8}, "unrolling": {"unroll": 5},
         "wasserstein": {"game": "wasserstein", "penalty": "gp(0.1)", "critic_turns": 3, "critic_lr": 1e-3},
     }  # fmt: skip
     found = {}
@@ -112,9 +114,8 @@ def test_what_collapses_on_the_ring_and_what_does_not(tmp_path) -> None:
         run = bst.fit("ring", "ns-gan", root=tmp_path, **QUIET, **{**base, **options})
         truth = run.dataset.truth
         found[name] = count_modes(torch.from_numpy(run.sample(2500)), torch.from_numpy(truth.means), truth.sigma)
-    assert found.pop("nothing").reverse_kl > 1.5
     for name, modes in found.items():
-        assert modes.reverse_kl < 0.6, name
+        assert modes.reverse_kl > 1.5 if name in ("nothing", "noise", "penalty") else modes.reverse_kl < 0.6, name
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import torch
 import bestiary as bst
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
+from bestiary.models.idle import ACTIVE as ALONE
 from bestiary.models.idle import IDLE, refuse_idle
 from bestiary.models.options import signature_options
 from bestiary.models.zoo import MODELS, build
@@ -25,11 +26,13 @@ ACTIVE = {  # beside what it does something
 def pairs(idle: bool) -> list[tuple[str, str, str, object]]:
     """(model, option, other, its value) under which the option is idle, or is not."""
     found = []
-    for key, (other, values) in IDLE.items():
+    for key, (other, values) in [*IDLE.items(), *ALONE.items()]:
         for model, known in ACTIVE[other].items():
             if key in signature_options(MODELS[model]):
                 every = {*known, *(v for v in values if other != "network" or v in known)}
-                found += [(model, key, other, v) for v in sorted(every, key=str) if (v in values) == idle]
+                found += [
+                    (model, key, other, v) for v in sorted(every, key=str) if ((v in values) == (key in IDLE)) == idle
+                ]
     return found
 
 
@@ -70,7 +73,7 @@ def test_a_critic_that_sees_columns_beside_the_others_is_not_told_how(tmp_path) 
 def test_options_of_what_ones_own_parts_replace_are_refused(tmp_path) -> None:
     x, how = torch.randn(50, 2).numpy(), {"root": tmp_path, "quiet": True, "steps": 1, "latent": 2, "validate": 0}
     own = {"generator": torch.nn.Linear(2, 2), "critic": torch.nn.Sequential(torch.nn.Linear(2, 1))}
-    told = [({"activation": "tanh"}, ["generator"]), ({"critic_hidden": (5,)}, ["critic"]), ({"hidden": (5,)}, own)]
+    told = [({"norm": "batch"}, ["generator"]), ({"critic_hidden": (5,)}, ["critic"]), ({"hidden": (5,)}, own)]
     for options, parts in told:
         with pytest.raises(BestiaryError, match="leave it out"):
             bst.fit(x, "gan", **how, **options, **{part: own[part] for part in parts})

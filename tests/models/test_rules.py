@@ -302,19 +302,26 @@ def test_a_label_reaches_both_players(conditioning: str) -> None:
 
 @pytest.mark.parametrize("conditioning", ["projection", "concatenation"])
 def test_a_label_reaches_the_penalty_and_the_unrolled_critic(conditioning: str) -> None:
-    """With the labels of others both come out otherwise."""
+    """Each time that the critic is asked it is told the labels, and with those of others it says otherwise."""
     given = batch(IMAGE)
     options = {"condition": "label", "conditioning": conditioning, "penalty": "r1(3)", "unroll": 1}
     model = small(IMAGE, network="mlp", **options)
-    nn.init.normal_(model.critic.head.weight)
     seen = []
     inner = model.judge
-    model.judge = lambda x, c=None, *more, **how: (seen.append(c), inner(x, c, *more, **how))[1]  # type: ignore[method-assign]
+
+    def judge(x: Tensor, c: Tensor | None = None, *more: object, **how: object) -> Tensor:
+        told = inner(x, c, *more, **how)
+        seen.append(c)
+        assert c is not None
+        assert not torch.allclose(told, inner(x, c.roll(1, 1), *more, **how))  # the critic listens
+        return told
+
+    model.judge = judge  # type: ignore[method-assign]
     loss(model, "critic_loss", given)
     loss(model, "generator_loss", given)
     assert len(seen) == 3 + 4  # real, fake, penalty; real and fake looked ahead, their penalty, the answer
     told = nn.functional.one_hot(given.y, 3).float()
-    assert all(c is not None and torch.equal(c, told) for c in seen)
+    assert all(torch.equal(c, told) for c in seen)
 
 
 def test_samples_of_a_label_and_of_the_datas_labels() -> None:
@@ -395,6 +402,15 @@ def test_a_critic_is_body_and_head() -> None:
         ({"smoothing": 0.1, "game": "relativistic"}, "judges an example by itself"),
         ({"game": "wasserstein"}, "add penalty=gp"),
         ({"game": "wasserstein", "spectral": True, "critic_norm": "batch"}, "with critic_norm=none"),
+        ({"game": "wasserstein", "spectral": True, "critic_norm": "layer"}, "with critic_norm=none"),
+        (
+            {
+                "game": "wasserstein",
+                "spectral": True,
+                "critic": nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 1)),
+            },
+            "with critic_norm=none",
+        ),
         ({"lazy": 4}, "add penalty=r1"),
         ({"penalty": "gp", "critic_norm": "batch"}, "critic_norm=none"),
         ({"augment": ("cutout",)}, "augment= is for images"),

@@ -57,6 +57,18 @@ def test_minibatch_derivatives_against_difference_quotients() -> None:
     torch.testing.assert_close(layer(h), near)
 
 
+def test_a_slope_alone_is_right_where_two_passes_differ() -> None:
+    """Spectral norm takes a step of power iteration in each: an example is not its own neighbour."""
+    torch.manual_seed(0)
+    net = bounded(Critic(nn.Sequential(nn.Linear(3, 16), nn.Tanh()), 16, kernels=4)).double()
+    net.project, x = None, torch.randn(5, 3).double().requires_grad_()
+    for _ in range(2):
+        (slope,) = torch.autograd.grad(net(x, alone=True).sum(), x)
+    net.eval()
+    (settled,) = torch.autograd.grad(net(x, alone=True).sum(), x)
+    torch.testing.assert_close(slope, settled, rtol=0.05, atol=0.02)
+
+
 def test_a_penalty_gets_the_slope_of_each_example_by_itself() -> None:
     """Σ_i ∂C(x_i)/∂x_i taken one by one, and its derivative by the weights, against one pass with `alone`."""
     torch.manual_seed(0)

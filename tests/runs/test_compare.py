@@ -159,6 +159,12 @@ def test_examples_held_out_are_the_floor_and_tell_copies():
     assert honest.protocol["n_held"] == 400
     assert not any("Half of" in note for note in honest.notes)
     assert any("Half of 400" in note for note in judge_samples(real, fresh, tests="none").notes)
+    few = judge_samples(real, fresh, held=held[:30], tests="fast")
+    assert few["kid"].protocol["n"] == 30
+    assert any("Only 30 examples are held out" in note for note in few.notes)
+    assert any("400 of 400 examples held out are among" in note for note in judge_samples(real, fresh, held=real).notes)
+    with pytest.raises(BestiaryError, match="goes with real="):
+        judge(run="nowhere", held=held)
     with pytest.raises(BestiaryError, match="held is vector"):
         judge_samples(IMAGES, IMAGES, held=held)
 

@@ -386,7 +386,7 @@ def circling(root, **options: object) -> set[str]:
     x = np.random.default_rng(0).standard_normal((1000, 2)).astype(np.float32)
     critic = nn.Linear(2, 1, bias=False)
     nn.init.zeros_(critic.weight)
-    how = {"optimiser": "sgd", "lr": 0.1, "beta1": 0.0, "steps": 251, "validate": 12}
+    how = {"optimiser": "sgd", "lr": 0.1, "beta1": 0.0, "hidden": (256, 256), "steps": 251, "validate": 12}
     return signs(
         root,
         x,

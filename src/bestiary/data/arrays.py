@@ -251,7 +251,7 @@ def _no_pixels(low: float, high: float) -> str:
 
 def _from_floats(array: np.ndarray, low: float, high: float) -> tuple[np.ndarray, int, str]:
     """u = scale · x + shift ∈ [0, 1], then the fewest levels on which every u lies."""
-    if (low >= 0 and 1 < high < 2) or (-0.5 < low < 0 and high <= 1):
+    if (low >= 0 and 1 < high < 2) or (-0.1 < low < 0 and high <= 1):
         raise BestiaryError(
             f"pixels lie between {low:g} and {high:g}, a little outside of [0, 1]: clip them, x.clip(0, 1), lest all be"
             " taken for numbers in another range"

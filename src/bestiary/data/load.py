@@ -36,7 +36,7 @@ def loader(source: Any) -> Loader:
     """The function that loads `source`, taking options only.
 
     >>> sorted(inspect.signature(loader("ring")).parameters)
-    ['n', 'seed']
+    ['labels', 'n', 'seed']
     """
     if not isinstance(source, (str, Path)):
         return partial(arrays.from_array, source)

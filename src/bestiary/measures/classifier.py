@@ -109,7 +109,8 @@ def _drawn_in(x: Tensor) -> Tensor:
     k = max(2, len(x) // 200)
     parts = []
     for columns in x.split(64, 1):
-        low, high = columns.kthvalue(k, 0).values, columns.kthvalue(len(x) + 1 - k, 0).values
+        rows = columns.T.contiguous()  # along memory
+        low, high = (rows.kthvalue(i, 1).values for i in (k, len(x) + 1 - k))
         wide = high - low
         parts.append(torch.where(wide > 0, columns.clamp(low - wide, high + wide), columns))
     return torch.cat(parts, 1)

@@ -10,7 +10,7 @@ Balls are closed: where examples repeat, radii are 0 and an open ball would be e
 k-th, the differences themselves decide. That is slow where most of it is open: where examples lie in heaps whose width
 is less than about a hundredth of the distance between heaps.
 
-Intervals take the radii as given (Wilson's for shares, normal for the density).
+Intervals take the radii as given (Wilson's for shares, the wider of the precision's and the normal one for density).
 
 Legend: N real, M fake examples, n rows and m columns of a tile, F features, k neighbours.
 """

@@ -82,7 +82,7 @@ def mode_numbers(
     low, high = (max(0.0, end - bias) for end in kl)
     fewest, most = floor(fewest + lost), min(k, ceil(most + lost))
     said = {**(protocol or {}), "n": len(x), "K": k, "reach": f"{REACH:g} σ"}
-    again = {**said, "interval": f"95%, {DRAWS} bootstrap samples", "seed": seed}
+    again = {**said, "interval": f"95%, {DRAWS} bootstrap samples, less their bias", "seed": seed}
     says = "a perfect sampler, as many draws"
     return [
         Number("modes", "modes reached", found.modes, fewest, most, f"of {k}", "higher",

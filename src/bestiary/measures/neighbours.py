@@ -149,7 +149,12 @@ def copying(
         "share",
         "lower",
         Reference(0.0, says="by exchangeability: what has not seen the training examples copies none"),
-        protocol={**(protocol or {}), **sizes, "space": space, "interval": "95%, Wilson, distinct neighbours"},
+        protocol={
+            **(protocol or {}),
+            **sizes,
+            "space": space,
+            "interval": "95%, Wilson, distinct neighbours, of N_T/N and N/n",
+        },
         says="About 0 when nothing was copied, 1 when every sample is a copy; below 0 is chance.",
     )
 

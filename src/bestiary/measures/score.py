@@ -23,13 +23,13 @@ from torch import Tensor
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
 from bestiary.measures.features import extractor
+from bestiary.measures.frechet import STUDENT
 from bestiary.measures.number import Number, Reference, titled
 
 __all__ = ["class_kl", "class_numbers", "score", "score_numbers", "stacked_classes"]
 
 SPLITS = 10
 DRAWS = 50  # of what chance alone does to class shares
-STUDENT = 2.262  # 97.5% of Student's distribution with nine degrees of freedom
 DIGITS = 10  # the shipped classifier's first classes
 
 
@@ -54,7 +54,7 @@ def _split_scores(logits: Tensor) -> tuple[float, float | None, float | None]:
     if len(logits) < 10 * SPLITS:
         return score(logits), None, None
     each = torch.tensor([score(part) for part in logits.tensor_split(SPLITS)])
-    middle, half = float(each.mean()), STUDENT * float(each.std()) / sqrt(SPLITS)
+    middle, half = float(each.mean()), STUDENT[SPLITS - 1] * float(each.std()) / sqrt(SPLITS)
     return middle, middle - half, middle + half
 
 
@@ -78,8 +78,9 @@ def score_numbers(
 
 
 def class_numbers(
-    fake: Tensor, real: Tensor, classes: int, features: str, protocol: Mapping[str, object] | None = None
-) -> list[Number]:
+    fake: Tensor, real: Tensor, classes: int, features: str, protocol: Mapping[str, object] | None = None,
+    names: tuple[str, str] = ("classes", "class_kl"),
+) -> list[Number]:  # fmt: skip
     """How many classes are reached, and the KL of their shares, from classes (N,) of samples and of real examples."""
     if min(len(fake), len(real)) < 1 or max(int(fake.max()), int(real.max())) >= classes or int(fake.min()) < 0:
         raise BestiaryError(f"class shares need samples and real examples of the classes 0 to {classes - 1}")
@@ -90,12 +91,12 @@ def class_numbers(
     said = {**(protocol or {}), "n": len(fake), "n_real": len(real), "features": features}
     return [
         Number(
-            "classes", titled("classes reached", features), reached, unit=f"of {classes}", better="higher",
+            names[0], titled("classes reached", features), reached, unit=f"of {classes}", better="higher",
             ceiling=Reference(there, says="real examples"), protocol=said,
             says="Classes that at least one sample is told to be of.",
         ),
         Number(
-            "class_kl", titled("KL of predicted classes", features), class_kl(fake, real, classes), unit="nats",
+            names[1], titled("KL of predicted classes", features), class_kl(fake, real, classes), unit="nats",
             better="lower", floor=Reference(chance, says="the mean by chance, were samples drawn from the data"),
             protocol=said, says=f"Samples are of {reached} classes, the real examples of {there}.",
         ),

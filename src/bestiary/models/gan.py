@@ -256,11 +256,11 @@ class GAN(Model):
     ) -> tuple[Tensor, Tensor]:
         """h of the critic that the generator answers: (B/m, F) of real and of fake."""
         body = self.critic.get_submodule("body")
-        own = None if weights is None else {k.removeprefix("body."): w for k, w in weights.items() if "body." in k[:5]}
+        of_body = {k.removeprefix("body."): w for k, w in (weights or {}).items() if k.startswith("body.")}
 
         def features(x: Tensor, c: Conditions) -> Tensor:
             seen = self._given(x, c)[0]
-            return (body(seen) if own is None else functional_call(body, own, (seen,))).float()
+            return (functional_call(body, of_body, (seen,)) if of_body else body(seen)).float()
 
         return self._sides(features, real, fake, c)
 

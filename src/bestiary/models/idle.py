@@ -11,14 +11,7 @@ __all__ = ["IDLE", "refuse_idle"]
 _CONVOLUTIONS = ("conv", "dcgan", "residual")
 
 
-class _AllBut(tuple[object, ...]):
-    """All values but these."""
-
-    def __contains__(self, value: object) -> bool:
-        return not super().__contains__(value)
-
-
-# option → another one, and the values of that under which it does nothing
+# option → another one, and the values of that under which it does nothing; or those alone under which it does something
 IDLE: dict[str, tuple[str, tuple[object, ...]]] = {
     "hidden": ("network", _CONVOLUTIONS),
     "critic_hidden": ("network", _CONVOLUTIONS),
@@ -30,33 +23,37 @@ IDLE: dict[str, tuple[str, tuple[object, ...]]] = {
     "beta1": ("optimiser", ("rmsprop",)),
     "beta2": ("optimiser", ("rmsprop", "sgd")),
     "unroll_rate": ("unroll", (0,)),
-    "conditioning": ("condition", _AllBut(("label",))),  # columns are seen beside the others
     "joint": ("critic_norm", ("none", "layer")),  # without moments of a batch there is nothing to mix
 }
 
 
+ACTIVE: dict[str, tuple[str, tuple[object, ...]]] = {
+    "conditioning": ("condition", ("label",)),  # columns are seen beside the others
+}
 # parts of one's own → options that shape what stands in their place else
 OWN: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("generator",): ("activation",),
-    ("critic",): ("critic_activation", "critic_hidden", "pool"),
-    ("generator", "critic"): ("hidden", "width", "constant"),
+    ("generator",): ("norm", "activation"),
+    ("critic",): ("critic_norm", "critic_activation", "critic_hidden", "pool"),
+    ("generator", "critic"): ("network", "hidden", "width", "constant"),
 }
+
+
+def replaced(given: Mapping[str, Any]) -> set[str]:
+    """The options that shape nothing, for the parts that they shape are one's own."""
+    own = {part for parts in OWN for part in parts if given.get(part) is not None}
+    return {key for parts, keys in OWN.items() if own.issuperset(parts) for key in keys}
 
 
 def refuse_idle(given: Mapping[str, Any], options: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
     """Refuse what was given, is not the default, and would do nothing among the model's resolved options."""
-    own = {part for parts in OWN for part in parts if given.get(part) is not None}
-    for parts, keys in OWN.items():
-        for key in keys:
-            if own.issuperset(parts) and key in given and given[key] != defaults[key]:
-                raise BestiaryError(
-                    f"{key}={text(given[key])} shapes what {' and '.join(parts)}= replace: leave it out"
-                )
-    for key, (other, values) in IDLE.items():
-        asked = key in given and given[key] != defaults[key]
-        if other == "critic_norm" and "critic" in own:  # which nobody has looked into
+    asked = {key for key in given if given[key] != defaults[key]}
+    vain = replaced(given)
+    for key in sorted(asked & vain):
+        raise BestiaryError(f"{key}={text(given[key])} shapes a network that is your own: leave it out")
+    for key, (other, values) in [*IDLE.items(), *ACTIVE.items()]:
+        if other in vain:  # of one's own part nobody knows what it is
             continue
-        if asked and options.get(other) in values:
+        if key in asked and (options.get(other) in values) == (key in IDLE):
             raise BestiaryError(
                 f"{key}={text(given[key])} does nothing with {other}={text(options[other])}:"
                 f" leave it out, or give another {other}"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError, unknown
@@ -197,8 +197,8 @@ def _must_make_sense(
         raise BestiaryError("minibatch= compares samples with samples, and joint=yes mixes real ones among them")
     if rules.unroll and not 0 < rules.unroll_rate < float("inf"):
         raise BestiaryError(f"unroll_rate={rules.unroll_rate}: the rate of the critic's steps must be positive")
-    mixing = _mixes(critic) if isinstance(critic, nn.Module) else style.critic_norm == "batch"
-    bound = rules.weight_clip > 0 or rules.penalty is not None or (spectral and not mixing)
+    scaled = _scales(critic) if isinstance(critic, nn.Module) else style.critic_norm != "none"
+    bound = rules.weight_clip > 0 or rules.penalty is not None or (spectral and not scaled)
     if not game.bounds and not bound:
         raise BestiaryError(
             "this game is a Wasserstein distance only for a critic of bounded slope:"
@@ -218,6 +218,11 @@ def _must_make_sense(
 
 def _mixes(critic: nn.Module) -> bool:
     return any(isinstance(m, _BatchNorm) for m in critic.modules())
+
+
+def _scales(critic: nn.Module) -> bool:
+    """Whether it divides by a deviation, as every norm between layers does: that has no bounded slope."""
+    return any(isinstance(m, _NormBase | nn.LayerNorm | nn.GroupNorm) for m in critic.modules())
 
 
 def _networks(

@@ -44,7 +44,8 @@ class Minibatch(nn.Module):
     def forward(self, h: Tensor, others: Tensor | None = None) -> Tensor:
         m = self._rows(h)
         near = torch.exp(-_Apart.apply(m, m if others is None else self._rows(others)))  # (kernels, B, B)
-        return (near.sum(2) - 1).T.to(h.dtype)  # itself is at distance 0
+        itself = torch.eye(len(h), dtype=torch.bool, device=h.device)
+        return near.masked_fill(itself, 0).sum(2).T.to(h.dtype)
 
     def _rows(self, h: Tensor) -> Tensor:
         """M: (B, F) → (kernels, B, ROW)."""

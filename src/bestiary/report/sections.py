@@ -24,7 +24,7 @@ Shown = dict[str, Any]
 # Numbers that say in detail what another one says as a whole: they are folded away.
 DETAILS = {
     "c2st_auc", "c2st_jsd", "kid", "density", "mmd", "sliced", "separation", "means", "spreads", "correlations",
-    "marginal_kl", "total_correlation", "dimension_kl", "distance_ratio", "class_kl",
+    "marginal_kl", "total_correlation", "dimension_kl", "distance_ratio", "class_kl", "digit_triples_kl",
 }  # fmt: skip
 
 

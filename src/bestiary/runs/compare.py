@@ -4,7 +4,8 @@
     judge(real=A, fake=B, held=C)    C real as well, and unknown to whatever made B: copies of A are looked for
 
 All numbers are those of likeness.py, with fidelity and coverage. Half of the real examples are compared with, the other
-half stand in the place of samples for the floors; or those held out do, and all of the real ones are compared with.
+half stand in the place of samples for the floors; or those held out do, and as many of all the real ones are compared
+with as there are samples and held-out ones.
 What loading left out, or what looks like other units, is noted.
 
 Legend: N examples, F columns.
@@ -26,7 +27,7 @@ from bestiary.data.load import load as load_data
 from bestiary.data.load import loader
 from bestiary.data.spec import Column, Spec
 from bestiary.errors import BestiaryError, unknown
-from bestiary.measures.neighbours import copying, distance_ratio, two_sample_distances
+from bestiary.measures.neighbours import copying, distance_ratio, distances, two_sample_distances
 from bestiary.measures.number import Judgement
 from bestiary.models.options import signature_options
 from bestiary.runs.likeness import Sides, Tests, chosen_features, columns_of, sample_numbers
@@ -75,8 +76,10 @@ def judge_samples(
     if held is None and len(x["fake"]) > len(real_x):
         notes.append(
             f"Half of {len(x['real'])} real examples are kept for the floors, and {len(real_x)} samples are compared."
-            " With other real ones given as held it is all of them."
+            " With as many other real ones given as held it is all of them."
         )
+    if held is not None:
+        notes += _of_held(x)
     where = space_of(spec)
     numbers = two_sample_distances(x["fake"], real_x, other, where, seed, protocol)
     if held is not None:
@@ -88,6 +91,19 @@ def judge_samples(
     )  # fmt: skip
     notes += _of_loading(sides) + _other_units(x["fake"], x["real"], spec) + said
     return Judgement(tuple(numbers + more), protocol, tuple(notes), datetime.now().isoformat(timespec="seconds"))
+
+
+def _of_held(x: Mapping[str, Tensor]) -> list[str]:
+    """What makes less of the examples held out than they should be."""
+    real, fake, held = (x[side] for side in ("real", "fake", "held"))
+    notes = []
+    if len(held) < min(len(real), len(fake)):
+        notes.append(f"Only {len(held)} examples are held out: so many real ones and samples are compared.")
+    if known := int((distances(held, real) == 0).sum()):
+        notes.append(
+            f"{known} of {len(held)} examples held out are among the real ones: no copies can be told by them."
+        )
+    return notes
 
 
 def _of_loading(sides: Mapping[str, Dataset]) -> list[str]:
@@ -155,7 +171,8 @@ def _column(found: dict[str, np.ndarray], like: Column) -> Tensor:
     values = found.get(like.name)
     if values is None or (values.dtype.kind == "U") != bool(like.categories):
         kind = "of words" if like.categories else "of numbers"
-        raise BestiaryError(f"the real data have a column {like.name} {kind}; the fake ones have {', '.join(found)}")
+        theirs = ", ".join(found)
+        raise BestiaryError(f"the real data have a column {like.name} {kind}; what is compared with them has {theirs}")
     if like.categories:  # a word that the real data never use is far from all of theirs
         return torch.from_numpy((values[:, None] == np.array(like.categories)).astype(np.float32))
     return torch.from_numpy(((values[:, None] - like.mean) / like.scale).astype(np.float32))

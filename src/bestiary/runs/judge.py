@@ -1,7 +1,8 @@
 """Judging: a run, or samples of any program against real data. Every number with its protocol, interval and floor.
 
     judge(run)               bounds and codes where the model has them; copies; all that samples tell (likeness.py)
-    judge(real=A, fake=B)    folders, arrays or names: all that samples of B tell against A (compare.py)
+    judge(real=A, fake=B)    folders, arrays or names: all that samples of B tell against A, and with held=C whether
+                             they copy it (compare.py)
 
 A run's judgement goes to judgement.json, and what the report draws to evidence.safetensors (evidence.py).
 """
@@ -55,6 +56,8 @@ def judge(run: str | Path | Fitted | None = None, *, real: Any = None, fake: Any
         )
     if run is None:
         return judge_samples(real, fake, **options)
+    if "held" in options:
+        raise BestiaryError("held= goes with real= and fake=: of a run the parts are known that were held out")
     return judge_run(run if isinstance(run, Fitted) else Fitted(run), **options)
 
 

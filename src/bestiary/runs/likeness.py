@@ -130,7 +130,8 @@ def _triples(how: Setting) -> tuple[list[Number], Evidence]:
     if how.spec.shape[0] != 3 or how.spec.classes != STACKED:
         return [], {}
     fake, real = (stacked_classes(x) for x in (how.x.fake, how.x.real))
-    return class_numbers(fake, real, len(STACKED), "digits of the channels", how.protocol), {}
+    names = ("digit_triples", "digit_triples_kl")
+    return class_numbers(fake, real, len(STACKED), "digits of the channels", how.protocol, names), {}
 
 
 def _statistics(how: Setting) -> tuple[list[Number], Evidence]:

@@ -20,7 +20,7 @@ from typing import Any
 from bestiary.data.dataset import Dataset
 from bestiary.data.load import load, loader, named
 from bestiary.errors import BestiaryError, unknown
-from bestiary.models.idle import refuse_idle
+from bestiary.models.idle import refuse_idle, replaced
 from bestiary.models.infer import infer
 from bestiary.models.options import called, signature_options
 from bestiary.models.zoo import MODELS, PARTS
@@ -114,6 +114,7 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None, resume
         recipe = _looks(recipe)
     _schedules_end(model_options, recipe)
     _packs_fit(model_options.get("pack", 1), recipe.batch)
+    reasons = {k: reason for k, reason in reasons.items() if k not in replaced(routed["model"])}
     inferred = {k: f"{model_options[k]}: {reason}" for k, reason in reasons.items()}
     twice = sections["model"].keys() | signature_options(Recipe).keys()  # ring's seed is not the recipe's
     asked = {f"data.{k}" if k in twice else k: v for k, v in routed["data"].items()}

@@ -160,8 +160,13 @@ def _damped(story: Story, says: str) -> Remedy:
 
 
 def _wasserstein(story: Story, says: str) -> Remedy:
-    """The penalty's weight is 10 for images and 0.1 for toys (Gulrajani et al. 2017, arXiv 1704.00028)."""
-    weight = "10" if story.kind == "image" else "0.1"
+    """With the penalty that the run has, if it is one of slopes one; else with the weight that its data ask for."""
+    has = str(story.options.get("penalty", ""))
     off = {key: "0" for key in ("weight_clip", "smoothing") if story.options.get(key)}
-    options = {"game": "wasserstein", "penalty": f"gp({weight})", "critic_turns": "5", **_without_norm(story)}
+    options = {
+        "game": "wasserstein",
+        "penalty": has if has.startswith("gp") else "auto",
+        "critic_turns": "5",
+        **_without_norm(story),
+    }
     return Remedy(says, {**options, **off})
