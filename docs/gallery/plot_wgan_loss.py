@@ -74,7 +74,7 @@ nets = {
     "MLP 4×512": {"network": "mlp", "hidden": (512, 512, 512, 512)},
 }
 games = {"Wasserstein": ("none", rounds), "standard": ("batch", 3 * rounds)}  # six turns a round, and two
-fig, axes = plt.subplots(2, 3, figsize=(8, 5.4), layout="constrained")
+fig, axes = plt.subplots(2, 3, figsize=(8, 3.2), layout="constrained")
 for row, (game, (norm, steps)) in enumerate(games.items()):
     for ax, (name, net) in zip(axes[row], nets.items(), strict=True):
         torch.manual_seed(0)
@@ -88,5 +88,6 @@ for row, (game, (norm, steps)) in enumerate(games.items()):
         told, reached = float(wasserstein_lines(fake, real).mean()), prdc(real, fake).covered
         print(f"{game:12s} {name:24s} sliced distance {told:.3f}, covered {reached:.0%}")
         ax.imshow(images(run.sample(32), 8), cmap="gray_r")
-        ax.set(title=f"{game}, {name}" if row == 0 else name, xticks=[], yticks=[])
+        ax.set(xticks=[], yticks=[], ylabel=game if ax is axes[row][0] else "")
+        ax.set_title(f"{name}: {reached:.0%}", fontsize=9)
 plt.show()
