@@ -72,6 +72,19 @@ def test_the_floor_of_few_draws_a_class_is_not_worse_than_honest_samples(n: int,
     assert sum(floors) / 5 == pytest.approx(honest, rel=0.2)
 
 
+def test_the_interval_of_class_shares_holds() -> None:
+    """Of five classes, against the divergence of the shares that both sides are drawn from."""
+    p, q = torch.tensor([5.0, 4, 3, 2, 1]).double() / 15, torch.tensor([1.0, 1, 1, 1, 1]).double() / 5
+    truth, held = float((p * (p / q).log()).sum()), 0
+    for world in range(60):
+        g = torch.Generator().manual_seed(world)
+        fake, real = (torch.multinomial(share, 500, True, generator=g) for share in (p, q))
+        found = class_numbers(fake, real, 5, "labels")[1]
+        held += found.low <= truth <= found.high
+        assert found.low <= found.value
+    assert held >= 50  # of 60 at 95%: seven are four standard errors
+
+
 def test_classes_that_cannot_be_are_refused() -> None:
     y = torch.arange(5)
     for fake, real in ((y + 1, y), (y - 1, y), (y[:0], y)):

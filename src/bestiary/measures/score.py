@@ -29,7 +29,7 @@ from bestiary.measures.number import Number, Reference, titled
 __all__ = ["class_kl", "class_numbers", "score", "score_numbers", "stacked_classes"]
 
 SPLITS = 10
-DRAWS = 50  # of what chance alone does to class shares
+DRAWS = 200  # of what chance alone does to class shares
 DIGITS = 10  # the shipped classifier's first classes
 
 
@@ -87,7 +87,8 @@ def class_numbers(
     reached, there = len(fake.unique()), len(real.unique())
     many = min(len(fake), len(real)) >= 10 * classes
     exact = (there - 1) / 2 * (1 / len(fake) + 1 / len(real)) + (classes - there) / len(real)
-    chance = exact if many else _by_chance(real, len(fake), classes)
+    null = _by_chance(real, len(fake), classes)
+    chance = exact if many else float(null.mean())
     said = {**(protocol or {}), "n": len(fake), "n_real": len(real), "features": features}
     return [
         Number(
@@ -96,20 +97,38 @@ def class_numbers(
             says="Classes that at least one sample is told to be of.",
         ),
         Number(
-            names[1], titled("KL of predicted classes", features), class_kl(fake, real, classes), unit="nats",
-            better="lower", floor=Reference(chance, says="the mean by chance, were samples drawn from the data"),
-            protocol=said, says=f"Samples are of {reached} classes, the real examples of {there}.",
+            names[1], titled("KL of predicted classes", features), *_with_interval(fake, real, classes), "nats",
+            "lower", Reference(chance, *_ends(null), "the mean by chance, were samples drawn from the data"),
+            protocol={**said, "interval": f"95%, {DRAWS} bootstrap samples of both, less their bias"},
+            says=f"Samples are of {reached} classes, the real examples of {there}.",
         ),
     ]  # fmt: skip
 
 
-def _by_chance(real: Tensor, n: int, classes: int) -> float:
-    """The mean of class KL over draws of both sides from π̂."""
+def _with_interval(fake: Tensor, real: Tensor, classes: int) -> tuple[float, float, float]:
+    """Class KL with its ends. A divergence of shares is biased upwards, and of draws from draws twice."""
+    g, value = torch.Generator().manual_seed(0), class_kl(fake, real, classes)
+
+    def redrawn(side: Tensor) -> Tensor:
+        return side[torch.randint(len(side), (len(side),), generator=g)]
+
+    again = [class_kl(redrawn(fake), redrawn(real), classes) for _ in range(DRAWS)]
+    low, high = _ends(torch.tensor(again))
+    bias = max(0.0, sum(again) / DRAWS - value)
+    return value, max(0.0, low - bias), high - bias
+
+
+def _ends(values: Tensor) -> tuple[float, float]:
+    low, high = values.double().quantile(torch.tensor([0.025, 0.975]).double()).tolist()
+    return low, high
+
+
+def _by_chance(real: Tensor, n: int, classes: int) -> Tensor:
+    """Class KL where both sides are drawn from π̂."""
     g = torch.Generator().manual_seed(0)
     pi = torch.bincount(real, minlength=classes).double() + 1
     drawn = [torch.multinomial(pi, DRAWS * size, replacement=True, generator=g) for size in (n, len(real))]
-    sides = zip(*(part.view(DRAWS, -1) for part in drawn), strict=True)
-    return sum(class_kl(a, b, classes) for a, b in sides) / DRAWS
+    return torch.tensor([class_kl(a, b, classes) for a, b in zip(*(d.view(DRAWS, -1) for d in drawn), strict=True)])
 
 
 def stacked_classes(x: Tensor, device: str | torch.device = "cpu") -> Tensor:
