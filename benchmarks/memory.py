@@ -1,6 +1,7 @@
 """The memory that distances between large sets of features take: the peak of a process, features included.
 
     python benchmarks/memory.py                                    writes MEMORY.md; half an hour on two cores
+    python benchmarks/memory.py --measures prdc                    only some; the others' rows are kept
     python benchmarks/memory.py --examples 3000 --out /tmp/m.md    to try it
 
 Fake, real and other real features, float32, are three sets of N × F; each measure runs in a process of its own.
@@ -46,7 +47,9 @@ def main() -> None:
     ask.add_argument("--measures", nargs="+", default=list(MEASURES), choices=MEASURES)
     ask.add_argument("--out", type=Path, default=Path(__file__).parent / "MEMORY.md")
     given = ask.parse_args()
-    lines = [
+    size = f"{given.examples:,} × {given.features}"
+    rows = {measure: row for measure, row in kept(given.out).items() if f"| {size} |" in row}
+    head = [
         "# Memory of distances",
         "",
         "Written by `python benchmarks/memory.py`; do not edit. The peak of a process that holds three sets of",
@@ -58,9 +61,16 @@ def main() -> None:
     for measure in given.measures:
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             most, own, seconds = pool.submit(peak, measure, given.examples, given.features).result()
-        lines.append(f"| {measure} | {given.examples:,} × {given.features} | {most:.2f} | {own:.2f} | {seconds:.0f} |")
-        print(lines[-1], flush=True)
+        rows[measure] = f"| {measure} | {size} | {most:.2f} | {own:.2f} | {seconds:.0f} |"
+        print(rows[measure], flush=True)
+        lines = [*head, *(rows[name] for name in MEASURES if name in rows)]
         given.out.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def kept(file: Path) -> dict[str, str]:
+    """The rows of measures that were taken before."""
+    found = file.read_text("utf-8").splitlines() if file.is_file() else []
+    return {row.split("|")[1].strip(): row for row in found if row.startswith("| ") and not row.startswith("| -")}
 
 
 if __name__ == "__main__":
