@@ -65,7 +65,10 @@ def test_a_set_is_at_no_distance_from_itself(n: int, f: int) -> None:
 
 def test_moments_do_not_depend_on_how_they_come() -> None:
     x = mixed(1000, 6, 0) + 1e3  # far from the origin
+    x[77:] += 100  # what comes first is far from the rest, as where examples are sorted
     whole, blocks = moments([x]), moments(x.split(77))
+    exact = np.cov(x.double().numpy(), rowvar=False)
+    torch.testing.assert_close(blocks.covariance, torch.from_numpy(exact), rtol=1e-11, atol=1e-11)
     apart = moments([x[:300]]) + moments([x[300:]])
     for found in (whole, blocks, apart):
         assert found.n == 1000

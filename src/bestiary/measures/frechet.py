@@ -21,7 +21,7 @@ same, on the span, and the protocol says so. Neither is called FID or KID withou
 Legend: N examples, F features, R rank.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, product
 from math import sqrt
@@ -76,28 +76,32 @@ class Moments:
 
 
 def moments(blocks: Iterable[Tensor]) -> Moments:
-    """Of features that come block by block, (n, F) each."""
-    found: Moments | None = None
-    for block in blocks:
-        for rows in block.flatten(1).split(ROWS):
-            mean = rows.double().mean(0)
-            x = rows.double() - mean
-            part = Moments(len(x), mean, _gram(x))
-            found = part if found is None else found + part
-    if found is None or found.n < 2:
+    """Of features that come block by block, (n, F) each: sums about the mean c of the first few, n δ the first of them,
+
+    Σ (x − mean)(x − mean)ᵀ = Σ (x − c)(x − c)ᵀ − n δ δᵀ,  mean = c + δ.
+    """
+    n, centre, total, scatter = 0, torch.empty(0), torch.empty(0), torch.empty(0)
+    for rows in (rows for block in blocks for rows in block.flatten(1).split(ROWS)):
+        x = rows.to(torch.float64, copy=True)
+        if not n:
+            centre, total, scatter = x.mean(0), x.new_zeros(x.shape[1]), x.new_zeros(x.shape[1], x.shape[1])
+        x -= centre
+        n, total = n + len(x), total + x.sum(0)
+        for here, there in _pairs(x.shape[1]):
+            scatter[here, there].addmm_(x[:, here].T, x[:, there])
+    if n < 2:
         raise BestiaryError("moments need at least two examples")
-    return found
+    for here, there in _pairs(len(centre)):
+        if here != there:
+            scatter[there, here] = scatter[here, there].T
+    apart = total / n
+    return Moments(n, centre + apart, scatter.addr_(apart, apart, alpha=-n))
 
 
-def _gram(x: Tensor) -> Tensor:
-    """xᵀx, each pair of features once: (F, F)."""
-    found = x.new_empty(x.shape[1], x.shape[1])
-    for i, j in combinations_with_replacement(range(0, x.shape[1], COLUMNS), 2):
-        here, there = slice(i, i + COLUMNS), slice(j, j + COLUMNS)
-        found[here, there] = x[:, here].T @ x[:, there]
-        if i != j:
-            found[there, here] = found[here, there].T
-    return found
+def _pairs(features: int) -> Iterator[tuple[slice, slice]]:
+    """Blocks of pairs of features, each pair once."""
+    for i, j in combinations_with_replacement(range(0, features, COLUMNS), 2):
+        yield slice(i, i + COLUMNS), slice(j, j + COLUMNS)
 
 
 def _root(s: Tensor) -> Tensor:
@@ -110,6 +114,23 @@ def _root(s: Tensor) -> Tensor:
     return vectors[:, kept] * values[kept].sqrt()
 
 
+def _congruent(root: Tensor, s: Tensor) -> Tensor:
+    """C = Lᵀ S L, of a triangular L without its zeros and each pair once: a third of the products, (R, R)."""
+    n, width = root.shape
+    if n != width:
+        return root.T @ s @ root
+    found = s.new_empty(n, n)
+    for j in range(0, n, COLUMNS):
+        across = slice(j, j + COLUMNS)
+        product = s[:, j:] @ root[j:, across]  # of S L, (F, COLUMNS)
+        for i in range(j, n, COLUMNS):
+            down = slice(i, i + COLUMNS)
+            found[down, across] = root[i:, down].T @ product[i:]
+            if i > j:
+                found[across, down] = found[down, across].T
+    return found
+
+
 def _assembled(a: Moments, b: Moments, crossed: Tensor) -> float:
     """From the eigenvalues of C."""
     traces = (a.scatter.trace() / (a.n - 1)) + (b.scatter.trace() / (b.n - 1))
@@ -119,7 +140,7 @@ def _assembled(a: Moments, b: Moments, crossed: Tensor) -> float:
 def frechet(a: Moments, b: Moments) -> float:
     """‖μ₁ − μ₂‖² + tr(S₁ + S₂ − 2 (S₁S₂)^½)."""
     root = _root(a.covariance)
-    return _assembled(a, b, torch.linalg.eigvalsh(root.T @ b.covariance @ root))
+    return _assembled(a, b, torch.linalg.eigvalsh(_congruent(root, b.covariance)))
 
 
 def same_features(*sets: Tensor) -> None:
@@ -171,7 +192,7 @@ def fid(
 def _with_spread(x: Tensor, a: Moments, root: Tensor, y: Tensor) -> tuple[float, float]:
     """The distance of y to x, whose moments and root are at hand, and half of its interval."""
     b = moments([y])
-    crossed, turn = torch.linalg.eigh(root.T @ b.covariance @ root)
+    crossed, turn = torch.linalg.eigh(_congruent(root, b.covariance))
     kept = crossed > crossed[-1].abs() * len(crossed) * torch.finfo(crossed.dtype).eps
     quarter, turn, apart = crossed[kept].pow(0.25), turn[:, kept], a.mean - b.mean
     back = torch.linalg.inv(root) if root.shape[0] == root.shape[1] else (root / root.square().sum(0)).T  # L⁺
