@@ -49,6 +49,13 @@ def loss(model: GAN, who: str, given: Batch, at: Clock | None = None, seed: int 
     return dict(getattr(model, who)(given, at or clock()))
 
 
+def descend(net: nn.Module, value: Tensor, rate: float = 0.3) -> None:
+    slopes = torch.autograd.grad(value, list(net.parameters()))
+    with torch.no_grad():
+        for p, s in zip(net.parameters(), slopes, strict=True):
+            p -= rate * s
+
+
 def test_a_packed_critic_sees_examples_side_by_side() -> None:
     model, given = small(pack=3), batch()
     real = model.critic(torch.cat([given.x[:3].flatten(), given.x[3:].flatten()]).view(2, 9))
@@ -211,10 +218,7 @@ def test_an_unrolled_generator_sees_the_critics_answer() -> None:
     torch.manual_seed(5)
     fake, other = (plain.generator(torch.randn(6, 4)) for _ in range(2))  # the critic's answer is to fresh samples
     answer = saturating().critic(plain.critic(given.x), plain.critic(other.detach())).mean()
-    slopes = torch.autograd.grad(answer, list(plain.critic.parameters()))
-    with torch.no_grad():
-        for p, s in zip(plain.critic.parameters(), slopes, strict=True):
-            p -= 0.3 * s
+    descend(plain.critic, answer)
     torch.testing.assert_close(found, nonsaturating().generator(fake, plain.critic(fake)).mean())
     assert all(torch.equal(a, b) for a, b in zip(before, model.critic.parameters(), strict=True))
 
@@ -230,10 +234,7 @@ def test_an_unrolled_critic_pays_its_penalty_at_every_step(penalty: str) -> None
     for _ in range(3):
         answer = saturating().critic(plain.critic(given.x), plain.critic(other)).mean()
         answer = answer + plain.rules.penalty(plain.critic, given.x, other).mean()
-        slopes = torch.autograd.grad(answer, list(plain.critic.parameters()))
-        with torch.no_grad():
-            for p, s in zip(plain.critic.parameters(), slopes, strict=True):
-                p -= 0.3 * s
+        descend(plain.critic, answer)
     torch.testing.assert_close(found, nonsaturating().generator(fake, plain.critic(fake)).mean())
 
 
@@ -258,10 +259,7 @@ def test_an_unrolled_critic_is_drawn_to_its_past_too() -> None:
     fake, other = (plain.generator(torch.randn(6, 4)) for _ in range(2))
     answer = saturating().critic(plain.critic(given.x), plain.critic(other.detach())).mean()
     answer = answer + 0.5 * plain.past_critic.distance(plain.critic.parameters())
-    slopes = torch.autograd.grad(answer, list(plain.critic.parameters()))
-    with torch.no_grad():
-        for p, s in zip(plain.critic.parameters(), slopes, strict=True):
-            p -= 0.3 * s
+    descend(plain.critic, answer)
     torch.testing.assert_close(found, nonsaturating().generator(fake, plain.critic(fake)).mean())
 
 

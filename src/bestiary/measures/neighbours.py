@@ -50,18 +50,19 @@ def nearest(a: Tensor, b: Tensor, k: int = 1, block: int = 2048) -> tuple[Tensor
     if k < 1:
         raise BestiaryError(f"nearest neighbours are at least one; got k={k}")
     k, centre = min(k, len(b)), b.mean(0)  # far from the origin the products would lose digits
-    found = [_of_block(rows, b, centre, k, block) for rows in a.split(block)]
+    reach = max(float((part - centre).norm(dim=1).max()) for part in b.split(block))
+    found = [_of_block(rows, b, centre, reach, k, block) for rows in a.split(block)]
     d, index = (torch.cat(parts) for parts in zip(*found, strict=True))
     return d / sqrt(a.shape[1]), index
 
 
-def _of_block(rows: Tensor, b: Tensor, centre: Tensor, k: int, block: int) -> tuple[Tensor, Tensor]:
+def _of_block(rows: Tensor, b: Tensor, centre: Tensor, reach: float, k: int, block: int) -> tuple[Tensor, Tensor]:
     """Screened in single precision; once more in double where that could have left out a nearer one, as it does in
-    heaps that are far narrower than they lie apart."""
+    heaps that are far narrower than they lie apart. `reach`: the largest ‖b − centre‖."""
     index, last = _candidates(rows, b, centre, k + SPARE, block)
     d, found = _exactly(rows, b, index, k)
     size = (rows - centre).square().sum(1)
-    doubt = 4 * EPS * sqrt(b.shape[1]) * (size.sqrt() + float((b - centre).norm(dim=1).max())).square()
+    doubt = 4 * EPS * sqrt(b.shape[1]) * (size.sqrt() + reach).square()
     again = (last + size - doubt < d[:, -1].square()) if index.shape[1] < len(b) else torch.zeros_like(size).bool()
     if again.any():
         closer, _ = _candidates(rows[again], b, centre, k + SPARE, block, torch.float64)
