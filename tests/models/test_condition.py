@@ -109,10 +109,10 @@ def test_a_packed_label_stands_beside_its_pack(network: str, conditioning: str, 
     x, c = torch.rand(4, *spec.shape), torch.eye(3)[torch.tensor([0, 1, 2, 0])]
     for p in model.critic.parameters():
         nn.init.normal_(p, 0, 0.3)
-    seen, told = model.seen(x, CLOCK), model.packed(c)
+    seen, told = model.sight.seen(x, CLOCK), model.sight.packed(c)
     assert told.shape == (4 // pack, 3 * pack)
     assert torch.equal(told[0], c[:pack].flatten())
-    logits, other = model.judge(seen, told), model.judge(seen, told.flip(1))
+    logits, other = model.sight.judge(seen, told), model.sight.judge(seen, told.flip(1))
     assert logits.shape == (4 // pack,)
     assert not torch.allclose(logits, other)
 

@@ -184,9 +184,9 @@ def test_the_losses_of_two_processes_are_those_of_one(who: str) -> None:
 def test_critics_may_give_a_column_or_a_vector() -> None:
     for critic in (nn.Linear(3, 1), nn.Sequential(nn.Linear(3, 1), nn.Flatten(0))):
         model = small("gan", VECTOR, critic=critic)
-        assert model.judge(torch.randn(7, 3)).shape == (7,)
+        assert model.sight.judge(torch.randn(7, 3)).shape == (7,)
     with torch.autocast("cpu", torch.bfloat16):
-        assert model.judge(torch.randn(7, 3)).dtype == torch.float32
+        assert model.sight.judge(torch.randn(7, 3)).dtype == torch.float32
 
 
 def test_simultaneous_matching_compares_the_features_of_the_critic_of_before() -> None:

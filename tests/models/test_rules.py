@@ -9,6 +9,7 @@ from bestiary.data.spec import Spec
 from bestiary.densities.noise import shared
 from bestiary.models.gan import GAN
 from bestiary.models.infer import infer
+from bestiary.models.sight import Sight
 from bestiary.models.zoo import MODELS, build
 from bestiary.models.zoo_adversarial import wgan_turns
 from bestiary.networks.critic import Critic, Minibatch, beside
@@ -68,7 +69,7 @@ def test_a_packed_critic_sees_examples_side_by_side() -> None:
 def test_packs_of_images_stand_in_the_channels() -> None:
     model = small(IMAGE, pack=2)
     x = torch.rand(4, 1, 8, 8)
-    packed = model.seen(x, clock())
+    packed = model.sight.seen(x, clock())
     assert packed.shape == (2, 2, 8, 8)
     assert torch.equal(packed[0, 1], x[1, 0])
 
@@ -83,6 +84,22 @@ def test_feature_matching_compares_means() -> None:
     torch.testing.assert_close(found["total"], plain + found["matching"])
     shuffled = loss(model, "generator_loss", Batch(given.x.flip(0)))["matching"]
     torch.testing.assert_close(shuffled, found["matching"])
+
+
+def test_features_may_be_matched_alone() -> None:
+    """As Salimans et al. do: whatever the game's loss, the generator follows the means of the features."""
+    model, given = small(matching=2.0, adversarial=0.0), batch()
+    found = loss(model, "generator_loss", given)
+    assert torch.equal(found["total"], found["matching"])
+    torch.testing.assert_close(found["matching"], loss(small(matching=2.0), "generator_loss", given)["matching"])
+
+
+def test_the_game_has_a_weight_in_the_generators_loss_alone() -> None:
+    half, whole, given = small(adversarial=0.5), small(), batch()
+    torch.testing.assert_close(
+        2 * loss(half, "generator_loss", given)["total"], loss(whole, "generator_loss", given)["total"]
+    )
+    torch.testing.assert_close(loss(half, "critic_loss", given)["total"], loss(whole, "critic_loss", given)["total"])
 
 
 def test_the_minibatch_layer_by_a_loop() -> None:
@@ -156,7 +173,7 @@ def test_instance_noise_follows_its_schedule() -> None:
     model, x = small(noise="linear(0.5,0,100)"), torch.zeros(4000, 3)
     for at, sigma in ((0, 0.5), (50, 0.25), (100, 0.0)):
         torch.manual_seed(0)
-        assert float(model.seen(x, clock(at)).std()) == pytest.approx(sigma, abs=0.01)
+        assert float(model.sight.seen(x, clock(at)).std()) == pytest.approx(sigma, abs=0.01)
 
 
 def test_both_real_and_fake_pass_through_the_lens() -> None:
@@ -273,7 +290,7 @@ def test_spectral_norm_makes_every_layer_of_norm_one() -> None:
     model = build("sn-gan", VECTOR, latent=4, hidden=(16, 16))
     x = torch.randn(8, 3)
     for _ in range(50):  # each forward pass is one step of power iteration
-        model.judge(x)
+        model.sight.judge(x)
     for layer in model.eval().critic.modules():
         if isinstance(layer, nn.Linear):
             assert float(torch.linalg.matrix_norm(layer.weight.detach(), 2)) == pytest.approx(1, abs=1e-3)
@@ -299,22 +316,24 @@ def test_a_label_reaches_both_players(conditioning: str) -> None:
 
 
 @pytest.mark.parametrize("conditioning", ["projection", "concatenation"])
-def test_a_label_reaches_the_penalty_and_the_unrolled_critic(conditioning: str) -> None:
+def test_a_label_reaches_the_penalty_and_the_unrolled_critic(
+    conditioning: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each time that the critic is asked it is told the labels, and with those of others it says otherwise."""
     given = batch(IMAGE)
     options = {"condition": "label", "conditioning": conditioning, "penalty": "r1(3)", "unroll": 1}
     model = small(IMAGE, network="mlp", **options)
     seen = []
-    inner = model.judge
+    inner = Sight.judge
 
-    def judge(x: Tensor, c: Tensor | None = None, *more: object, **how: object) -> Tensor:
-        told = inner(x, c, *more, **how)
+    def judge(sight: Sight, x: Tensor, c: Tensor | None = None, *more: object, **how: object) -> Tensor:
+        told = inner(sight, x, c, *more, **how)
         seen.append(c)
         assert c is not None
-        assert not torch.allclose(told, inner(x, c.roll(1, 1), *more, **how))  # the critic listens
+        assert not torch.allclose(told, inner(sight, x, c.roll(1, 1), *more, **how))  # the critic listens
         return told
 
-    model.judge = judge  # type: ignore[method-assign]
+    monkeypatch.setattr(Sight, "judge", judge)
     loss(model, "critic_loss", given)
     loss(model, "generator_loss", given)
     assert len(seen) == 3 + 4  # real, fake, penalty; real and fake looked ahead, their penalty, the answer
@@ -413,6 +432,8 @@ def test_a_critic_is_body_and_head() -> None:
         ({"penalty": "gp", "critic_norm": "batch"}, "critic_norm=none"),
         ({"augment": ("cutout",)}, "augment= is for images"),
         ({"matching": 1.0, "critic": nn.Linear(3, 1)}, "critic= is your own"),
+        ({"adversarial": 0.0}, "nothing to follow: add matching=1"),
+        ({"adversarial": -1.0}, "finite and not negative"),
         ({"unroll": 2, "unroll_rate": 0.0}, "must be positive"),
         ({"unroll": 2, "weight_clip": 0.01}, "free weights"),
         ({"joint": True, "minibatch": 4}, "mixes real ones"),

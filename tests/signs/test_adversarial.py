@@ -15,7 +15,7 @@ from bestiary.models.options import called
 from bestiary.models.vitals import critic_vitals, sample_vitals
 from bestiary.models.zoo import build
 from bestiary.networks.norm import BatchNorm
-from bestiary.objectives.games import GAMES, saturating
+from bestiary.objectives.games import GAMES, nonsaturating, saturating
 from bestiary.runs.plan import plan
 from bestiary.signs import latent
 from bestiary.signs.sign import Story
@@ -209,6 +209,17 @@ def test_what_the_critic_tells_is_the_share_of_pairs() -> None:
     assert float(found["told_apart"]) == (1 + 0.5 + 1 + 1) / 4
     assert float(found["known"]) == (1 + 0.5 + 1 + 1) / 4
     assert "known" not in critic_vitals(saturating(), real, fake)
+
+
+def test_where_features_alone_are_matched_the_game_has_no_pull() -> None:
+    """A sure critic is then no illness, and no slope is none."""
+    real, fake = torch.tensor([4.0, 5.0]), torch.tensor([-6.0, -7.0])
+    whole = critic_vitals(nonsaturating(), real, fake)["pull"]
+    torch.testing.assert_close(critic_vitals(nonsaturating(), real, fake, weight=0.5)["pull"], whole / 2)
+    assert "pull" not in critic_vitals(nonsaturating(), real, fake, weight=0.0)
+    sure = [{"told_apart": 1.0, "near": 0.1}] * 3
+    assert "overpowering" in names(story(*sure))
+    assert not names(story(*sure, options={"adversarial": 0.0, "matching": 1.0}))
 
 
 def test_the_pull_is_the_slope_of_the_generators_loss() -> None:

@@ -7,7 +7,8 @@
                  repetitions left out; less the share of R that are so near
     told_apart   chance that the critic's logit of r exceeds that of s                           ½ where it cannot tell
     known        chance that its logit of an example it was trained on exceeds that of r         ½ where it knows none
-    pull         mean |∂L/∂l|, L the generator's loss and l the logit of s                       0: nothing to follow
+    pull         mean |∂L/∂l|, L the generator's loss and l the logit of s                       0: nothing to follow;
+                 left out where the generator matches features alone
 
 Distances are of examples as the model sees them. All 0-d, on the device.
 
@@ -60,13 +61,22 @@ def sample_vitals(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     }
 
 
-def critic_vitals(game: Game, on_real: Tensor, on_fake: Tensor, on_fitted: Tensor | None = None) -> dict[str, Tensor]:
-    """told_apart, pull, and known where there are logits of examples that the critic was trained on."""
+def critic_vitals(
+    game: Game, on_real: Tensor, on_fake: Tensor, on_fitted: Tensor | None = None, weight: float = 1.0
+) -> dict[str, Tensor]:
+    """told_apart, pull where the game has a weight in the generator's loss, and known where there are logits of
+    examples that the critic was trained on."""
+    found = {"told_apart": _chance(on_real, on_fake)}
+    if weight:
+        found["pull"] = weight * _pull(game, on_real, on_fake)
+    return found if on_fitted is None else found | {"known": _chance(on_fitted, on_real)}
+
+
+def _pull(game: Game, on_real: Tensor, on_fake: Tensor) -> Tensor:
     with torch.enable_grad():
         logits = on_fake.detach().requires_grad_()
         (slope,) = torch.autograd.grad(game.generator(on_real.detach(), logits).sum(), logits)
-    found = {"told_apart": _chance(on_real, on_fake), "pull": slope.abs().mean()}
-    return found if on_fitted is None else found | {"known": _chance(on_fitted, on_real)}
+    return slope.abs().mean()
 
 
 def _chance(a: Tensor, b: Tensor) -> Tensor:

@@ -15,11 +15,12 @@ from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError, unknown
 from bestiary.models.checks import positive
 from bestiary.models.condition import Condition, condition_of
-from bestiary.models.gan import GAN, Rules
+from bestiary.models.gan import GAN
 from bestiary.models.gan_parts import GAN_NETWORKS, Style, bounded
 from bestiary.models.model import Model
 from bestiary.models.options import called, like
 from bestiary.models.parts import choose, must_give
+from bestiary.models.sight import Rules
 from bestiary.objectives.augment import composed
 from bestiary.objectives.games import GAMES, Game, smoothed
 from bestiary.objectives.penalties import PENALTIES, Penalty
@@ -59,6 +60,7 @@ def gan(
     unroll_rate: float = 0.1,  # the rate of these steps
     smoothing: float = 0.0,  # real counts as fake by this share (one-sided label smoothing)
     matching: float = 0.0,  # weight of the distance between mean features of real and fake, for the generator
+    adversarial: float = 1.0,  # weight of the game in the generator's loss; 0: it matches features alone
     minibatch: int = 0,  # kernels of minibatch discrimination
     history: float = 0.0,  # weight of the distance to the mean of all past weights
     joint: bool = False,  # real and fake in one batch, so that BatchNorm mixes them
@@ -87,6 +89,7 @@ def gan(
         lazy=lazy,
         weight_clip=weight_clip,
         matching=matching,
+        adversarial=adversarial,
         history=history,
         joint=joint,
         noise=parse_schedule(noise),
@@ -183,12 +186,14 @@ def _must_make_sense(
 ) -> None:
     """Refuse what cannot work, with the reason."""
     not_negative = {"weight_clip": rules.weight_clip, "matching": rules.matching, "history": rules.history}
-    not_negative |= {"unroll": rules.unroll, "minibatch": minibatch}
+    not_negative |= {"unroll": rules.unroll, "minibatch": minibatch, "adversarial": rules.adversarial}
     sigma = rules.noise
     not_negative |= {"noise": min(sigma.start, sigma.stop) if callable(sigma) else sigma}
     for name, value in not_negative.items():
         if not 0 <= value < float("inf"):
             raise BestiaryError(f"{name}={value} must be finite and not negative (0: without it)")
+    if not rules.adversarial and not rules.matching:
+        raise BestiaryError("adversarial=0 leaves the generator nothing to follow: add matching=1, or leave it out")
     if rules.unroll and rules.weight_clip:
         raise BestiaryError("an unrolled critic looks ahead with free weights: leave out unroll= or weight_clip=")
     if spectral and rules.weight_clip:
