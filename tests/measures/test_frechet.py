@@ -208,3 +208,11 @@ def test_scatter_by_blocks_of_features_is_the_whole(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("bestiary.measures.frechet.COLUMNS", 3)
     found = moments([x[:15], x[15:]])
     assert torch.allclose(found.covariance, x.T.cov(), atol=1e-12)
+
+
+@pytest.mark.parametrize("features", [1, 127, 128, 129, 300, 513])
+def test_moments_by_halves_are_those_of_the_whole(features: int) -> None:
+    """However the pairs of features are shared out, and whatever the size of the blocks."""
+    x = torch.randn(40, features, generator=torch.Generator().manual_seed(0))
+    found = moments(x.split(17))
+    torch.testing.assert_close(found.covariance, torch.cov(x.double().T).view(features, features))

@@ -21,7 +21,7 @@ same, on the span, and the protocol says so. Neither is called FID or KID withou
 Legend: N examples, F features, R rank.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, product
 from math import sqrt
@@ -50,7 +50,7 @@ __all__ = [
 
 BLOCK = 1000  # examples of a block of KID: the published protocol's size
 ROWS = 2048  # examples whose moments are taken at a time
-COLUMNS = 512  # squared: the pairs of features whose products are summed at a time
+COLUMNS = 128  # squared: the pairs of features that are not halved further, of which each product is taken twice
 TILE = 1024  # squared: the pairs whose kernel is taken at a time, which stay in the cache
 Z = 1.96  # of a 95% interval
 
@@ -89,21 +89,27 @@ def moments(blocks: Iterable[Tensor]) -> Moments:
             centre, total, scatter = x.mean(0), x.new_zeros(x.shape[1]), x.new_zeros(x.shape[1], x.shape[1])
         x -= centre
         n, total = n + len(x), total + x.sum(0)
-        for here, there in _pairs(x.shape[1]):
-            scatter[here, there].addmm_(x[:, here].T, x[:, there])
+        _add_products(scatter, x)
     if n < 2:
         raise BestiaryError("moments need at least two examples")
-    for here, there in _pairs(len(centre)):
+    for first, second in combinations_with_replacement(range(0, len(centre), COLUMNS), 2):
+        here, there = slice(first, first + COLUMNS), slice(second, second + COLUMNS)
         if here != there:
-            scatter[there, here] = scatter[here, there].T
+            scatter[here, there] = scatter[there, here].T
     apart = total / n
     return Moments(n, centre + apart, scatter.addr_(apart, apart, alpha=-n))
 
 
-def _pairs(features: int) -> Iterator[tuple[slice, slice]]:
-    """Blocks of pairs of features, each pair once."""
-    for i, j in combinations_with_replacement(range(0, features, COLUMNS), 2):
-        yield slice(i, i + COLUMNS), slice(j, j + COLUMNS)
+def _add_products(scatter: Tensor, x: Tensor) -> None:
+    """xᵀx to the lower triangle: the square below the diagonal's halves in one product, and so on with either half."""
+    n = x.shape[1]
+    if n <= COLUMNS:
+        scatter.addmm_(x.T, x)
+        return
+    half = n // (2 * COLUMNS) * COLUMNS or COLUMNS
+    scatter[half:, :half].addmm_(x[:, half:].T, x[:, :half])
+    _add_products(scatter[:half, :half], x[:, :half])
+    _add_products(scatter[half:, half:], x[:, half:])
 
 
 def _root(s: Tensor) -> Tensor:
