@@ -130,6 +130,21 @@ def test_honest_draws_are_no_copies_whatever_the_sizes() -> None:
     assert abs(values.mean()) < 4.5 * values.std() / len(values) ** 0.5
 
 
+@pytest.mark.parametrize(("n_train", "n_held"), [(300, 300), (300, 100)])
+def test_where_few_examples_are_nearest_to_most_the_interval_covers(n_train: int, n_held: int) -> None:
+    """In 200 dimensions: of 100 intervals at 95%, 94 or more hold 0; they do not where every nearest example counts."""
+    covered = 0
+    for seed in range(100):
+        parts = (
+            draws(200, 3 * seed, (200,)),
+            draws(n_train, 3 * seed + 1, (200,)),
+            draws(n_held, 3 * seed + 2, (200,)),
+        )
+        found = copying(*parts)
+        covered += found.low <= 0 <= found.high
+    assert covered >= 94
+
+
 def test_blurred_copies_are_still_copies_and_novelties_far_away_are_none() -> None:
     train, held = draws(500, 1), draws(500, 2)
     assert copying(0.98 * train, train, held).value > 0.9

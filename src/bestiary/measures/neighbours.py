@@ -7,9 +7,9 @@ With d(a, B) = min_{b ∈ B} ‖a − b‖ / √F, the root mean squared differe
                    N_T of these lie nearest to a training one. Were nothing copied, T and H would be exchangeable and
                    N_T = P₀ N; if a share c of the samples are copies, this is c, whatever the samples' blur (after
                    Meehan, Chaudhuri and Dasgupta 2020, arXiv 2004.05675). Samples that share their nearest example
-                   are not independent: the interval counts distinct nearest examples, and has a part of N_T/N and one
-                   of N/n. Where T is a part of the training examples, c is that of its examples, and is divided by the
-                   part.
+                   are not independent: k_j of them at example j are worth N²/Σ k_j² (in many dimensions a few examples
+                   are nearest to most). The interval has a part of N_T/N and one of N/n. Where T is a part of the
+                   training examples, c is that of its examples, and is divided by the part.
     ratio          median_s d(s, T) / median_s d(s, H)
                    Of held-out examples in the place of samples (each without itself) it is the floor, below 1 where
                    T is larger than H. Samples that were remembered lie far below it; 0 where half or more are copies.
@@ -110,17 +110,19 @@ def wilson(successes: float, n: float) -> tuple[float, float]:
 
 def _copied(samples: Tensor, train: Tensor, held: Tensor, radius: float) -> tuple[float, float, float]:
     """The share of copies, with its interval; ties count P₀."""
-    (to_train, which), to_held = nearest(samples, train), distances(samples, held)
-    to_train = to_train[:, 0]
+    (to_train, of_train), (to_held, of_held) = (
+        (d[:, 0], i[:, 0]) for d, i in (nearest(samples, t) for t in (train, held))
+    )
     near = torch.minimum(to_train, to_held) <= radius
     n_near, null = int(near.sum()), len(train) / (len(train) + len(held))
     if not n_near:
         return 0.0, 0.0, wilson(0, len(samples))[1]  # a copy is near what it copies
     ties = to_train[near] == to_held[near]
     wins = float((to_train[near] < to_held[near]).sum() + null * ties.sum())
-    distinct = len(which[near].unique())
-    ends = (wins / n_near, *wilson(wins / n_near * distinct, distinct))
-    part, independent = n_near / len(samples), len(samples) * distinct / n_near
+    shared = torch.where(to_train < to_held, of_train, len(train) + of_held)[near].unique(return_counts=True)[1]
+    worth = n_near**2 / float(shared.double().square().sum())
+    ends = (wins / n_near, *wilson(wins / n_near * worth, worth))
+    part, independent = n_near / len(samples), len(samples) * worth / n_near
     value, low, high = (part * (p - null) / (1 - null) for p in ends)
     least, most = sorted(value / part * end for end in wilson(part * independent, independent))
     return value, value - hypot(value - low, value - least), value + hypot(high - value, most - value)
@@ -154,7 +156,7 @@ def copying(
             **(protocol or {}),
             **sizes,
             "space": space,
-            "interval": "95%, Wilson, distinct neighbours, of N_T/N and N/n",
+            "interval": "95%, Wilson, of N_T/N and N/n, less what samples share",
         },
         says="About 0 when nothing was copied, 1 when every sample is a copy; below 0 is chance.",
     )
