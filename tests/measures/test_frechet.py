@@ -210,6 +210,15 @@ def test_scatter_by_blocks_of_features_is_the_whole(monkeypatch: pytest.MonkeyPa
     assert torch.allclose(found.covariance, x.T.cov(), atol=1e-12)
 
 
+def test_blocks_may_be_empty_and_must_be_of_one_width() -> None:
+    x = torch.randn(30, 3, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(moments([x[:0], x[:20], x[:0], x[20:]]).covariance, torch.cov(x.double().T))
+    with pytest.raises(BestiaryError, match="3 and 1 features"):
+        moments([x, x[:, :1]])
+    with pytest.raises(BestiaryError, match="at least two examples"):
+        moments([x[:0]])
+
+
 @pytest.mark.parametrize("features", [1, 127, 128, 129, 300, 513])
 def test_moments_by_halves_are_those_of_the_whole(features: int) -> None:
     """However the pairs of features are shared out, and whatever the size of the blocks."""

@@ -9,6 +9,7 @@ from torch import nn
 
 import bestiary as bst
 from bestiary.data.batches import Batch
+from bestiary.data.load import load
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
 from bestiary.models.options import called
@@ -214,12 +215,16 @@ def test_what_the_critic_tells_is_the_share_of_pairs() -> None:
 def test_where_features_alone_are_matched_the_game_has_no_pull() -> None:
     """A sure critic is then no illness, and no slope is none."""
     real, fake = torch.tensor([4.0, 5.0]), torch.tensor([-6.0, -7.0])
-    whole = critic_vitals(nonsaturating(), real, fake)["pull"]
-    torch.testing.assert_close(critic_vitals(nonsaturating(), real, fake, weight=0.5)["pull"], whole / 2)
-    assert "pull" not in critic_vitals(nonsaturating(), real, fake, weight=0.0)
+    assert "pull" not in critic_vitals(nonsaturating(), real, fake, pulls=False)
+    for options, told in (({}, True), ({"matching": 1.0}, False), ({"matching": 1.0, "adversarial": 0.0}, False)):
+        model = build("ns-gan", Spec("vector", (2,)), latent=2, **options)
+        assert ("pull" in model.vitals(torch.randn(20, 2))) == told
     sure = [{"told_apart": 1.0, "near": 0.1}] * 3
     assert "overpowering" in names(story(*sure))
-    assert not names(story(*sure, options={"adversarial": 0.0, "matching": 1.0}))
+    alone = {"adversarial": 0.0, "matching": 1.0}
+    assert not names(story(*sure, options=alone))
+    (sign,) = diagnose(story({"covered": 0.2}, options=alone))
+    assert sign.remedies[0].options == {"adversarial": "1"}
 
 
 def test_the_pull_is_the_slope_of_the_generators_loss() -> None:
@@ -387,6 +392,27 @@ def test_a_critic_of_few_examples_knows_them_by_heart(tmp_path, n: int, ill: set
     x = np.random.default_rng(0).standard_normal((n, 20)).astype(np.float32)
     found = signs(tmp_path, x, latent=20, generator=Perfect(), critic_hidden=(128,), lr=1e-6, critic_lr=3e-3)
     assert found == ill
+
+
+class Parrot(nn.Module):
+    """A generator that gives away examples that it was shown."""
+
+    def __init__(self, examples: torch.Tensor) -> None:
+        super().__init__()
+        self.blur = nn.Parameter(torch.tensor(0.01))
+        self.register_buffer("examples", examples)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        which = (torch.special.ndtr(z[:, 0]) * len(self.examples)).long().clamp_max(len(self.examples) - 1)
+        return self.examples[which] + self.blur * z
+
+
+def test_a_generator_that_repeats_what_it_was_shown_is_told(tmp_path) -> None:
+    x = np.random.default_rng(0).standard_normal((1000, 8)).astype(np.float32)
+    for part, ill in (("train", True), ("test", False)):
+        seen = torch.from_numpy(load(x).part(part))[:200]
+        found = signs(tmp_path, x, latent=8, generator=Parrot(seen), lr=1e-6)
+        assert ("memorisation" in found) == ill, part
 
 
 def circling(root, **options: object) -> set[str]:

@@ -81,7 +81,9 @@ def moments(blocks: Iterable[Tensor]) -> Moments:
     Σ (x − mean)(x − mean)ᵀ = Σ (x − c)(x − c)ᵀ − n δ δᵀ,  mean = c + δ.
     """
     n, centre, total, scatter, buffer = 0, torch.empty(0), torch.empty(0), torch.empty(0), torch.empty(0)
-    for rows in (rows for block in blocks for rows in block.flatten(1).split(ROWS)):
+    for rows in (rows for block in blocks if len(block) for rows in block.flatten(1).split(ROWS)):
+        if n and rows.shape[1] != len(centre):
+            raise BestiaryError(f"blocks have {len(centre)} and {rows.shape[1]} features: they must be of one kind")
         if len(buffer) < len(rows):  # the same memory for all: new pages cost as much as a tenth of the products
             buffer = rows.new_empty(rows.shape, dtype=torch.float64)
         x = buffer[: len(rows)].copy_(rows)

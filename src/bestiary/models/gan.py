@@ -210,7 +210,7 @@ class GAN(Model):
             on_fitted = None
             if fitted is not None and len(fitted.x) >= whole:
                 on_fitted = self._verdict(fitted, fake, whole)[0]
-            return found | critic_vitals(self.game, on_real, on_fake, on_fitted, self.rules.adversarial)
+            return found | critic_vitals(self.game, on_real, on_fake, on_fitted, pulls=not self.rules.matching)
 
     def _verdict(self, real: Batch, fake: Tensor, n: int) -> tuple[Tensor, Tensor]:
         """The critic's logits of the first n of both, (n/m,), in one batch where it is trained so."""

@@ -86,7 +86,7 @@ class Sight:
         return self._sides(lambda x, c: self.judge(x, c, weights), real, fake, c)
 
     def features(self, real: Tensor, fake: Tensor, c: Conditions, weights: Weights = None) -> tuple[Tensor, Tensor]:
-        """h of real and of fake, (B/m, F): what the critic's last layer is given."""
+        """h of real and of fake, (B/m, F): each example's own, without what minibatch discrimination adds."""
         body = self.critic.get_submodule("body")
         of_body = {k.removeprefix("body."): w for k, w in (weights or {}).items() if k.startswith("body.")}
 

@@ -7,8 +7,8 @@
                  repetitions left out; less the share of R that are so near
     told_apart   chance that the critic's logit of r exceeds that of s                           ½ where it cannot tell
     known        chance that its logit of an example it was trained on exceeds that of r         ½ where it knows none
-    pull         mean |∂L/∂l|, L the generator's loss and l the logit of s                       0: nothing to follow;
-                 left out where the generator matches features alone
+    pull         mean |∂L/∂l|, L the game's loss of the generator and l the logit of s           0: nothing to follow;
+                 left out where the generator matches features too, or alone
 
 Distances are of examples as the model sees them. All 0-d, on the device.
 
@@ -62,13 +62,13 @@ def sample_vitals(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
 
 
 def critic_vitals(
-    game: Game, on_real: Tensor, on_fake: Tensor, on_fitted: Tensor | None = None, weight: float = 1.0
+    game: Game, on_real: Tensor, on_fake: Tensor, on_fitted: Tensor | None = None, pulls: bool = True
 ) -> dict[str, Tensor]:
-    """told_apart, pull where the game has a weight in the generator's loss, and known where there are logits of
-    examples that the critic was trained on."""
+    """told_apart, pull if the generator follows nothing but the game, and known where there are logits of examples that
+    the critic was trained on."""
     found = {"told_apart": _chance(on_real, on_fake)}
-    if weight:
-        found["pull"] = weight * _pull(game, on_real, on_fake)
+    if pulls:
+        found["pull"] = _pull(game, on_real, on_fake)
     return found if on_fitted is None else found | {"known": _chance(on_fitted, on_real)}
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from bestiary.data.batches import Batch, model_units, stored_units
+from bestiary.data.batches import Batch, model_units, settled, stored_units
 from bestiary.data.dataset import Dataset
 from bestiary.data.picture import write_picture
 from bestiary.data.spec import Spec
+from bestiary.measures.neighbours import copying
 from bestiary.models.model import Model
 from bestiary.training.clock import mix
 from bestiary.training.device import seeded
@@ -21,13 +22,21 @@ __all__ = ["validator"]
 VALIDATION_EXAMPLES = 1000  # of the validation part, for the bound that is watched while fitting
 LEAST_VITAL = 16  # examples, of fewer of which chance alone looks ill
 VITAL_EXAMPLES = 250  # of these, for the numbers that signs of illness are told by
+COPIED_FROM = 1000  # training examples among which copies are looked for
+_ONE_BY_ONE = {"bound", "encode"}  # abilities of what is fitted to each example: overfitting shows in its loss
 
 
 def validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], dict[str, float]]:
     """To be called at each; only the first process writes the picture."""
     seed, device, spec = trainer.recipe.seed, trainer.device, dataset.spec
     stored, labels = _some(dataset, "validation", VALIDATION_EXAMPLES, seed)
-    of_fit, their_labels = _some(dataset, "train", VITAL_EXAMPLES, seed)
+    of_fit, their_labels = _some(dataset, "train", COPIED_FROM, seed)
+
+    def copied(model: Any) -> float:
+        """The low end of the share of samples that copy training examples."""
+        train, held = (model.observe(model_units(x.to(device), spec)) for x in (of_fit, stored[:VITAL_EXAMPLES]))
+        samples = settled(model.sample(VITAL_EXAMPLES), spec)
+        return copying(samples, train, held, every=len(dataset.parts["train"])).low or 0.0
 
     def validate() -> dict[str, float]:
         with trainer.judged() as judged:
@@ -50,6 +59,8 @@ def validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], di
                         for x, y in ((stored, labels), (of_fit, their_labels))
                     )
                     numbers |= {k: float(v) for k, v in model.vitals(*some, fitted).items()}
+                    if not model.abilities & _ONE_BY_ONE:
+                        numbers["copied"] = copied(model)
         if trainer.team.rank == 0:
             write_picture(path / "samples" / f"round-{trainer.round:08d}.png", picture, spec)
         return numbers

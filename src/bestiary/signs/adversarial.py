@@ -4,6 +4,7 @@
     validation.told_apart                            chance that the critic ranks an example above a sample
     validation.known                                 chance that it ranks one that it was trained on above another
     validation.pull                                  mean slope of the generator's loss by the logit of a sample
+    validation.copied                                share of samples that copy training examples: at least so many
     generator.gradient                               norm of the generator's gradient at the line
 
 Remedies are those of the lectures, less those that the run has already. Thresholds are stated at each sign.
@@ -34,6 +35,7 @@ def mode_collapse(story: Story) -> Sign | None:
     more = 2 * int(number(story, "pack", 1))
     fits = number(story, "batch", more) % more == 0
     return sign_of(story, "mode-collapse", says, (
+        *_played(story),
         *([Remedy("let the critic see several samples side by side (packing)", {"pack": f"{more}"})] if fits else []),
         Remedy("let the critic compare the samples of a batch (minibatch discrimination)", _compared(story)),
         *_unrolled(story),
@@ -99,11 +101,18 @@ def oscillation(story: Story) -> Sign | None:
 
 
 def memorisation(story: Story) -> Sign | None:
-    """The critic ranks an example that it was trained on above one that it was not with a chance of more than 0.75."""
-    known = story.last("validation.known")
-    if known is None or not story.grown or known <= 0.75:
+    """The critic ranks an example that it was trained on above one that it was not with a chance of more than 0.75; or
+    more than a tenth of the samples copy training examples, by the low end of a 95% interval (measures/neighbours.py).
+    """
+    known, copied = story.last("validation.known") or 0.0, story.last("validation.copied") or 0.0
+    if not story.grown or (known <= 0.75 and copied <= 0.1):
         return None
-    says = f"memorisation: the critic ranks {known:.0%} of training examples above others: it knows them by heart"
+    says = "memorisation: " + " and ".join(
+        told for told, ill in (
+            (f"the critic ranks {known:.0%} of training examples above others: it knows them by heart", known > 0.75),
+            (f"{copied:.0%} of the samples or more copy training examples", copied > 0.1),
+        ) if ill
+    )  # fmt: skip
     lens = Remedy("show both through a random lens (differentiable augmentation)", {"augment": "translation,cutout"})
     convolutions = str(story.options.get("network")) in ("dcgan", "residual")
     less = {"width": f"{max(1, int(number(story, 'width', 64)) // 2)}"} if convolutions else {"critic_hidden": "64"}
@@ -138,6 +147,12 @@ def _never_sure(story: Story) -> tuple[Remedy, ...]:
     fits = not str(story.options.get("game", "")).startswith(("relativistic", "wasserstein"))
     remedy = Remedy("a critic that is never sure (one-sided label smoothing)", {"smoothing": "0.1"})
     return (remedy,) if fits else ()
+
+
+def _played(story: Story) -> tuple[Remedy, ...]:
+    """What follows the means of features alone can leave out modes, whatever the critic sees."""
+    alone = not number(story, "adversarial", 1)
+    return (Remedy("let the generator play the game, beside the features", {"adversarial": "1"}),) if alone else ()
 
 
 def _unrolled(story: Story) -> tuple[Remedy, ...]:
