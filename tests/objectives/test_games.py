@@ -20,6 +20,7 @@ from bestiary.objectives.games import (
     smoothed,
     wasserstein,
 )
+from bestiary.objectives.penalties import gp
 
 PAIRS = {  # π and p over six values
     "unlike": ([0.3, 0.3, 0.2, 0.1, 0.06, 0.04], [0.02, 0.08, 0.1, 0.2, 0.3, 0.3]),
@@ -36,9 +37,9 @@ def doubles(name: str) -> tuple[Tensor, Tensor]:
     return torch.tensor(a, dtype=torch.float64), torch.tensor(b, dtype=torch.float64)
 
 
-def jsd(a: Tensor, b: Tensor) -> float:
+def jsd(a: Tensor, b: Tensor) -> Tensor:
     m = (a + b) / 2
-    return float((a * (a / m).log()).sum() + (b * (b / m).log()).sum()) / 2
+    return ((a * (a / m).log()).sum() + (b * (b / m).log()).sum()) / 2
 
 
 def expected(game, logits: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -48,14 +49,14 @@ def expected(game, logits: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 VALUES = {  # what the critic's loss is at its optimum
-    "saturating": lambda a, b: 2 * log(2) - 2 * jsd(a, b),
-    "nonsaturating": lambda a, b: 2 * log(2) - 2 * jsd(a, b),
+    "saturating": lambda a, b: 2 * log(2) - 2 * float(jsd(a, b)),
+    "nonsaturating": lambda a, b: 2 * log(2) - 2 * float(jsd(a, b)),
     "least_squares": lambda a, b: float((a * b / (a + b)).sum()) / 2,
     "hinge": lambda a, b: 2 * float(torch.minimum(a, b).sum()),
     "f(kl)": lambda a, b: -float((a * (a / b).log()).sum()),
     "f(reverse_kl)": lambda a, b: -float((b * (b / a).log()).sum()),
     "f(pearson)": lambda a, b: -float(((a - b).square() / b).sum()),
-    "f(jsd)": lambda a, b: -2 * jsd(a, b),
+    "f(jsd)": lambda a, b: -2 * float(jsd(a, b)),
 }
 
 
@@ -114,15 +115,78 @@ def test_least_squares_to_one_target_is_no_game() -> None:
         least_squares(a=0.5, b=0.5)
 
 
+DESCENDED = {  # of which the generator's loss has the slope by p, at the critic's optimum for p
+    "saturating": lambda a, b: 2 * jsd(a, b),
+    "nonsaturating": lambda a, b: (b * (b / a).log()).sum() - 2 * jsd(a, b),
+    "hinge": lambda a, b: (a - b).abs().sum(),
+    "f(kl)": lambda a, b: (a * (a / b).log()).sum(),
+    "f(reverse_kl)": lambda a, b: (b * (b / a).log()).sum(),
+    "f(pearson)": lambda a, b: ((a - b).square() / b).sum(),
+    "f(jsd)": lambda a, b: 2 * jsd(a, b),
+}
+
+
+@pytest.mark.parametrize("name", DESCENDED)
+def test_what_the_generator_descends_at_the_critics_optimum(name: str) -> None:
+    """p = softmax(w): the slope by w of E_p[loss], l* held, is that of the stated divergence."""
+    (a, b), game = doubles("unlike"), BY_RATIO[name]
+    w = b.log().requires_grad_()
+    p = w.softmax(0)
+    best = game.optimum(a / p).detach()
+    (slope,) = torch.autograd.grad((p * game.generator(best, best)).sum(), w, retain_graph=True)
+    (wanted,) = torch.autograd.grad(DESCENDED[name](a, p), w)
+    torch.testing.assert_close(slope, wanted)
+
+
 def test_two_points_apart_are_at_their_distance_where_the_jensen_shannon_divergence_is_stuck() -> None:
-    """π = δ_0, p = δ_θ. The best 1-Lipschitz critic is l(x) = −x·sign θ; its slope by θ is that of |θ|."""
-    for distance in (0.5, 3.0):
-        theta = torch.tensor(distance, requires_grad=True)
-        assert float(wasserstein().critic(torch.zeros(()), -theta).detach()) == -distance
-        (slope,) = torch.autograd.grad(wasserstein().generator(torch.zeros(()), -theta), theta)
-        assert float(slope) == 1
-        a, b = torch.tensor([1.0, 1e-30]).double(), torch.tensor([1e-30, 1.0]).double()
+    """π = δ_0, p = δ_θ: the standard critic's best loss is 0 wherever θ is, and W₁ = |θ|."""
+    points = torch.arange(9)
+    for theta in (1, 3, 8):
+        a, b = ((points == at).double().clamp_min(1e-30) for at in (0, theta))
+        assert float(expected(saturating(), (a / b).log(), a, b)) == pytest.approx(0, abs=1e-9)
         assert jsd(a, b) == pytest.approx(log(2), abs=1e-9)
+        assert -transport(a, b)[0] == theta
+
+
+def transport(a: Tensor, b: Tensor) -> tuple[float, Tensor]:
+    """On the points 0, 1, 2 …: the Wasserstein critic's loss at l*, whose steps are the signs of F_p − F_π; and l*."""
+    steps = torch.sign(b.cumsum(0) - a.cumsum(0))[:-1]
+    best = torch.cat([steps.new_zeros(1), steps.cumsum(0)])
+    return float(
+        (a * wasserstein().critic(best, 0 * best)).sum() + (b * wasserstein().critic(0 * best, best)).sum()
+    ), best
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_wasserstein_critics_optimum_is_the_distance(pair: str) -> None:
+    """∫ |F_π − F_p|; no other critic of slopes within ±1 does better."""
+    a, b = doubles(pair)
+    least, best = transport(a, b)
+    assert -least == pytest.approx(float((a.cumsum(0) - b.cumsum(0)).abs().sum()), abs=1e-9)
+    assert float(best.diff().abs().max()) <= 1
+    g = torch.Generator().manual_seed(0)
+    for _ in range(200):
+        steps = torch.rand(5, generator=g).double() * 2 - 1
+        other = torch.cat([steps.new_zeros(1), steps.cumsum(0)])
+        assert float((b * other).sum() - (a * other).sum()) >= least - 1e-9
+
+
+def test_a_critic_of_slopes_drawn_to_one_finds_the_distance() -> None:
+    """N(0, 1) against the same moved by 3. A penalty of weight λ lets slopes grow to 1 + 3/(2λ), here 1.5%."""
+    torch.manual_seed(0)
+    critic, penalty = mlp([2, 64, 64, 1], "silu"), gp(weight=100)
+    adam, shift = torch.optim.Adam(critic.parameters(), lr=2e-3), torch.tensor([3.0, 0.0])
+    for _ in range(400):
+        real, fake = torch.randn(256, 2), torch.randn(256, 2) + shift
+        loss = wasserstein().critic(critic(real)[:, 0], critic(fake)[:, 0]).mean()
+        loss = loss + penalty(lambda x: critic(x)[:, 0], real, fake).mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    with torch.no_grad():
+        x = torch.randn(20_000, 2)
+        found = -wasserstein().critic(critic(x)[:, 0], critic(x + shift)[:, 0]).mean()
+    assert 0.95 * 3 < float(found) < 1.05 * 3
 
 
 def test_by_quadrature_for_two_gaussians() -> None:
@@ -131,7 +195,7 @@ def test_by_quadrature_for_two_gaussians() -> None:
     real, fake = torch.distributions.Normal(0, 1), torch.distributions.Normal(1, 2)
     a, b = (d.log_prob(x).exp() * 0.01 for d in (real, fake))
     logits = real.log_prob(x) - fake.log_prob(x)
-    assert float(expected(nonsaturating(), logits, a, b)) == pytest.approx(2 * log(2) - 2 * jsd(a, b), abs=1e-7)
+    assert float(expected(nonsaturating(), logits, a, b)) == pytest.approx(2 * log(2) - 2 * float(jsd(a, b)), abs=1e-7)
 
 
 def test_slopes_by_the_logit() -> None:

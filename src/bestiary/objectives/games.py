@@ -7,6 +7,7 @@ minimises, its optimum l*, what its loss is there, and what the generator minimi
                     generator  log(1 − D(fake))             Algorithm 1's minimax; slope −D: none where D → 0
     nonsaturating   the same critic
                     generator  −log D(fake)                 slope −(1 − D): large where D → 0
+                                                            at l* that of KL(p‖π) − 2 JSD(π, p) (1701.04862)
     least_squares   ½ (l(real) − b)² + ½ (l(fake) − a)²     l* = (b π + a p)/(π + p)         ½ (b − a)² ∫ πp/(π + p)
                     generator  ½ (l(fake) − c)²             b − c = 1, b − a = 2: ½ χ²(π + p ‖ 2p) at l*, but for ½ E_π
     wasserstein     l(fake) − l(real), l 1-Lipschitz        l* a Kantorovich potential       −W₁(π, p)
