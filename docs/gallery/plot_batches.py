@@ -7,7 +7,8 @@ depends on how many of the other kind stand beside it, which at test time nobody
 judged among its like. The two are different critics with different gradients.
 
 The lesson: at a finite batch the gradient of the critic is biased, in both ways, against that of a large batch, and
-noisy; joined batches have another limit altogether, whatever the size.
+noisy; joined batches, of twice as many examples, lose about half as much of it, but their limit is another altogether,
+whatever the size.
 """
 
 # %%

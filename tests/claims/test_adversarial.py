@@ -16,7 +16,6 @@ from bestiary.measures.classifier import two_sample_test
 from bestiary.measures.discrepancy import mmd_test, wasserstein_lines
 from bestiary.measures.frechet import fid, kid
 from bestiary.measures.manifold import prdc
-from bestiary.measures.modes import count_modes
 from bestiary.measures.neighbours import copying
 from bestiary.models.zoo import build
 from bestiary.networks import dcgan
@@ -54,68 +53,96 @@ def test_against_a_better_critic_the_saturating_gradient_dies_and_the_other_grow
     assert spreads["nonsaturating", 300] > 2 * spreads["nonsaturating", 0]
 
 
+STARTS = {"over both": (0.3, 1.6), "beside one": (1.5, 0.6)}  # mean and deviation; modes are at ±2, of width 0.5
+
+
 def test_forward_kl_covers_and_reverse_kl_seeks() -> None:
-    """By quadrature: the forward fit has the moments of π, the reverse one those of a mode; JSD's lies between."""
+    """By quadrature: the forward fit has the moments of π wherever it starts; the reverse one is best by far at a mode;
+    JSD has both answers, nearly as good as each other."""
     x = torch.linspace(-9, 9, 1801, dtype=torch.float64)
     normal = torch.distributions.Normal
     pi = 0.5 * normal(-2.0, 0.5).log_prob(x).exp() + 0.5 * normal(2.0, 0.5).log_prob(x).exp()
+
+    def kl(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return 0.01 * (torch.special.xlogy(a, a) - a * b.clamp_min(1e-300).log()).sum()
+
+    divergences = {
+        "forward": lambda p: kl(pi, p),
+        "jsd": lambda p: (kl(pi, (pi + p) / 2) + kl(p, (pi + p) / 2)) / 2,
+        "reverse": lambda p: kl(p, pi),
+    }
     found = {}
-    for name in ("forward", "jsd", "reverse"):
-        m, s = torch.tensor(1.5).double().requires_grad_(), torch.tensor(-0.5).double().requires_grad_()
+    for (name, divergence), (start, (mean, deviation)) in product(divergences.items(), STARTS.items()):
+        m, s = (torch.tensor(v).double().requires_grad_() for v in (mean, log(deviation)))
         adam = torch.optim.Adam([m, s], lr=0.03)
         for _ in range(400):
-            log_p = normal(m, s.exp()).log_prob(x)
-            p = log_p.exp()
-            between = ((pi + p) / 2).clamp_min(1e-300).log()
-            loss = {
-                "forward": -(pi * log_p).sum(),
-                "jsd": (torch.special.xlogy(pi, pi) - pi * between + p * (log_p - between)).sum(),
-                "reverse": (p * (log_p - pi.clamp_min(1e-300).log())).sum(),
-            }[name]
+            loss = divergence(normal(m, s.exp()).log_prob(x).exp())
             adam.zero_grad()
             loss.backward()
             adam.step()
-        found[name] = (float(m.detach()), float(s.exp().detach()))
-    assert found["forward"] == pytest.approx((0, (4 + 0.25) ** 0.5), abs=0.1)
-    assert found["reverse"] == pytest.approx((2, 0.5), abs=0.02)
-    assert found["reverse"][0] > found["jsd"][0] > found["forward"][0] + 0.1
-    assert found["reverse"][1] < found["jsd"][1] < found["forward"][1] - 0.1
+        found[name, start] = (float(m.detach()), float(s.exp().detach()), float(loss.detach()))
+    for start in STARTS:
+        assert found["forward", start][:2] == pytest.approx((0, (4 + 0.25) ** 0.5), abs=0.02)
+    assert found["reverse", "beside one"] == pytest.approx((2, 0.5, log(2)), abs=0.01)
+    assert found["reverse", "over both"][2] > 2.5 * log(2)
+    assert found["jsd", "over both"][:2] == pytest.approx((0, 2.04), abs=0.02)
+    assert found["jsd", "beside one"][:2] == pytest.approx((2, 0.5), abs=0.02)
+    assert found["jsd", "over both"][2] == pytest.approx(found["jsd", "beside one"][2], rel=0.1)
 
 
 @pytest.mark.slow
 def test_so_do_games_of_these_divergences(tmp_path) -> None:
-    """A generator a z + b: its width is that of the whole under KL, and far less under reverse KL."""
+    """A generator a z + b. KL widens from one mode until it holds both; the others stay where they start."""
     rng = np.random.default_rng(0)
     data = (rng.choice([-2.0, 2.0], 20_000) + 0.5 * rng.standard_normal(20_000)).astype(np.float32)[:, None]
-    widths = {}
-    for divergence in ("kl", "reverse_kl"):
-        torch.manual_seed(1)
+    found, scale = {}, float(data.std())
+    for divergence, (start, (mean, deviation)) in product(("kl", "jsd", "reverse_kl"), STARTS.items()):
         generator = nn.Linear(1, 1)
+        with torch.no_grad():
+            generator.weight.fill_(deviation / scale)
+            generator.bias.fill_(mean / scale)
+        steps = 1200 if divergence == "kl" else 600
         bst.fit(
-            data, "f-gan", game=f"f({divergence})", latent=1, generator=generator, hidden=(64, 64), lr=1e-3,
-            critic_turns=3, steps=600, batch=256, root=tmp_path, **QUIET,
+            data, "f-gan", game=f"f({divergence})", latent=1, generator=generator, critic_hidden=(64, 64),
+            lr=f"linear(0.006,0.001,{steps})", critic_lr=2e-3, critic_turns=3, steps=steps, batch=256, root=tmp_path,
+            **QUIET,
         )  # fmt: skip
-        widths[divergence] = abs(float(generator.weight.detach()))
-    assert widths["kl"] > 1.5 * widths["reverse_kl"]
+        a, b = (float(p.detach().flatten()[0]) * scale for p in generator.parameters())
+        found[divergence, start] = (b, abs(a))
+    assert found["kl", "over both"] == pytest.approx((0, 2.06), abs=0.2)
+    assert found["kl", "beside one"][0] < 1.2
+    assert found["kl", "beside one"][1] > 1.2
+    assert found["jsd", "over both"] == pytest.approx((0, 2.04), abs=0.2)
+    for divergence in ("jsd", "reverse_kl"):
+        assert found[divergence, "beside one"] == pytest.approx((2, 0.5), abs=0.1)
 
 
 @pytest.mark.slow
 def test_what_collapses_on_the_ring_and_what_does_not(tmp_path) -> None:
-    """A generator ten times faster than its critic: all samples of one mode, ln 8 = 2.08, also with noise or a penalty
-    alone; or nearly evenly shared."""
-    base = {"latent": 2, "hidden": (64, 64), "batch": 128, "lr": 1e-3, "critic_lr": 1e-4, "steps": 500}
+    """A generator ten times faster than its critic: a heap, and modes without any sample, also with noise or a penalty
+    alone; or a part of the samples at each. Modes are .77 apart; a sample belongs to one within .25, as to one of the
+    eight would 35% of samples spread over a disc."""
+    base = {
+        "latent": 2, "hidden": (64, 64), "activation": "tanh", "batch": 128, "lr": 1e-3, "critic_lr": 1e-4,
+        "steps": 1000,
+    }  # fmt: skip
     ways = {
         "nothing": {}, "noise": {"noise": "linear(0.5,0,250)"}, "penalty": {"penalty": "r1(0.1)"},
-        "packing": {"pack": 4}, "minibatch": {"minibatch": 8}, "unrolling": {"unroll": 5},
+        "packing": {"pack": 2, "critic_hidden": (128, 128)}, "minibatch": {"minibatch": 8}, "unrolling": {"unroll": 5},
         "wasserstein": {"game": "wasserstein", "penalty": "gp(0.1)", "critic_turns": 3, "critic_lr": 1e-3},
     }  # fmt: skip
     found = {}
     for name, options in ways.items():
         run = bst.fit("ring", "ns-gan", root=tmp_path, **QUIET, **{**base, **options})
         truth = run.dataset.truth
-        found[name] = count_modes(torch.from_numpy(run.sample(2500)), torch.from_numpy(truth.means), truth.sigma)
-    for name, modes in found.items():
-        assert modes.reverse_kl > 1.5 if name in ("nothing", "noise", "penalty") else modes.reverse_kl < 0.6, name
+        d = torch.cdist(torch.from_numpy(run.sample(2500)).double(), torch.from_numpy(truth.means).double())
+        found[name] = (d <= 0.25).double().mean(0)
+    for name, shares in found.items():
+        if name in ("nothing", "noise", "penalty"):
+            assert (shares > 0.01).sum() <= 5, name
+        else:
+            assert shares.min() > 0.03, name
+            assert shares.sum() > 0.45, name
 
 
 @pytest.mark.slow
@@ -174,6 +201,9 @@ def test_great_samples_with_poor_likelihood_and_the_reverse() -> None:
     log_p1 = np.logaddexp.reduce(-d / (2 * width**2), axis=1) - log(len(train)) - 50 * log(2 * np.pi * width**2)
     assert (log_pi - log_p1).mean() > 100
     assert copying(p1, torch.from_numpy(train), torch.cat([real, other])).low > 0.9
+    (told, *_), _ = two_sample_test(p1, real, other, "columns")
+    assert told.low < 0.55  # its samples pass for data
+    assert told.value < 0.6
 
 
 def test_three_equal_moments_are_not_enough_and_the_classifier_sees_it() -> None:
@@ -197,11 +227,12 @@ def test_a_two_sample_statistic_teaches_a_generator() -> None:
     generator = mlp([4, 64, 64, 2], "silu")
     adam = torch.optim.Adam(generator.parameters(), lr=3e-3)
 
-    def apart() -> float:
+    def apart() -> tuple[float, float]:
         with torch.no_grad():
-            return mmd_test(generator(torch.randn(300, 4)), data[-300:], 99)[0]
+            return mmd_test(generator(torch.randn(300, 4)), data[-300:], 99)[:2]
 
-    before = apart()
+    before, p = apart()
+    assert p == 0.01  # none of 99 permutations
     for _ in range(120):
         both = torch.cat([generator(torch.randn(150, 4)), data[torch.randint(len(data) - 500, (150,))]])
         d = torch.cdist(both, both).square()
@@ -210,7 +241,9 @@ def test_a_two_sample_statistic_teaches_a_generator() -> None:
         adam.zero_grad()
         loss.backward()
         adam.step()
-    assert apart() < 0.1 * before
+    after, p = apart()
+    assert after < 0.1 * before
+    assert p > 0.05  # of fresh samples and examples that were not trained on
 
 
 def test_joined_batches_give_another_gradient_whatever_their_size_and_small_ones_are_biased_and_noisy() -> None:
@@ -226,6 +259,7 @@ def test_joined_batches_give_another_gradient_whatever_their_size_and_small_ones
 
     limits = [slope(joint, torch.arange(20_000)) for joint in (False, True)]
     assert float(torch.nn.functional.cosine_similarity(*limits, dim=0)) < 0.7
+    smallest = {}
     for joint in (False, True):
         g, biases, noises = torch.Generator().manual_seed(1), [], []
         for size in (16, 256):
@@ -234,6 +268,12 @@ def test_joined_batches_give_another_gradient_whatever_their_size_and_small_ones
             noises.append(float(found.var(0).sum()))
         assert biases[0] > 4 * max(biases[1], 0)
         assert noises[0] > 4 * noises[1]  # 16 where the gradient is a mean over the batch
+        smallest[joint] = (
+            biases[0] / float(limits[joint].square().sum()),
+            noises[0] / float(limits[joint].square().sum()),
+        )
+    for mine, theirs in zip(smallest[True], smallest[False], strict=True):  # of the other gradient, less is lost
+        assert 2 * mine < theirs
 
 
 @pytest.mark.slow
@@ -259,8 +299,10 @@ def test_the_wasserstein_critics_loss_follows_the_distance_and_the_standard_ones
 
 @pytest.mark.slow
 def test_generators_that_the_standard_game_does_not_fit(tmp_path) -> None:
-    """One DCGAN critic, equally many turns: without BatchNorm, or as an MLP, the Wasserstein game reaches more."""
+    """One DCGAN critic, equally many turns: with BatchNorm both games reach about as much; without, or as an MLP, the
+    Wasserstein game reaches more."""
     nets = {
+        "dcgan": {"network": "dcgan", "width": 16},
         "constant": {"network": "dcgan", "width": 16, "norm": "none", "constant": True},
         "mlp": {"network": "mlp", "hidden": (512, 512, 512, 512)},
     }
@@ -273,4 +315,7 @@ def test_generators_that_the_standard_game_does_not_fit(tmp_path) -> None:
             run = bst.fit("digits", game, critic=critic, root=tmp_path, batch=64, lr=1e-3, **QUIET, **net, **options)
             real = run.part("test")[0].flatten(1)
             reached[game] = prdc(real, run.sample_x(len(real)).flatten(1)).covered
-        assert reached["wgan-gp"] > 1.5 * reached["ns-gan"], name
+        if name == "dcgan":
+            assert 2 / 3 < reached["wgan-gp"] / reached["ns-gan"] < 3 / 2
+        else:
+            assert reached["wgan-gp"] > 1.5 * reached["ns-gan"], name

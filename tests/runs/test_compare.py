@@ -195,6 +195,15 @@ def test_what_was_left_out_while_loading_is_said(sides, tmp_path):
 def test_one_image_is_refused(sides):
     with pytest.raises(BestiaryError, match="at least 4 fake examples"):
         judge_samples(sides / "real", np.stack([IMAGES[0]] * 3))
+    with pytest.raises(BestiaryError, match="fake: 1 example"):
+        judge_samples(sides / "real", IMAGES[:1])
+
+
+def test_a_folder_of_one_image_is_refused(sides, tmp_path):
+    Image.fromarray(IMAGES[0]).save(tmp_path / "one.png")
+    for real, fake, side in ((sides / "real", tmp_path, "fake"), (tmp_path, IMAGES, "real")):
+        with pytest.raises(BestiaryError, match=f"{side}: 1 example"):
+            judge_samples(real, fake)
 
 
 def test_duplicates_and_constants_are_said(sides):

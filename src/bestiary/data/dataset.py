@@ -57,7 +57,7 @@ def split(n: int, seed: int = 0, validation: float = 0.1, test: float = 0.1) -> 
     {'train': 80, 'validation': 10, 'test': 10}
     """
     if n < 3:
-        raise BestiaryError(f"{n} example(s) cannot be split into train, validation and test: at least 3 are needed")
+        raise BestiaryError(f"{n} example(s) in all, and at least 3 are needed: one each to train, validate and test")
     order = np.random.Generator(np.random.PCG64(seed)).permutation(n)
     n_validation, n_test = max(1, round(n * validation)), max(1, round(n * test))
     held = n_validation + n_test

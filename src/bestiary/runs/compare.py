@@ -11,7 +11,7 @@ What loading left out, or what looks like other units, is noted.
 Legend: N examples, F columns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def judge_samples(
     if features == "labels":
         raise BestiaryError("features=labels are of a run's data: here use features=auto, or a file of weights")
     named = {"real": real, "fake": fake} | ({} if held is None else {"held": held})
-    sides = dict(zip(named, _loaded(list(named.values()), options), strict=True))
+    sides = _loaded(named, options)
     spec = sides["real"].spec
     x = {side: _all(d, sides["real"], n, seed) for side, d in sides.items()}
     for side, d in sides.items():
@@ -139,16 +139,24 @@ def _other_units(fake: Tensor, real: Tensor, spec: Spec) -> list[str]:
     return [f"Samples lie or spread {FAR:g} times otherwise than the data in {named}: other units?"] if found else []
 
 
-def _loaded(sides: Sequence[Any], options: dict[str, Any]) -> list[Dataset]:
+def _loaded(sides: Mapping[str, Any], options: dict[str, Any]) -> dict[str, Dataset]:
     """Each side, loaded with the options that its kind of file knows."""
-    known = [signature_options(loader(side)) for side in sides]
+    known = {side: signature_options(loader(source)) for side, source in sides.items()}
     for key in options:
-        if not any(key in k for k in known):
-            raise unknown("data option", key, {name: v for k in known for name, v in k.items()})
-    return [
-        load_data(side, **{key: v for key, v in options.items() if key in k})
-        for side, k in zip(sides, known, strict=True)
-    ]
+        if not any(key in k for k in known.values()):
+            raise unknown("data option", key, {name: v for k in known.values() for name, v in k.items()})
+    return {
+        side: _side(side, source, {key: v for key, v in options.items() if key in known[side]})
+        for side, source in sides.items()
+    }
+
+
+def _side(side: str, source: Any, options: dict[str, Any]) -> Dataset:
+    """One of the sides; an error says which."""
+    try:
+        return load_data(source, **options)
+    except BestiaryError as error:
+        raise BestiaryError(f"{side}: {error}") from None
 
 
 def _all(dataset: Dataset, like: Dataset, n: int, seed: int) -> Tensor:
