@@ -127,6 +127,7 @@ def _show_data(about: Mapping[str, Any], picture: str | None) -> None:
         ("likelihood", f"{about['likelihood']}: {about['likelihood_reason']}"),
         ("columns", ", ".join(about["columns"])),
         ("classes", ", ".join(about["classes"])),
+        ("beside each", ", ".join(about["beside"])),
         ("entropy", f"{about['entropy_nats']:.4f} nats" if about["entropy_nats"] is not None else ""),
         *about["source"].items(),
         ("picture", picture or ""),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bestiary.data.load import load
+from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
 
 G = np.random.default_rng(0)
@@ -173,9 +174,23 @@ def test_labels_are_numbers_or_words() -> None:
     assert data.spec.classes == ("a", "b")
     assert data.labels[:2].tolist() == [1, 0]
     assert load(BYTES, labels=np.array([10, 9] * 6)).spec.classes == ("9", "10")
-    for wrong in ([1, 2], np.linspace(0, 1, 12), np.zeros((12, 4)), [None] * 12):
+    for wrong in ([1, 2], np.linspace(0, 1, 11), np.zeros((12, 4, 2)), [None] * 12, [0.5] * 11 + [np.nan]):
         with pytest.raises(BestiaryError, match="labels"):
             load(BYTES, labels=wrong)
+
+
+@pytest.mark.parametrize("numbers", [np.linspace(3, 9, 12), np.arange(24).reshape(12, 2)])
+def test_numbers_beside_each_example_are_standardised_over_the_training_rows(numbers: np.ndarray, tmp_path) -> None:
+    """Fractions, or several columns, are no labels."""
+    np.savez(tmp_path / "x.npz", x=BYTES, y=numbers)
+    wanted = numbers.reshape(12, -1)
+    for data in (load(BYTES, labels=numbers), load(tmp_path / "x.npz"), load(BYTES.reshape(12, -1), labels=numbers)):
+        assert data.spec.classes == ()
+        assert [c.name for c in data.spec.beside] == [f"y{i + 1}" for i in range(wanted.shape[1])]
+        mean, scale = (np.array([getattr(c, key) for c in data.spec.beside]) for key in ("mean", "scale"))
+        np.testing.assert_allclose(data.labels * scale + mean, wanted, rtol=1e-6, atol=1e-5)
+        np.testing.assert_allclose(data.part_labels("train").mean(0), 0, atol=1e-6)
+        assert Spec.from_dict(data.spec.to_dict()) == data.spec
 
 
 def test_npy_files_are_mapped_when_asked(tmp_path: Path) -> None:

@@ -4,14 +4,14 @@ import pytest
 import torch
 
 import bestiary as bst
-from bestiary.data.spec import Spec
+from bestiary.data.spec import Column, Spec
 from bestiary.errors import BestiaryError
 from bestiary.models.idle import ACTIVE as ALONE
 from bestiary.models.idle import IDLE, refuse_idle
 from bestiary.models.options import signature_options
 from bestiary.models.zoo import MODELS, build
 
-IMAGES = Spec("image", (1, 16, 16), levels=256, classes=("even", "odd"))
+IMAGES = Spec("image", (1, 16, 16), levels=256, classes=("even", "odd"), beside=(Column("y1"),))
 OTHER = {  # a value that is not the default of vae or gan
     "hidden": (7,), "critic_hidden": (7,), "activation": "silu", "critic_activation": "relu", "width": 3,
     "constant": True, "pool": "average", "beta1": 0.3, "beta2": 0.8, "unroll_rate": 0.03,

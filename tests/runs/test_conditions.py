@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import bestiary as bst
 from bestiary.data.columns import to_columns
 from bestiary.data.spec import Column, Spec
 from bestiary.errors import BestiaryError
@@ -29,6 +30,44 @@ def test_labels_by_name_or_number(said, rows) -> None:
 def test_columns_in_the_units_of_the_file(said) -> None:
     assert told(said, ROWS, "age,town").tolist() == [[2.0, 0.0, 1.0, 0.0]]
     assert told(said, ROWS, "town,age").tolist() == [[0.0, 1.0, 0.0, 2.0]]
+
+
+SHOWERS = Spec("image", (1, 8, 8), 2, beside=(Column("y1", 30.0, 5.0), Column("y2", 0.0, 2.0)))
+
+
+@pytest.mark.parametrize("said", [[40, -1], (40.0, "-1"), {"y2": -1, "y1": 40}, "y1:40,y2:-1"])
+def test_numbers_beside_x_in_the_units_of_the_file(said) -> None:
+    assert told(said, SHOWERS, "vector").tolist() == [[2.0, -0.5]]
+
+
+@pytest.mark.parametrize("said", [40, "40", [40], "y1:40"])
+def test_one_number_beside_x_needs_no_name(said) -> None:
+    assert told(said, Spec("image", (1, 8, 8), 2, beside=SHOWERS.beside[:1]), "vector").tolist() == [[2.0]]
+
+
+@pytest.mark.parametrize("conditioning", ["projection", "concatenation"])
+def test_images_of_an_energy(tmp_path, conditioning: str) -> None:
+    """Bright as they are told to be; a run that is given other numbers is not taken for the same."""
+    rng = np.random.default_rng(0)
+    energy, angle = rng.uniform(1, 10, 800), rng.uniform(0, 1, 800)
+    x = rng.uniform(0, 0.1, (800, 8, 8))
+    x[:, 2:6, 2:6] += 0.09 * energy[:, None, None]
+    data, beside = (255 * x).round().clip(0, 255).astype(np.uint8), np.stack([energy, angle], 1)
+    run = bst.fit(
+        data, "ns-gan", root=tmp_path, quiet=True, seed=0, save=0, labels=beside, condition="vector", network="mlp",
+        conditioning=conditioning, hidden=(64, 64), latent=4, steps=250, batch=64, lr=1e-3, validate=100,
+    )  # fmt: skip
+    low, high = (run.sample(100, condition=[e, 0.5])[:, 2:6, 2:6].mean() for e in (2, 9))
+    assert high > 2 * low
+    assert run.judge(n=40, tests="none").numbers
+    again = bst.load(run.path, data=data, labels=beside)
+    assert (again.sample(8, condition=[3, 0.5]) == run.sample(8, condition=[3, 0.5])).all()
+    with pytest.raises(BestiaryError, match="2 numbers came with each example, and now 1"):
+        bst.load(run.path, data=data, labels=energy).part("train")
+    with pytest.raises(BestiaryError, match="told 2 numbers"):
+        run.sample(4, condition=[1.0])
+    with pytest.raises(BestiaryError, match="come with numbers, condition=vector"):
+        bst.fit(data, "cgan", root=tmp_path, quiet=True, labels=beside)
 
 
 def test_a_single_column_needs_no_name() -> None:

@@ -23,9 +23,9 @@ from bestiary.data.columns import finite_rows, standardised
 from bestiary.data.dataset import Dataset
 from bestiary.data.files import fingerprint, in_memory, plain_name
 from bestiary.data.formats import reading
-from bestiary.data.labels import encoded
+from bestiary.data.labels import encoded, numbers_of
 from bestiary.data.parts import parts_of
-from bestiary.data.spec import Spec
+from bestiary.data.spec import Column, Spec
 from bestiary.errors import BestiaryError
 
 __all__ = ["from_array", "from_file"]
@@ -48,14 +48,14 @@ def from_array(
     test: float = 0.1,
     split_seed: int = 0,
 ) -> Dataset:
-    """labels: (N,) whole numbers or words; shape: HxW or HxWxC of each row; missing: drop or mean."""
+    """labels: (N,) whole numbers or words, or (N, n) numbers; shape: HxW or HxWxC of a row; missing: drop or mean."""
     array = _numbers(x)
     if shape:
         array = _reshaped(array, shape)
     if 0 in array.shape or array.ndim == 0:
         raise BestiaryError(f"the array is empty or a single number: its shape is {array.shape}")
     shares = {"validation": validation, "test": test, "split_seed": split_seed}
-    y = None if labels is None else encoded(labels, len(array))
+    y = None if labels is None else _given(labels, len(array))
     if array.ndim <= 2:
         return _vectors(plain_name(name), array, y, missing, shares)
     return _images(plain_name(name), array, y, stream, shares)
@@ -166,10 +166,25 @@ def _reshaped(array: np.ndarray, shape: str) -> np.ndarray:
         ) from error
 
 
-Labels = tuple[np.ndarray, tuple[str, ...]] | None
+Given = tuple[np.ndarray, tuple[str, ...]] | None  # labels and their classes, or (N, n) numbers and none
 
 
-def _vectors(name: str, array: np.ndarray, y: Labels, missing: str, shares: dict[str, Any]) -> Dataset:
+def _given(labels: Any, n: int) -> Given:
+    numbers = numbers_of(labels, n)
+    return encoded(labels, n) if numbers is None else (numbers, ())
+
+
+def _beside(y: Given, train: np.ndarray) -> tuple[np.ndarray | None, tuple[str, ...], tuple[Column, ...]]:
+    """What comes with each example, as it is stored: labels and their classes, or standardised numbers as columns."""
+    if y is None:
+        return None, (), ()
+    if y[0].ndim == 1:
+        return y[0], y[1], ()
+    numbers, columns = standardised(y[0], [f"y{i + 1}" for i in range(y[0].shape[1])], train)
+    return numbers, (), columns
+
+
+def _vectors(name: str, array: np.ndarray, y: Given, missing: str, shares: dict[str, Any]) -> Dataset:
     raw = np.asarray(array, np.float64).reshape(len(array), -1)
     names = [f"x{i + 1}" for i in range(raw.shape[1])]
     raw, rows = finite_rows(raw, names, missing, parts_of(len(raw), **shares)["train"])
@@ -181,8 +196,8 @@ def _vectors(name: str, array: np.ndarray, y: Labels, missing: str, shares: dict
         "fingerprint": fingerprint(x),
         "note": f"{dropped} rows dropped" if dropped else "",
     }
-    numbers, classes = (y[0][rows], y[1]) if y else (None, ())
-    return Dataset(name, Spec("vector", (x.shape[1],), 0, columns, classes), x, parts, numbers, source=source)
+    labels, classes, beside = _beside((y[0][rows], y[1]) if y else None, parts["train"])
+    return Dataset(name, Spec("vector", (x.shape[1],), 0, columns, classes, beside), x, parts, labels, source=source)
 
 
 def _blocks(array: np.ndarray) -> Iterator[np.ndarray]:
@@ -190,15 +205,17 @@ def _blocks(array: np.ndarray) -> Iterator[np.ndarray]:
         yield np.asarray(array[start : start + _BLOCK])
 
 
-def _images(name: str, array: np.ndarray, y: Labels, stream: bool | None, shares: dict[str, Any]) -> Dataset:
+def _images(name: str, array: np.ndarray, y: Given, stream: bool | None, shares: dict[str, Any]) -> Dataset:
     array = _channels_last(array)
     stored, levels, note = _quantised(array)
     if isinstance(stored, np.memmap):
         stored = in_memory(stored, stream)
     height, width, channels = stored.shape[1:]
-    spec = Spec("image", (channels, height, width), levels, classes=y[1] if y else ())
+    parts = parts_of(len(stored), **shares)
+    labels, classes, beside = _beside(y, parts["train"])
+    spec = Spec("image", (channels, height, width), levels, classes=classes, beside=beside)
     source = {"origin": "array", "fingerprint": fingerprint(stored), "note": note}
-    return Dataset(name, spec, stored, parts_of(len(stored), **shares), y[0] if y else None, source=source)
+    return Dataset(name, spec, stored, parts, labels, source=source)
 
 
 def _channels_last(array: np.ndarray) -> np.ndarray:

@@ -25,10 +25,10 @@ __all__ = ["Batch", "Batches", "model_units", "settled", "stored_units"]
 
 
 class Batch(NamedTuple):
-    """What a player's turn receives: examples in model units, and labels where the data has them."""
+    """What a player's turn receives: examples in model units, and what comes with each where the data has that."""
 
     x: Tensor  # (B, C, H, W) float32 in [0, 1], or (B, F)
-    y: Tensor | None = None  # (B,) int64
+    y: Tensor | None = None  # (B,) int64; or (B, n) float32, numbers beside x in model units
 
 
 def model_units(stored: Tensor, spec: Spec) -> Tensor:

@@ -38,7 +38,7 @@ class Dataset:
     spec: Spec
     stored: np.ndarray  # images uint8 (N, H, W, C); vectors and tables float32 (N, F) in model units
     parts: dict[str, np.ndarray]  # "train", "validation", "test" → row numbers
-    labels: np.ndarray | None = None  # int64 (N,): numbers into spec.classes
+    labels: np.ndarray | None = None  # int64 (N,): numbers into spec.classes; or float32 (N, n): spec.beside
     truth: Density | None = None  # toys only
     source: dict[str, str] = field(default_factory=dict)  # e.g. path, fingerprint, licence, cite, note
 

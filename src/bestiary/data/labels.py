@@ -1,4 +1,7 @@
-"""Labels of any plain kind → int64 (N,) numbers into a tuple of class names.
+"""What comes with each example: a label of any plain kind, or some numbers.
+
+    labels    whole numbers or words, (N,)                 int64 (N,), numbers into a tuple of class names
+    numbers   several columns, or fractions in one         float64 (N, n): an energy, an angle, attributes
 
 Whole numbers are sorted as numbers, words as words; the class names are what the user wrote.
 """
@@ -9,9 +12,28 @@ import numpy as np
 
 from bestiary.errors import BestiaryError
 
-__all__ = ["encoded"]
+__all__ = ["encoded", "numbers_of"]
 
 _MOST = 10_000  # more distinct values than this are not classes
+
+
+def numbers_of(values: Any, n: int) -> np.ndarray | None:
+    """(N, n) float64 where these are numbers and no labels; None where they may be labels.
+
+    >>> numbers_of([0.5, 2.0], 2).shape, numbers_of([[1, 0], [0, 1]], 2).shape, numbers_of([1, 2], 2)
+    ((2, 1), (2, 2), None)
+    """
+    array = np.asarray(values)
+    if array.ndim == 0 or len(array) != n or array.ndim > 2 or array.dtype.kind not in "biuf" or not array.size:
+        return None
+    whole = array.dtype.kind != "f" or (array[np.isfinite(array)] == np.round(array[np.isfinite(array)])).all()
+    if whole and (array.ndim == 1 or array.shape[1] == 1):
+        return None
+    numbers = array.reshape(n, -1).astype(np.float64)
+    if not np.isfinite(numbers).all():
+        first = int(np.flatnonzero(~np.isfinite(numbers).all(axis=1))[0])
+        raise BestiaryError(f"labels hold values that are missing or not finite; the first is that of example {first}")
+    return numbers
 
 
 def encoded(values: Any, n: int, what: str = "labels") -> tuple[np.ndarray, tuple[str, ...]]:

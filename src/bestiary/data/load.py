@@ -171,6 +171,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "examples": len(dataset.stored),
         "parts": {name: len(rows) for name, rows in dataset.parts.items()},
         "classes": list(spec.classes),
+        "beside": [column.name for column in spec.beside],
         "columns": [column.name for column in spec.columns],
         "likelihood": likelihood,
         "likelihood_reason": why,

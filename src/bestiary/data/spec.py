@@ -9,6 +9,8 @@ A vector's or table's columns keep the shift and scale by which they were standa
 that log p(raw) = log p(x) − Σ log scale and samples can be given back in the units of the user's file. A category
 occupies one column (one-hot, 0 or 1) for each of its values.
 
+Numbers that come with each example and are no part of x, such as the energy of a shower, are columns `beside` it.
+
 Legend: N examples, C channels, H height, W width, F features (columns of x), L levels.
 """
 
@@ -45,6 +47,7 @@ class Spec:
     levels: int = 0  # images: 2 binary, 17 digits, 256 photographs; 0: continuous
     columns: tuple[Column, ...] = ()  # vectors and tables; empty: F numbers that were not rescaled
     classes: tuple[str, ...] = field(default=())  # names of the labels, if there are labels
+    beside: tuple[Column, ...] = field(default=())  # numbers that come with each example in the place of a label
 
     def __post_init__(self) -> None:
         if self.kind == "image" and (len(self.shape) != 3 or self.levels < 2):
@@ -66,18 +69,23 @@ class Spec:
 
     def to_dict(self) -> dict[str, Any]:
         """For config.toml; `from_dict` is its inverse."""
-        columns = [
-            {"name": c.name, "mean": c.mean, "scale": c.scale, "categories": list(c.categories)} for c in self.columns
-        ]
+        columns, beside = (
+            [{"name": c.name, "mean": c.mean, "scale": c.scale, "categories": list(c.categories)} for c in some]
+            for some in (self.columns, self.beside)
+        )
         return {
             "kind": self.kind,
             "shape": list(self.shape),
             "levels": self.levels,
             "classes": list(self.classes),
             "columns": columns,
+            "beside": beside,
         }
 
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> "Spec":
-        columns = tuple(Column(c["name"], c["mean"], c["scale"], tuple(c["categories"])) for c in d.get("columns", []))
-        return cls(d["kind"], tuple(d["shape"]), d["levels"], columns, tuple(d.get("classes", [])))
+        columns, beside = (
+            tuple(Column(c["name"], c["mean"], c["scale"], tuple(c["categories"])) for c in d.get(key, []))
+            for key in ("columns", "beside")
+        )
+        return cls(d["kind"], tuple(d["shape"]), d["levels"], columns, tuple(d.get("classes", [])), beside)

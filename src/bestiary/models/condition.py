@@ -1,6 +1,7 @@
-"""What a conditional generator is told: c, a label or some columns of the data.
+"""What a conditional generator is told: c, a label, a vector beside x, or some columns of x.
 
     label            c is the label, one-hot; G(z, c) makes all of x
+    vector           c are the numbers that come with each example; G(z, c) makes all of x
     columns a, b     c is the columns a, b of x; G(z, c) makes the others, and the critic sees them together
 
 The model keeps some conditions of the training data, so that samples without a condition have those of the data.
@@ -18,7 +19,7 @@ from bestiary.data.batches import Batch
 from bestiary.data.spec import Column, Spec
 from bestiary.errors import BestiaryError, unknown
 
-__all__ = ["Columns", "Condition", "Labels", "Nothing", "condition_of", "named"]
+__all__ = ["Columns", "Condition", "Labels", "Nothing", "Vector", "condition_of", "named"]
 
 
 class Nothing:
@@ -49,7 +50,10 @@ class Labels(Nothing):
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
         if not spec.classes:
-            raise BestiaryError("condition=label needs data with labels, and this has none")
+            raise BestiaryError(
+                "condition=label needs data with labels, and this has none"
+                + (": its examples come with numbers, condition=vector" if spec.beside else "")
+            )
         self.size = self.shown = len(spec.classes)
 
     def of(self, batch: Batch) -> Tensor | None:
@@ -62,6 +66,29 @@ class Labels(Nothing):
         if given.ndim != 1 or given.is_floating_point() or not ((given >= 0) & (given < self.size)).all():
             raise BestiaryError(f"a condition here is a label, 0 … {self.size - 1}, for each sample: (n,) integers")
         return F.one_hot(given.long(), self.size).float()
+
+
+class Vector(Nothing):
+    """The numbers that come with each example."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec)
+        if not spec.beside:
+            raise BestiaryError(
+                "condition=vector needs data whose examples come with numbers, labels=(N, n) or y of an .npz"
+            )
+        self.size = self.shown = len(spec.beside)
+
+    def of(self, batch: Batch) -> Tensor | None:
+        assert batch.y is not None  # the spec has numbers beside x
+        return batch.y.float()
+
+    def read(self, given: Tensor) -> Tensor:
+        if given.ndim != 2 or given.shape[1] != self.size:
+            raise BestiaryError(
+                f"a condition here is {self.size} numbers for each sample: (n, {self.size}) in model units"
+            )
+        return given.float()
 
 
 class Columns(Nothing):
@@ -106,11 +133,11 @@ def _columns(x: Tensor, places: list[int]) -> Tensor:
 
 
 Condition = Nothing
-KINDS: dict[str, Callable[[Spec], Condition]] = {"none": Nothing, "label": Labels}
+KINDS: dict[str, Callable[[Spec], Condition]] = {"none": Nothing, "label": Labels, "vector": Vector}
 
 
 def condition_of(said: str, spec: Spec) -> Condition:
-    """`none`, `label`, or names of columns joined by commas."""
+    """`none`, `label`, `vector`, or names of columns joined by commas."""
     if said in KINDS:
         return KINDS[said](spec)
     if spec.kind == "image":

@@ -28,7 +28,7 @@ IDLE: dict[str, tuple[str, tuple[object, ...]]] = {
 
 
 ACTIVE: dict[str, tuple[str, tuple[object, ...]]] = {
-    "conditioning": ("condition", ("label",)),  # columns are seen beside the others
+    "conditioning": ("condition", ("label", "vector")),  # columns are seen beside the others
 }
 # parts of one's own → options that shape what stands in their place else
 OWN: dict[tuple[str, ...], tuple[str, ...]] = {

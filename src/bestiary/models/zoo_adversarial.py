@@ -67,8 +67,8 @@ def gan(
     noise: float | Schedule = 0.0,  # σ of instance noise: a number or e.g. linear(0.1,0,2000)
     pack: int = 1,  # examples that the critic sees side by side
     augment: tuple[str, ...] = (),  # differentiable augmentation of images: colour,translation,cutout
-    condition: str = "none",  # what the generator is told: label, or columns of a table joined by commas
-    conditioning: Literal["projection", "concatenation"] = "projection",  # how the critic is told a label
+    condition: str = "none",  # what the generator is told: label, vector, or columns of a table joined by commas
+    conditioning: Literal["projection", "concatenation"] = "projection",  # how the critic is told a label or a vector
     optimiser: Literal["adam", "rmsprop", "sgd"] = "adam",  # of both players
     lr: float | Schedule = 2e-4,  # its rate
     critic_lr: float | Schedule | None = None,  # the critic's, where it has a time scale of its own

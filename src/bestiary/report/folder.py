@@ -198,17 +198,19 @@ def _checked_spec(d: dict[str, Any]) -> Spec:
         "shape": [int(n) for n in d["shape"]],
         "levels": int(d["levels"]),
         "classes": [str(name) for name in d.get("classes", [])],
-        "columns": [
-            {
-                "name": str(c["name"]),
-                "mean": float(c["mean"]),
-                "scale": float(c["scale"]),
-                "categories": [str(value) for value in c["categories"]],
-            }
-            for c in d.get("columns", [])
-        ],
+        "columns": [_checked_column(c) for c in d.get("columns", [])],
+        "beside": [_checked_column(c) for c in d.get("beside", [])],
     }
     return Spec.from_dict(clean)
+
+
+def _checked_column(c: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": str(c["name"]),
+        "mean": float(c["mean"]),
+        "scale": float(c["scale"]),
+        "categories": [str(value) for value in c["categories"]],
+    }
 
 
 def _spec(config: dict[str, Any], evidence: dict[str, np.ndarray], notes: list[str]) -> Spec | None:

@@ -1,6 +1,7 @@
 """What a user asks a sample to be of, in words, as the model is told it.
 
     condition=label            "cat", 3, "cat,dog" or [0, 1, 2]     names of classes, or numbers where none is so called
+    condition=vector           [3.0, 0.1], {"y1": 3.0, "y2": 0.1} or "y1:3,y2:0.1", in the file's units; 3.0 of one
     condition=species,petal    {"species": "setosa", "petal": 1.2}, or "species:setosa,petal:1.2", in the file's units
 
 A tensor is taken as it is: labels (n,), or rows (n, F) in model units. Rows are taken again and again.
@@ -30,8 +31,13 @@ def told(said: Any, spec: Spec, wanted: str) -> Tensor:
         return torch.atleast_1d(said)
     if wanted == "label":
         return torch.tensor([_label(word, spec.classes) for word in _words(said, spec.classes)])
-    names = named(wanted, [column.name for column in spec.columns or ()])
-    return _row(said if isinstance(said, Mapping) else _pairs(str(said), names), spec, names)
+    columns = spec.beside if wanted == "vector" else spec.columns or [Column(str(i)) for i in range(spec.dimensions)]
+    names = [column.name for column in columns]
+    if wanted == "vector":
+        said = _paired(said, names)
+    else:
+        names = named(wanted, names)
+    return _row(said if isinstance(said, Mapping) else _pairs(str(said), names), columns, names)
 
 
 def _words(said: Any, known: tuple[str, ...]) -> list[Any]:
@@ -71,9 +77,19 @@ def _pairs(said: str, names: list[str]) -> dict[str, str]:
     return found
 
 
-def _row(said: Mapping[str, Any], spec: Spec, names: list[str]) -> Tensor:
+def _paired(said: Any, names: list[str]) -> Any:
+    """Numbers in their order, by name."""
+    if isinstance(said, str | Mapping) or not isinstance(said, Iterable):
+        return said
+    values = list(said)
+    if len(values) != len(names):
+        raise BestiaryError(f"condition={values}: this run is told {len(names)} numbers, {', '.join(names)}")
+    return dict(zip(names, values, strict=True))
+
+
+def _row(said: Mapping[str, Any], known: Iterable[Column], names: list[str]) -> Tensor:
     """(1, F) in model units."""
-    columns = {c.name: c for c in spec.columns or (Column(str(i)) for i in range(spec.dimensions))}
+    columns = {c.name: c for c in known}
     for name in said:
         if name not in names:
             raise unknown("column of this run's condition", name, names)

@@ -49,7 +49,7 @@ def _latent(run: Fitted, x: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
         "reconstructed_from": stored_units(x[:16], run.spec),
         "reconstructions": stored_units(run.decode(codes[:16]), run.spec),
     }
-    if labels is not None:
+    if labels is not None and not labels.is_floating_point():
         found["code_labels"] = labels
     if codes.shape[1] <= 2:
         found["codes_2d"] = torch.cat([codes, torch.zeros(len(codes), 2 - codes.shape[1])], 1)

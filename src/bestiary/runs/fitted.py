@@ -99,7 +99,12 @@ def check_data(config: dict[str, Any], dataset: Dataset) -> None:
             f"the data are not what this run was fitted to: it was {was.kind} of shape {was.shape}, it is now"
             f" {now.kind} of shape {now.shape}"
         )
-    for a, b in zip(was.columns, now.columns, strict=False):
+    if len(was.beside) != len(now.beside):
+        raise BestiaryError(
+            f"the data are not what this run was fitted to: {len(was.beside)} numbers came with each example, and now"
+            f" {len(now.beside)} do"
+        )
+    for a, b in zip(was.columns + was.beside, now.columns + now.beside, strict=False):
         same = isclose(a.scale, b.scale, rel_tol=1e-4) and isclose(a.mean, b.mean, rel_tol=1e-4, abs_tol=1e-4 * a.scale)
         if (a.name, a.categories) != (b.name, b.categories) or not same:
             raise BestiaryError(

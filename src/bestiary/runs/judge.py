@@ -187,7 +187,7 @@ def _distances(
 
 def _told_columns(run: Fitted) -> bool:
     """Whether samples take some of their columns from training examples, so that they agree with these exactly."""
-    return str(run.config["model"].get("condition", "none")) not in ("none", "label")
+    return str(run.config["model"].get("condition", "none")) not in ("none", "label", "vector")
 
 
 def _likeness(
@@ -207,7 +207,7 @@ def _likeness(
 
 def _labelled(unused: tuple[Tensor, Tensor | None], seed: int, run: Fitted) -> Extractor:
     x, y = unused
-    if y is None:
+    if y is None or y.is_floating_point():
         raise BestiaryError("features=labels need data with labels, and these have none: use features=auto")
     if len(x) < LEAST_FITTED:
         raise BestiaryError(
