@@ -61,13 +61,14 @@ class TwoSample:
 def classify(fake: Tensor, real: Tensor, seed: int = 0, folds: int = FOLDS) -> TwoSample:
     """Held-out logits of all examples of both sets, which must be equally many."""
     x = _standardised(torch.cat([fake.flatten(1), real.flatten(1)]).float())
-    y = torch.cat([torch.zeros(len(fake)), torch.ones(len(real))])
+    y = torch.cat([x.new_zeros(len(fake)), x.new_ones(len(real))])
     g = torch.Generator().manual_seed(seed)
     # both sets in every fold alike, so that no classifier gains by knowing which was rarer
     fold, half = (torch.cat([torch.randperm(len(s), generator=g) % k for s in (fake, real)]) for k in (folds, 2))
     # matrices this small: two threads on a machine that has other work wait for each other, fifty times as long
     with seeded(seed), threads_for(0):
-        logits = _fitted(x, y, torch.stack([*(fold == k for k in range(folds)), half == 0]))
+        logits = _fitted(x, y, torch.stack([*(fold == k for k in range(folds)), half == 0])).cpu()
+    y = y.cpu()
     alone = TwoSample(logits[folds, half == 0], y[half == 0] > 0.5)
     return TwoSample(logits[fold, torch.arange(len(x))], y > 0.5, alone)
 
@@ -78,7 +79,7 @@ def _fitted(x: Tensor, y: Tensor, held: Tensor) -> Tensor:
     They are trained side by side, as one network with one matrix for each: small ones cost their calls, not their sums.
     """
     kept = [(~h).nonzero()[:, 0] for h in held]
-    layers = [mlp([x.shape[1], WIDTH, WIDTH, 1], "relu") for _ in held]
+    layers = [mlp([x.shape[1], WIDTH, WIDTH, 1], "relu").to(x.device) for _ in held]
     weights = [torch.stack(p).detach().requires_grad_() for p in zip(*(n.parameters() for n in layers), strict=True)]
     least, most = min(map(len, kept)), max(map(len, kept))
     steps, batch = min(MOST_STEPS, max(LEAST_STEPS, PASSES * most // BATCH)), min(BATCH, least)
@@ -101,7 +102,9 @@ def _standardised(x: Tensor) -> Tensor:
     x = _drawn_in(x)
     centre, scale = x.mean(0), x.std(0)
     varies = scale > 1e-8 * (1 + centre.abs())
-    return torch.where(varies, (x - centre) / torch.where(varies, scale, torch.ones_like(scale)), torch.zeros(()))
+    return torch.where(
+        varies, (x - centre) / torch.where(varies, scale, torch.ones_like(scale)), torch.zeros_like(scale)
+    )
 
 
 def _drawn_in(x: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ def count_modes(x: Tensor, centres: Tensor, sigma: float) -> Modes:
 
 def _bootstrap(nearest: Tensor, near: Tensor, seed: int) -> Tensor:
     """95% intervals, (2, 2), of the number of modes and of the reverse KL, over samples drawn again from these."""
-    cells, n = torch.cat([near, nearest - near]).double(), int(nearest.sum())
+    cells, n = torch.cat([near, nearest - near]).double().cpu(), int(nearest.sum())
     g = torch.Generator().manual_seed(seed)
     drawn = torch.multinomial(cells.expand(DRAWS, -1), n, replacement=True, generator=g)
     counts = torch.zeros(DRAWS, len(cells)).scatter_add_(1, drawn, torch.ones(drawn.shape))

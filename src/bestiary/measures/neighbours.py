@@ -186,7 +186,7 @@ def _ratio(d: Tensor, seed: int, draws: int = 200) -> tuple[float, float | None,
     if n < LEAST_TO_RESAMPLE:
         return value, None, None
     index = torch.randint(n, (draws, n), generator=torch.Generator().manual_seed(seed))
-    low, high = _quotient(d[:, index].median(2).values).quantile(torch.tensor([0.025, 0.975])).tolist()
+    low, high = _quotient(d[:, index].median(2).values).quantile(torch.tensor([0.025, 0.975]).to(d)).tolist()
     return value, low, high
 
 
@@ -232,5 +232,5 @@ def _median(values: Tensor, seed: int, draws: int = 200) -> tuple[float, float |
         return float(values.median()), None, None
     generator = torch.Generator().manual_seed(seed)
     again = values[torch.randint(len(values), (draws, len(values)), generator=generator)].median(1).values
-    low, high = again.quantile(torch.tensor([0.025, 0.975])).tolist()
+    low, high = again.quantile(torch.tensor([0.025, 0.975]).to(again)).tolist()
     return float(values.median()), low, high

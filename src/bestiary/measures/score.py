@@ -126,7 +126,7 @@ def _ends(values: Tensor) -> tuple[float, float]:
 def _by_chance(real: Tensor, n: int, classes: int) -> Tensor:
     """Class KL where both sides are drawn from π̂."""
     g = torch.Generator().manual_seed(0)
-    pi = torch.bincount(real, minlength=classes).double() + 1
+    pi = torch.bincount(real, minlength=classes).double().cpu() + 1
     drawn = [torch.multinomial(pi, DRAWS * size, replacement=True, generator=g) for size in (n, len(real))]
     return torch.tensor([class_kl(a, b, classes) for a, b in zip(*(d.view(DRAWS, -1) for d in drawn), strict=True)])
 

@@ -43,7 +43,7 @@ def separations(fake: Tensor, real: Tensor, bins: int = BINS) -> Tensor:
 
 def _edges(real: Tensor, bins: int) -> Tensor:
     """Upper ends of the bins of each column, each its own: (F, E). Some bins are empty, and count nothing."""
-    steps = torch.linspace(0, 1, bins + 1, dtype=torch.float64)[1:-1]
+    steps = torch.linspace(0, 1, bins + 1, dtype=torch.float64, device=real.device)[1:-1]
     columns = real.split(max(1, MOST_SORTED // len(real)), 1)
     at = torch.cat([torch.quantile(part, steps, dim=0) for part in columns], 1).T.contiguous()
     repeated = torch.zeros_like(at, dtype=torch.bool)
@@ -55,7 +55,7 @@ def _edges(real: Tensor, bins: int) -> Tensor:
 def _shares(x: Tensor, edges: Tensor) -> Tensor:
     """Of the values in each bin, (F, E + 1); a value on an edge counts to the left."""
     width, size = len(edges), edges.shape[1] + 1
-    place = torch.searchsorted(edges, x.T.contiguous()) + size * torch.arange(width)[:, None]
+    place = torch.searchsorted(edges, x.T.contiguous()) + size * torch.arange(width, device=x.device)[:, None]
     return torch.bincount(place.flatten(), minlength=width * size).view(width, size).double() / len(x)
 
 
@@ -159,7 +159,7 @@ def _jackknife(f: Callable[[Tensor, Tensor], float], fake: Tensor, real: Tensor)
     groups = _groups(fake)
     if groups < LEAST_GROUPS:
         return None
-    group = torch.arange(len(fake)) % groups
+    group = torch.arange(len(fake), device=fake.device) % groups
     left = torch.tensor([f(fake[group != g], real[group != g]) for g in range(groups)])
     half = STUDENT[groups - 1] * sqrt((groups - 1) / groups * float((left - left.mean()).square().sum()))
     return half if isfinite(half) else None
