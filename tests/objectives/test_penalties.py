@@ -78,14 +78,17 @@ def test_no_slope_at_all_gives_a_finite_gradient(name: str) -> None:
     assert net.weight.grad.isfinite().all()
 
 
-def test_in_fp32_also_where_the_networks_compute_in_bf16() -> None:
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("penalty", [gp(), r1(), r2(), r1r2()], ids=["gp", "r1", "r2", "r1r2"])
+def test_in_fp32_also_where_the_networks_compute_in_half_precision(penalty, kind: torch.dtype) -> None:
+    """Squares of slopes leave the range of fp16, and its scaled loss scales them."""
     net = nn.Linear(5, 1)
     real, fake = pair(8)
     torch.manual_seed(0)
-    plain = gp()(lambda x: net(x)[:, 0], real, fake)
-    with torch.autocast("cpu", torch.bfloat16):
+    plain = penalty(lambda x: net(x)[:, 0], real, fake)
+    with torch.autocast("cpu", kind):
         torch.manual_seed(0)
-        within = gp()(lambda x: net(x)[:, 0], real, fake)
+        within = penalty(lambda x: net(x)[:, 0], real, fake)
     assert within.dtype == torch.float32
     assert torch.equal(plain, within)
 
