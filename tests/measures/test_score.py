@@ -8,7 +8,7 @@ import torch
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
 from bestiary.measures.features import extractor
-from bestiary.measures.score import class_kl, class_numbers, score, score_numbers, stacked_classes
+from bestiary.measures.score import _reached, class_kl, class_numbers, score, score_numbers, stacked_classes
 
 
 def test_between_one_and_the_number_of_classes() -> None:
@@ -100,3 +100,17 @@ def test_stacked_digits_are_told_channel_by_channel() -> None:
     assert stacked_classes(x).tolist() == expected
     with pytest.raises(BestiaryError, match="three channels"):
         stacked_classes(x[:, :1])
+
+
+@pytest.mark.parametrize(("classes", "n"), [(1000, 1000), (1000, 3000), (100, 200), (10, 2000)])
+def test_the_interval_of_classes_reached_covers(classes: int, n: int) -> None:
+    """Σ (1 − (1 − p)ⁿ), what n samples find on average, of classes of very different shares."""
+    g = torch.Generator().manual_seed(0)
+    p = torch.rand(classes, generator=g).double().pow(3)
+    p /= p.sum()
+    expected, held = float((1 - (1 - p) ** n).sum()), 0
+    for _ in range(60):
+        told = torch.multinomial(p, n, replacement=True, generator=g)
+        _, low, high = _reached(told, classes)
+        held += low <= expected <= high
+    assert held >= 51  # of 60 at 95%: fewer would be met once in 1,000 times

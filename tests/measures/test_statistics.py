@@ -146,3 +146,11 @@ def test_intervals_of_few_examples_hold() -> None:
         found = statistics(fake, real, real, ["a"])[1]
         held += found.low <= expected <= found.high
     assert held >= 176
+
+
+def test_floors_have_intervals_by_the_same_groups() -> None:
+    x = torch.randn(3, 400, 4, generator=torch.Generator().manual_seed(0))
+    for number in statistics(*x, list("abcd")):
+        assert number.floor.low <= number.floor.value <= number.floor.high
+        again = {n.name: n for n in statistics(x[2], x[1], x[0], list("abcd"))}[number.name]
+        assert (again.value, again.low, again.high) == (number.floor.value, number.floor.low, number.floor.high)

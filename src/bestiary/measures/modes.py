@@ -69,29 +69,38 @@ def _bootstrap(nearest: Tensor, near: Tensor, seed: int) -> Tensor:
     return both.quantile(ends, dim=1).T
 
 
+def _ends(
+    x: Tensor, found: Modes, centres: Tensor, sigma: float, seed: int
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Ends of the number of modes and of the reverse KL. A divergence of shares is biased upwards, and of draws from
+    draws twice: the interval is moved back by that; the number of modes downwards, for one that a single sample found
+    is often lost."""
+    (fewest, most), kl = _bootstrap(*_placed(x, centres, sigma), seed).tolist()
+    bias, lost = max(0.0, sum(kl) / 2 - found.reverse_kl), max(0.0, found.modes - (fewest + most) / 2)
+    low, high = (max(0.0, end - bias) for end in kl)
+    return (floor(fewest + lost), min(len(centres), ceil(most + lost))), (low, high)
+
+
 def mode_numbers(
     x: Tensor, centres: Tensor, sigma: float, perfect: Tensor, seed: int = 0,
     protocol: Mapping[str, object] | None = None,
 ) -> list[Number]:  # fmt: skip
     """The three as numbers; `perfect`: as many exact draws."""
     found, best, k = count_modes(x, centres, sigma), count_modes(perfect, centres, sigma), len(centres)
-    (fewest, most), kl = _bootstrap(*_placed(x, centres, sigma), seed).tolist()
-    # a divergence of shares is biased upwards, and of draws from draws twice: the interval is moved back by that; the
-    # number of modes downwards, for one that a single sample found is often lost
-    bias, lost = max(0.0, sum(kl) / 2 - found.reverse_kl), max(0.0, found.modes - (fewest + most) / 2)
-    low, high = (max(0.0, end - bias) for end in kl)
-    fewest, most = floor(fewest + lost), min(k, ceil(most + lost))
+    reached, apart = _ends(x, found, centres, sigma, seed)
+    reached_best, apart_best = _ends(perfect, best, centres, sigma, seed)
     said = {**(protocol or {}), "n": len(x), "K": k, "reach": f"{REACH:g} σ"}
     again = {**said, "interval": f"95%, {DRAWS} bootstrap samples, less their bias", "seed": seed}
     says = "a perfect sampler, as many draws"
     return [
-        Number("modes", "modes reached", found.modes, fewest, most, f"of {k}", "higher",
-               ceiling=Reference(best.modes, says=says), protocol=again,
+        Number("modes", "modes reached", found.modes, *reached, f"of {k}", "higher",
+               ceiling=Reference(best.modes, *reached_best, says), protocol=again,
                says="Modes of the data with at least one sample near them."),
         Number("high_quality", "share of samples near a mode", found.quality, *wilson(found.quality * len(x), len(x)),
-               "share", "higher", ceiling=Reference(best.quality, says=says),
+               "share", "higher",
+               ceiling=Reference(best.quality, *wilson(best.quality * len(perfect), len(perfect)), says),
                protocol={**said, "interval": "95%, Wilson"}, says="The others lie between modes."),
-        Number("mode_kl", "reverse KL of mode counts", found.reverse_kl, low, high, "nats", "lower",
-               Reference(best.reverse_kl, says=says), protocol=again,
+        Number("mode_kl", "reverse KL of mode counts", found.reverse_kl, *apart, "nats", "lower",
+               Reference(best.reverse_kl, *apart_best, says), protocol=again,
                says="0 where every mode has its share; ln K where all samples are of one."),
     ]  # fmt: skip

@@ -15,7 +15,7 @@ Legend: N examples, Y classes, C channels, H height, W width.
 """
 
 from collections.abc import Mapping
-from math import sqrt
+from math import ceil, floor, sqrt
 
 import torch
 from torch import Tensor
@@ -30,6 +30,7 @@ __all__ = ["class_kl", "class_numbers", "score", "score_numbers", "stacked_class
 
 SPLITS = 10
 DRAWS = 200  # of what chance alone does to class shares
+Z = 1.96  # of a 95% interval
 DIGITS = 10  # the shipped classifier's first classes
 
 
@@ -84,7 +85,7 @@ def class_numbers(
     """How many classes are reached, and the KL of their shares, from classes (N,) of samples and of real examples."""
     if min(len(fake), len(real)) < 1 or max(int(fake.max()), int(real.max())) >= classes or int(fake.min()) < 0:
         raise BestiaryError(f"class shares need samples and real examples of the classes 0 to {classes - 1}")
-    reached, there = len(fake.unique()), len(real.unique())
+    (reached, fewest, most), (there, least, greatest) = _reached(fake, classes), _reached(real, classes)
     many = min(len(fake), len(real)) >= 10 * classes
     exact = (there - 1) / 2 * (1 / len(fake) + 1 / len(real)) + (classes - there) / len(real)
     null = _by_chance(real, len(fake), classes)
@@ -92,8 +93,9 @@ def class_numbers(
     said = {**(protocol or {}), "n": len(fake), "n_real": len(real), "features": features}
     return [
         Number(
-            names[0], titled("classes reached", features), reached, unit=f"of {classes}", better="higher",
-            ceiling=Reference(there, says="real examples"), protocol=said,
+            names[0], titled("classes reached", features), reached, fewest, most, f"of {classes}", "higher",
+            ceiling=Reference(there, least, greatest, "real examples"),
+            protocol={**said, "interval": f"95%, {DRAWS} bootstrap samples less their bias, or by Chao's variance"},
             says="Classes that at least one sample is told to be of.",
         ),
         Number(
@@ -116,6 +118,22 @@ def _with_interval(fake: Tensor, real: Tensor, classes: int) -> tuple[float, flo
     low, high = _ends(torch.tensor(again))
     bias = max(0.0, sum(again) / DRAWS - value)
     return value, max(0.0, low - bias), high - bias
+
+
+def _reached(told: Tensor, classes: int) -> tuple[int, int, int]:
+    """How many classes there are, with the ends of an interval of what as many samples find on average: the wider of a
+    bootstrap, of which draws from draws find fewer, and of the variance S (1 − S/Ŝ), Ŝ = S + f₁²/2f₂ with f₁ classes
+    found once and f₂ twice (Chao 1984; Colwell et al. 2012)."""
+    counts, g = torch.bincount(told, minlength=classes).double().cpu(), torch.Generator().manual_seed(0)
+    again = torch.multinomial(counts, DRAWS * len(told), replacement=True, generator=g).view(DRAWS, -1)
+    seen = torch.zeros(DRAWS, classes).scatter_(1, again, 1.0).sum(1)
+    reached, (fewest, most) = int((counts > 0).sum()), _ends(seen)
+    lost = max(0.0, reached - (fewest + most) / 2)
+    once, twice = (int((counts == k).sum()) for k in (1, 2))
+    all_of_them = min(classes, reached + (once**2 / (2 * twice) if twice else once * (once - 1) / 2))
+    half = Z * sqrt(reached * (1 - reached / all_of_them))
+    fewest, most = min(fewest + lost, reached - half), max(most + lost, reached + half)
+    return reached, max(1, floor(fewest)), min(classes, ceil(most))
 
 
 def _ends(values: Tensor) -> tuple[float, float]:

@@ -140,12 +140,16 @@ def _number(
     fake, real, other = sides
     each = apart(fake, real)
     value, floor = whole(each), whole(apart(other, real))
-    half = _jackknife(lambda a, b: whole(apart(a, b)), fake, real) if isfinite(value) else None
-    low, high = (None, None) if half is None else (max(0.0, value - half), value + half)
+
+    def ends(value: float, x: Tensor) -> tuple[float | None, float | None]:
+        half = _jackknife(lambda a, b: whole(apart(a, b)), x, real) if isfinite(value) else None
+        return (None, None) if half is None else (max(0.0, value - half), value + half)
+
+    low, high = ends(value, fake)
     return Number(
         name, title, value if isfinite(value) else None, low, high, unit, "lower",
-        Reference(floor, says=AS_MANY) if isfinite(floor) else None,
-        protocol=said if half is None else {**said, "interval": f"95%, jackknife of {_groups(fake)} groups, Student"},
+        Reference(floor, *ends(floor, other), AS_MANY) if isfinite(floor) else None,
+        protocol=said if low is None else {**said, "interval": f"95%, jackknife of {_groups(fake)} groups, Student"},
         says=f"{says} Worst: {_worst(each, names)}.",
     )  # fmt: skip
 
