@@ -15,25 +15,32 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-MEASURES = ("fid", "kid", "kid-blocks", "prdc")
+MEASURES = ("fid", "kid", "kid-blocks", "prdc", "c2st", "sliced", "copied")  # c2st takes 5,000 of them, MMD 1,000
 
 
 def peak(measure: str, n: int, features: int) -> tuple[float, float, float]:
     """GiB of the process at most, GiB of it that are the features, seconds."""
     import torch
 
+    from bestiary.measures.classifier import two_sample_test
+    from bestiary.measures.discrepancy import sliced
     from bestiary.measures.frechet import fid, kid
     from bestiary.measures.manifold import manifold_numbers
+    from bestiary.measures.neighbours import copying
 
     draw = torch.Generator().manual_seed(0)
     fake, real, other = (torch.randn(n, features, generator=draw) for _ in range(3))
+    taken = {
+        "fid": lambda: fid(fake, real, other, "drawn"),
+        "kid": lambda: kid(fake, real, other, "drawn"),
+        "kid-blocks": lambda: kid(fake, real, other, "drawn", pairs="blocks"),
+        "prdc": lambda: manifold_numbers(fake, real, other, "drawn"),
+        "c2st": lambda: two_sample_test(fake, real, other, "drawn"),
+        "sliced": lambda: sliced(fake, real, other, "drawn"),
+        "copied": lambda: copying(fake, real, other),
+    }
     start = time.perf_counter()
-    if measure == "fid":
-        fid(fake, real, other, "drawn")
-    elif measure == "prdc":
-        manifold_numbers(fake, real, other, "drawn")
-    else:
-        kid(fake, real, other, "drawn", pairs="blocks" if measure == "kid-blocks" else "all")
+    taken[measure]()
     seconds = time.perf_counter() - start
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
