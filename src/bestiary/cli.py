@@ -78,7 +78,7 @@ The keys:
   seed=0            same seed, same samples
   truncation=none   the largest |z| in any dimension: smaller is more typical, less varied
   walk=none         linear or spherical: each row of 8 leads from one sample to the next
-  condition=none    of a model that is told one: cat, or cat,dog, or species:setosa,petal_length:1.2
+  condition=none    of a model that is told one: cat, or cat,dog, or species:setosa,petal_length:1.2, or 3.0,0.1
 \b
 Examples:
   bestiary sample latest n=64 --out samples.png

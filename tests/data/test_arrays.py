@@ -179,6 +179,17 @@ def test_labels_are_numbers_or_words() -> None:
             load(BYTES, labels=wrong)
 
 
+def test_one_hot_rows_are_labels_and_floats_in_a_column_are_numbers() -> None:
+    data = load(BYTES, labels=np.eye(3)[np.arange(12) % 3])
+    assert data.spec.classes == ("0", "1", "2")
+    assert data.labels.tolist() == (np.arange(12) % 3).tolist()
+    energies = 10.0 * np.arange(12)
+    assert len(load(BYTES, labels=energies).spec.classes) == 12
+    assert len(load(BYTES, labels=energies[:, None]).spec.beside) == 1
+    with pytest.raises(BestiaryError, match="are no array"):
+        load(BYTES, labels=[[1.0, 2.0], [3.0]] * 6)
+
+
 @pytest.mark.parametrize("numbers", [np.linspace(3, 9, 12), np.arange(24).reshape(12, 2)])
 def test_numbers_beside_each_example_are_standardised_over_the_training_rows(numbers: np.ndarray, tmp_path) -> None:
     """Fractions, or several columns, are no labels."""

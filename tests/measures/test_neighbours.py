@@ -109,9 +109,32 @@ def test_copies_of_what_was_not_searched_are_reckoned_with() -> None:
     """A quarter of the training examples is at hand; all samples are copies of some of them."""
     train, held = draws(2000, 1), draws(500, 2)
     number = copying(train, train[:500], held, every=2000)
-    assert number.low < 1 < number.high
-    assert number.value == pytest.approx(4 * copying(train, train[:500], held).value)
+    assert number.low < 1 <= number.high
+    assert number.value == pytest.approx(min(1, 4 * copying(train, train[:500], held).value))
     assert number.protocol["of"] == 2000
+
+
+@pytest.mark.parametrize("distinct", [30, 300])
+def test_honest_draws_of_rows_that_repeat_are_no_copies(distinct: int) -> None:
+    """Of a few distinct rows: whether the nearest ones are all of T is chance, and no sign of copying."""
+    values, covered = [], 0
+    for seed in range(40):
+        g = torch.Generator().manual_seed(seed)
+        rows = torch.randn(distinct, 3, generator=g)
+        samples, train, held = (rows[torch.randint(distinct, (n,), generator=g)] for n in (250, 1000, 250))
+        number = copying(samples, train, held)
+        values.append(number.value)
+        covered += number.low <= 0 <= number.high
+    values = torch.tensor(values)
+    assert covered >= 36
+    assert abs(values.mean()) < 4.5 * values.std() / len(values) ** 0.5
+
+
+def test_chance_is_not_multiplied_beyond_all() -> None:
+    """A sixtieth of the training examples is searched: whatever is found, no more than all samples are copies."""
+    for seed in range(5):
+        found = copying(draws(100, seed), draws(100, seed + 10), draws(100, seed + 20), every=6000)
+        assert max(found.value, found.low, found.high) <= 1
 
 
 def test_honest_draws_are_no_copies_whatever_the_sizes() -> None:

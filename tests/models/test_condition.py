@@ -10,6 +10,7 @@ from bestiary.errors import BestiaryError
 from bestiary.models.condition import Labels, Nothing, condition_of
 from bestiary.models.gan import GAN
 from bestiary.models.zoo import build
+from bestiary.objectives.games import nonsaturating
 from bestiary.training.clock import Clock
 
 IMAGE = Spec("image", (1, 8, 8), levels=17, classes=("a", "b", "c"))
@@ -61,6 +62,30 @@ def test_samples_hold_what_was_told_and_lie_in_the_support(said: str) -> None:
     assert made.shape == (6, 7)
     for category in (made[:, :3], made[:, 4:6]):
         torch.testing.assert_close(category.sum(1), torch.ones(6))
+
+
+def test_a_critic_hears_numbers_that_say_something_of_x_however_curved() -> None:
+    """x = c² and noise, against x of other examples: a projection on c itself would tell half of them."""
+    torch.manual_seed(0)
+    model = small(Spec("vector", (1,), beside=(Column("y1"),)), condition="vector", hidden=(64, 64)).train()
+    adam = torch.optim.Adam(model.critic.parameters(), lr=3e-3)
+    for step in range(301):
+        c = torch.randn(256, 1)
+        x = c.square() + 0.1 * torch.randn(256, 1)
+        real, fake = model.sight.both(x, x[torch.randperm(256)], c)
+        if step < 300:
+            adam.zero_grad()
+            nonsaturating().critic(real, fake).mean().backward()
+            adam.step()
+    assert float(((real > 0).float().mean() + (fake < 0).float().mean()) / 2) > 0.7
+
+
+@pytest.mark.parametrize("spec", [IMAGE, Spec("image", (1, 8, 8), levels=17, beside=(Column("y1"),))])
+def test_features_know_no_condition_that_is_projected(spec: Spec) -> None:
+    options = {"condition": "label" if spec.classes else "vector", "matching": 1.0, "adversarial": 0.0}
+    with pytest.raises(BestiaryError, match="conditioning=concatenation"):
+        small(spec, **options)
+    small(spec, **options, conditioning="concatenation")
 
 
 def test_a_table_without_named_columns_has_numbered_ones() -> None:

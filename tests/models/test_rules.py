@@ -433,6 +433,7 @@ def test_a_critic_is_body_and_head() -> None:
         ({"augment": ("cutout",)}, "augment= is for images"),
         ({"matching": 1.0, "critic": nn.Linear(3, 1)}, "critic= is your own"),
         ({"adversarial": 0.0}, "nothing to follow: add matching=1"),
+        ({"adversarial": 0.0, "matching": 1.0, "minibatch": 4}, "leaves that out"),
         ({"adversarial": -1.0}, "finite and not negative"),
         ({"unroll": 2, "unroll_rate": 0.0}, "must be positive"),
         ({"unroll": 2, "weight_clip": 0.01}, "free weights"),

@@ -5,9 +5,11 @@ import pytest
 import torch
 
 import bestiary as bst
+from bestiary.data.batches import Batch
 from bestiary.data.columns import to_columns
 from bestiary.data.spec import Column, Spec
 from bestiary.errors import BestiaryError
+from bestiary.models.condition import condition_of
 from bestiary.runs.conditions import told
 from bestiary.runs.judge import _samples
 from bestiary.runs.walks import sampled
@@ -35,14 +37,31 @@ def test_columns_in_the_units_of_the_file(said) -> None:
 SHOWERS = Spec("image", (1, 8, 8), 2, beside=(Column("y1", 30.0, 5.0), Column("y2", 0.0, 2.0)))
 
 
-@pytest.mark.parametrize("said", [[40, -1], (40.0, "-1"), {"y2": -1, "y1": 40}, "y1:40,y2:-1"])
+@pytest.mark.parametrize("said", [
+    [40, -1], (40.0, "-1"), {"y2": -1, "y1": 40}, "y1:40,y2:-1", "40,-1", np.array([40.0, -1.0]), [[40, -1]],
+])  # fmt: skip
 def test_numbers_beside_x_in_the_units_of_the_file(said) -> None:
     assert told(said, SHOWERS, "vector").tolist() == [[2.0, -0.5]]
 
 
-@pytest.mark.parametrize("said", [40, "40", [40], "y1:40"])
+@pytest.mark.parametrize("said", [40, "40", [40], "y1:40", np.array(40.0)])
 def test_one_number_beside_x_needs_no_name(said) -> None:
     assert told(said, Spec("image", (1, 8, 8), 2, beside=SHOWERS.beside[:1]), "vector").tolist() == [[2.0]]
+
+
+def test_rows_of_numbers_are_as_many_conditions() -> None:
+    assert told([[40, -1], [30, 0]], SHOWERS, "vector").tolist() == [[2.0, -0.5], [0.0, 0.0]]
+    one = Spec("image", (1, 8, 8), 2, beside=SHOWERS.beside[:1])
+    assert told([40, 30], one, "vector").tolist() == told("40,30", one, "vector").tolist() == [[2.0], [0.0]]
+    for wrong in ([], [1], [[1, 2], 3], {"y1": 1}, {0: 3}, "a,b", [np.nan, 1], {"y1": 1, "y2": 2, "y3": 3}):
+        with pytest.raises(BestiaryError):
+            told(wrong, SHOWERS, "vector")
+
+
+def test_a_column_of_that_name_is_meant_where_no_numbers_stand_beside_x() -> None:
+    rows = Spec("table", (2,), columns=(Column("vector", 1.0, 2.0), Column("other")))
+    assert told("vector:5", rows, "vector").tolist() == [[2.0]]
+    assert condition_of("vector", rows).of(Batch(torch.eye(2))).tolist() == [[1.0], [0.0]]
 
 
 @pytest.mark.parametrize("conditioning", ["projection", "concatenation"])

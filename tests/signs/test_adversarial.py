@@ -415,6 +415,31 @@ def test_a_generator_that_repeats_what_it_was_shown_is_told(tmp_path) -> None:
         assert ("memorisation" in found) == ill, part
 
 
+class Simulator(nn.Module):
+    """What made the data: a curve of what it is told, and noise."""
+
+    def __init__(self, numbers: int) -> None:
+        super().__init__()
+        self.numbers, self.scale = numbers, nn.Parameter(torch.ones(()))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        c = z[:, -self.numbers :]
+        return self.scale * torch.cat([torch.sin(2 * c), torch.cos(c)], 1) + 0.05 * z[:, : 2 * self.numbers]
+
+
+def test_what_a_condition_says_is_no_copy(tmp_path) -> None:
+    """Samples that are told numbers of training examples lie beside these, and were not learned by heart."""
+    rng = np.random.default_rng(0)
+    c = rng.standard_normal((1500, 3)).astype(np.float32)
+    x = np.concatenate([np.sin(2 * c), np.cos(c)], 1) + 0.05 * rng.standard_normal((1500, 6)).astype(np.float32)
+    how = {"latent": 6, "generator": Simulator(3), "lr": 1e-6, "condition": "vector", "labels": c}
+    assert "memorisation" not in signs(tmp_path, x, **how)
+    (run,) = tmp_path.glob("array-*")
+    told = bst.load(run, data=x, labels=c, generator=Simulator(3)).judge(n=100, tests="none")
+    assert "copied" not in {number.name for number in told.numbers}
+    assert any("take their conditions" in note for note in told.notes)
+
+
 def circling(root, **options: object) -> set[str]:
     """A place θ against a linear critic ψ: θ ← θ + ηψ, ψ ← ψ − ηθ, a circle of 2π/η rounds through the data at 0.
 

@@ -1,7 +1,7 @@
 """What comes with each example: a label of any plain kind, or some numbers.
 
-    labels    whole numbers or words, (N,)                 int64 (N,), numbers into a tuple of class names
-    numbers   several columns, or fractions in one         float64 (N, n): an energy, an angle, attributes
+    labels    whole numbers or words, (N,); one-hot (N, K) int64 (N,), numbers into a tuple of class names
+    numbers   several columns, floats (N, 1), fractions    float64 (N, n): an energy, an angle, attributes
 
 Whole numbers are sorted as numbers, words as words; the class names are what the user wrote.
 """
@@ -20,20 +20,36 @@ _MOST = 10_000  # more distinct values than this are not classes
 def numbers_of(values: Any, n: int) -> np.ndarray | None:
     """(N, n) float64 where these are numbers and no labels; None where they may be labels.
 
-    >>> numbers_of([0.5, 2.0], 2).shape, numbers_of([[1, 0], [0, 1]], 2).shape, numbers_of([1, 2], 2)
+    >>> numbers_of([0.5, 2.0], 2).shape, numbers_of([[1, 2], [0, 1]], 2).shape, numbers_of([1, 2], 2)
     ((2, 1), (2, 2), None)
     """
-    array = np.asarray(values)
+    array = _plain(values)
     if array.ndim == 0 or len(array) != n or array.ndim > 2 or array.dtype.kind not in "biuf" or not array.size:
         return None
     whole = array.dtype.kind != "f" or (array[np.isfinite(array)] == np.round(array[np.isfinite(array)])).all()
-    if whole and (array.ndim == 1 or array.shape[1] == 1):
+    column = array.ndim == 2 and array.shape[1] == 1 and array.dtype.kind == "f"
+    if (whole and not column and (array.ndim == 1 or array.shape[1] == 1)) or _is_one_hot(array):
         return None
     numbers = array.reshape(n, -1).astype(np.float64)
     if not np.isfinite(numbers).all():
         first = int(np.flatnonzero(~np.isfinite(numbers).all(axis=1))[0])
-        raise BestiaryError(f"labels hold values that are missing or not finite; the first is that of example {first}")
+        raise BestiaryError(
+            f"labels hold values that are missing or not finite; the first is that of example {first}. Leave such"
+            " examples out, or the labels: label=none"
+        )
     return numbers
+
+
+def _is_one_hot(array: np.ndarray) -> bool:
+    two = array.ndim == 2 and array.shape[1] > 1
+    return two and bool(((array == 0) | (array == 1)).all() and (array.sum(axis=1) == 1).all())
+
+
+def _plain(values: Any) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BestiaryError(f"labels are no array: {error}. Of a torch tensor give y.detach().cpu().float()") from error
 
 
 def encoded(values: Any, n: int, what: str = "labels") -> tuple[np.ndarray, tuple[str, ...]]:
@@ -42,13 +58,15 @@ def encoded(values: Any, n: int, what: str = "labels") -> tuple[np.ndarray, tupl
     >>> encoded([7, 3, 7], 3)
     (array([1, 0, 1]), ('3', '7'))
     """
-    array = np.asarray(values)
+    array = _plain(values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
+    elif array.dtype.kind in "biuf" and _is_one_hot(array):
+        array = array.argmax(axis=1)
     if array.shape != (n,) or array.dtype.kind not in "biufUS":
         raise BestiaryError(
-            f"{what} must be one whole number or word for each of the {n:,} examples; got an array of shape "
-            f"{array.shape} and type {array.dtype}"
+            f"{what} must be one whole number or word for each of the {n:,} examples, or some numbers, ({n}, n); got "
+            f"an array of shape {array.shape} and type {array.dtype}"
         )
     if array.dtype.kind == "f":
         if not np.isfinite(array).all() or (array != np.round(array)).any():

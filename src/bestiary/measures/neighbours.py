@@ -36,6 +36,7 @@ from bestiary.measures.number import Number, Reference
 __all__ = ["copying", "distance_ratio", "distances", "nearest", "two_sample_distances", "wilson"]
 
 LEAST_TO_RESAMPLE = 8
+TIED = 8  # rows that are equally near, of which it is counted how many are training examples
 EPS = torch.finfo(torch.float32).eps
 SPARE = 8  # candidates beyond k, among which the exact distance decides
 
@@ -109,17 +110,19 @@ def wilson(successes: float, n: float) -> tuple[float, float]:
 
 
 def _copied(samples: Tensor, train: Tensor, held: Tensor, radius: float) -> tuple[float, float, float]:
-    """The share of copies, with its interval; ties count P₀."""
-    (to_train, of_train), (to_held, of_held) = (
-        (d[:, 0], i[:, 0]) for d, i in (nearest(samples, t) for t in (train, held))
-    )
-    near = torch.minimum(to_train, to_held) <= radius
-    n_near, null = int(near.sum()), len(train) / (len(train) + len(held))
+    """The share of copies, with its interval. Of rows that are equally near, which stand in no order of T and H, the
+    share that is of T counts: were it enough that one is, data with repeated rows would seem copied."""
+    both = len(train) + len(held)
+    order = torch.randperm(both, generator=torch.Generator().manual_seed(0)).to(train.device)
+    d, index = nearest(samples, torch.cat([train, held])[order], k=TIED)
+    near = d[:, 0] <= radius
+    n_near, null = int(near.sum()), len(train) / both
     if not n_near:
         return 0.0, 0.0, wilson(0, len(samples))[1]  # a copy is near what it copies
-    ties = to_train[near] == to_held[near]
-    wins = float((to_train[near] < to_held[near]).sum() + null * ties.sum())
-    shared = torch.where(to_train < to_held, of_train, len(train) + of_held)[near].unique(return_counts=True)[1]
+    d, index = d[near], index[near]
+    tied = (d == d[:, :1]).double()
+    wins = float((((order < len(train))[index] * tied).sum(1) / tied.sum(1)).sum())
+    shared = index[:, 0].unique(return_counts=True)[1]
     worth = n_near**2 / float(shared.double().square().sum())
     ends = (wins / n_near, *wilson(wins / n_near * worth, worth))
     part, independent = n_near / len(samples), len(samples) * worth / n_near
@@ -130,19 +133,20 @@ def _copied(samples: Tensor, train: Tensor, held: Tensor, radius: float) -> tupl
 
 def copying(
     samples: Tensor, train: Tensor, held: Tensor, space: str = "pixels", protocol: Mapping[str, object] | None = None,
-    every: int = 0,
+    every: int = 0, radius: float | None = None,
 ) -> Number:  # fmt: skip
     """The share of samples that copy training examples; `every`: how many there are, where `train` is a part of them.
 
-    Of the copies the part |T|/every is of examples that were searched, and the others count as not copied.
+    Of the copies the part |T|/every is of examples that were searched, and the others count as not copied. `radius`: r,
+    if it is known.
     """
     if len(held) < 4:
         raise BestiaryError(f"memorisation needs at least 4 held-out examples to compare with; got {len(held)}")
-    radius = float(distances(held, train).median())
+    radius = float(distances(held, train).median()) if radius is None else radius
     sizes = {"n": len(samples), "train": len(train), "held_out": len(held), "radius": round(radius, 6)}
     sizes |= {"of": every} if every > len(train) else {}
     times = max(1.0, every / len(train))
-    value, low, high = (times * v for v in _copied(samples, train, held, radius))
+    value, low, high = (min(1.0, times * v) for v in _copied(samples, train, held, radius))
     return Number(
         "copied",
         "share of samples that copy training examples",

@@ -27,6 +27,8 @@ class Nothing:
 
     size = 0  # numbers in c
     shown = 0  # of these, how many the critic must be shown beside x
+    singles = False  # whether c may tell one example from all others: what is made of it then lies beside that example
+    curved = False  # whether what c says of x need not be linear in it
 
     def __init__(self, spec: Spec) -> None:
         self.target = spec  # what the generator makes
@@ -71,11 +73,14 @@ class Labels(Nothing):
 class Vector(Nothing):
     """The numbers that come with each example."""
 
+    singles, curved = True, True
+
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
         if not spec.beside:
             raise BestiaryError(
-                "condition=vector needs data whose examples come with numbers, labels=(N, n) or y of an .npz"
+                "condition=vector needs data whose examples come with numbers, (N, n) in labels= or y of an .npz"
+                + (": whole numbers in one column are labels, unless they are floats (N, 1)" if spec.classes else "")
             )
         self.size = self.shown = len(spec.beside)
 
@@ -93,6 +98,8 @@ class Vector(Nothing):
 
 class Columns(Nothing):
     """Some columns of x."""
+
+    singles = True
 
     def __init__(self, spec: Spec, names: list[str]) -> None:
         places, at = dict[str, list[int]](), 0
@@ -138,7 +145,7 @@ KINDS: dict[str, Callable[[Spec], Condition]] = {"none": Nothing, "label": Label
 
 def condition_of(said: str, spec: Spec) -> Condition:
     """`none`, `label`, `vector`, or names of columns joined by commas."""
-    if said in KINDS:
+    if said in KINDS and not (said == "vector" and not spec.beside and said in [c.name for c in spec.columns]):
         return KINDS[said](spec)
     if spec.kind == "image":
         raise unknown("condition", said, KINDS)

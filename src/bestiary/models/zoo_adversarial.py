@@ -31,6 +31,8 @@ __all__ = ["ADVERSARIAL", "gan"]
 
 T = TypeVar("T")
 
+CURVED = 64  # width of what a vector is projected by
+
 Norm = Literal["auto", "none", "batch", "layer"]
 
 
@@ -194,6 +196,13 @@ def _must_make_sense(
             raise BestiaryError(f"{name}={value} must be finite and not negative (0: without it)")
     if not rules.adversarial and not rules.matching:
         raise BestiaryError("adversarial=0 leaves the generator nothing to follow: add matching=1, or leave it out")
+    if not rules.adversarial and minibatch:
+        raise BestiaryError("minibatch= speaks to the generator through the game, and adversarial=0 leaves that out")
+    if not rules.adversarial and rules.projected:
+        raise BestiaryError(
+            "a condition that is projected is no part of the features that adversarial=0 matches: give"
+            " conditioning=concatenation"
+        )
     if rules.unroll and rules.weight_clip:
         raise BestiaryError("an unrolled critic looks ahead with free weights: leave out unroll= or weight_clip=")
     if spectral and rules.weight_clip:
@@ -245,10 +254,13 @@ def _networks(
         must_give(critic, "critic", shape, [1])
         if rules.penalty is not None and _mixes(critic):
             raise BestiaryError("a penalty asks for the slope at each example, and critic='s BatchNorm mixes them")
-    return (
-        nets.generator(target, latent + told.size, style) if generator is None else generator,
-        nets.critic(shape, style, projected, kernels) if critic is None else critic,
-    )
+    if generator is None:
+        generator = nets.generator(target, latent + told.size, style)
+    if critic is None:
+        critic = nets.critic(shape, style, projected, kernels)
+        if told.curved:
+            critic.curve(CURVED)
+    return generator, critic
 
 
 def _optimiser(name: str, beta1: float, beta2: float) -> Callable[[float | Schedule], Optimiser]:

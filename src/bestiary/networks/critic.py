@@ -2,6 +2,7 @@
 
     C(x) = wᵀ[h, o] + b                                          o = minibatch(h): what the rest of the batch is like
     C(x, c) = wᵀ[h, o] + b + (V c)ᵀ h                            projection                (1802.05637)
+                                                                 of numbers V(c), a curve: Vc would be linear in them
     C(x, c) = C([x, c])                                          concatenation: c stands beside x, as maps for images
 
 Minibatch discrimination (Salimans et al. 2016, arXiv 1606.03498) lets the critic see that samples are alike:
@@ -19,6 +20,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from bestiary.networks.mlp import mlp
 
 __all__ = ["Critic", "Minibatch", "beside"]
 
@@ -83,7 +86,12 @@ class Critic(nn.Module):
         self.body = body
         self.minibatch = Minibatch(features, kernels) if kernels else None
         self.head = nn.Linear(features + kernels, 1)
-        self.project = nn.Linear(projected, features, bias=False) if projected else None
+        self.project: nn.Module | None = nn.Linear(projected, features, bias=False) if projected else None
+
+    def curve(self, width: int) -> None:
+        """Project a curve of the condition, where any is projected: a logit that is linear in numbers hears little."""
+        if isinstance(self.project, nn.Linear):
+            self.project = mlp([self.project.in_features, width, self.project.out_features], "silu")
 
     def features(self, x: Tensor) -> Tensor:
         """h: (B, F)."""

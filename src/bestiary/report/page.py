@@ -90,6 +90,9 @@ def facts(folder: Folder) -> list[tuple[str, str]]:
     known = {
         "Each example": "" if folder.spec is None else _shape(folder.spec),
         "Classes": "" if folder.spec is None or not folder.spec.classes else str(len(folder.spec.classes)),
+        "Beside each": ""
+        if folder.spec is None or not folder.spec.beside
+        else count(len(folder.spec.beside), "number"),
         "Rounds": rounds,
         "Batch": plain(training["batch"]) if "batch" in training else "",
         "Fitted in": "" if seconds is None else duration(seconds),

@@ -186,8 +186,9 @@ def _distances(
 
 
 def _told_columns(run: Fitted) -> bool:
-    """Whether samples take some of their columns from training examples, so that they agree with these exactly."""
-    return str(run.config["model"].get("condition", "none")) not in ("none", "label", "vector")
+    """Whether samples take from training examples what may tell one of these from all others: they lie beside it."""
+    told: Any = getattr(run.model, "condition", None)
+    return told is not None and told.singles
 
 
 def _likeness(

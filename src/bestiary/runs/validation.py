@@ -11,7 +11,7 @@ from bestiary.data.batches import Batch, model_units, settled, stored_units
 from bestiary.data.dataset import Dataset
 from bestiary.data.picture import write_picture
 from bestiary.data.spec import Spec
-from bestiary.measures.neighbours import copying
+from bestiary.measures.neighbours import copying, distances
 from bestiary.models.model import Model
 from bestiary.training.clock import mix
 from bestiary.training.device import seeded
@@ -22,7 +22,8 @@ __all__ = ["validator"]
 VALIDATION_EXAMPLES = 1000  # of the validation part, for the bound that is watched while fitting
 LEAST_VITAL = 16  # examples, of fewer of which chance alone looks ill
 VITAL_EXAMPLES = 250  # of these, for the numbers that signs of illness are told by
-COPIED_FROM = 1000  # training examples among which copies are looked for
+COPIED_FROM = 1000  # training examples among which copies are looked for, or as many as hold so many
+COPIED_NUMBERS = 1 << 25
 _ONE_BY_ONE = {"bound", "encode"}  # abilities of what is fitted to each example: overfitting shows in its loss
 
 
@@ -30,13 +31,16 @@ def validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], di
     """To be called at each; only the first process writes the picture."""
     seed, device, spec = trainer.recipe.seed, trainer.device, dataset.spec
     stored, labels = _some(dataset, "validation", VALIDATION_EXAMPLES, seed)
-    of_fit, their_labels = _some(dataset, "train", COPIED_FROM, seed)
+    searched = max(VITAL_EXAMPLES, min(COPIED_FROM, COPIED_NUMBERS // spec.dimensions))
+    of_fit, their_labels = _some(dataset, "train", searched, seed)
+    radius: list[float] = []
 
     def copied(model: Any) -> float:
-        """The low end of the share of samples that copy training examples."""
+        """The low end of the share of samples that copy those of the training examples that are searched."""
         train, held = (model.observe(model_units(x.to(device), spec)) for x in (of_fit, stored[:VITAL_EXAMPLES]))
-        samples = settled(model.sample(VITAL_EXAMPLES), spec)
-        return copying(samples, train, held, every=len(dataset.parts["train"])).low or 0.0
+        if not radius:
+            radius.append(float(distances(held, train).median()))
+        return copying(settled(model.sample(VITAL_EXAMPLES), spec), train, held, radius=radius[0]).low or 0.0
 
     def validate() -> dict[str, float]:
         with trainer.judged() as judged:
@@ -59,7 +63,8 @@ def validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], di
                         for x, y in ((stored, labels), (of_fit, their_labels))
                     )
                     numbers |= {k: float(v) for k, v in model.vitals(*some, fitted).items()}
-                    if not model.abilities & _ONE_BY_ONE:
+                    told = getattr(model, "condition", None)
+                    if not model.abilities & _ONE_BY_ONE and not (told is not None and told.singles):
                         numbers["copied"] = copied(model)
         if trainer.team.rank == 0:
             write_picture(path / "samples" / f"round-{trainer.round:08d}.png", picture, spec)

@@ -3,7 +3,7 @@
     validation.near, covered, diversity, repeats     what samples are like beside the examples
     validation.told_apart                            chance that the critic ranks an example above a sample
     validation.known                                 chance that it ranks one that it was trained on above another
-    validation.pull                                  mean slope of the generator's loss by the logit of a sample
+    validation.pull                                  mean slope of the generator's game by the logit of a sample
     validation.copied                                share of samples that copy training examples: at least so many
     generator.gradient                               norm of the generator's gradient at the line
 
@@ -37,10 +37,12 @@ def mode_collapse(story: Story) -> Sign | None:
     return sign_of(story, "mode-collapse", says, (
         *_played(story),
         *([Remedy("let the critic see several samples side by side (packing)", {"pack": f"{more}"})] if fits else []),
-        Remedy("let the critic compare the samples of a batch (minibatch discrimination)", _compared(story)),
+        *([Remedy("let the critic compare the samples of a batch (minibatch discrimination)", _compared(story))]
+          if not _played(story) else []),
         *_unrolled(story),
         Remedy("blur data and samples at first, so that they overlap (instance noise)", _blur(story)),
-        _wasserstein(story, "a distance with a slope wherever mass is missing (Wasserstein)"),
+        *([_wasserstein(story, "a distance with a slope wherever mass is missing (Wasserstein)")]
+          if not _played(story) else []),
     ))  # fmt: skip
 
 
