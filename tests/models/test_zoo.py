@@ -204,6 +204,7 @@ def test_the_penalty_weighs_as_the_paper_has_it(data: str, penalty: str) -> None
     ("wgan-gp", {"lazy": 3, "history": 0.1, "noise": "linear(0.5,0,6)"}),
     ("ns-gan", {"optimiser": "sgd", "simultaneous": True, "spectral": True, "minibatch": 2}),
     ("lsgan", {"optimiser": "rmsprop", "unroll": 1, "pack": 2, "smoothing": 0.1, "matching": 0.5}),
+    ("ns-gan", {"matching": 1.0, "adversarial": 0.0, "unroll": 1}),
     ("cgan", {"lr": "linear(1e-3,0,6)", "augment": ("colour", "translation", "cutout")}),
 ])  # fmt: skip
 def test_a_restored_game_goes_on_bit_by_bit(name: str, options: dict[str, object]) -> None:

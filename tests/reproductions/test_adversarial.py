@@ -47,13 +47,14 @@ def test_games_on_images_run_with_one_budget(code: SimpleNamespace, tmp_path: Pa
     assert "| mnist | other real images |" in text
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 def test_what_is_there_is_kept_and_what_fails_is_named(
-    code: SimpleNamespace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    code: SimpleNamespace, tmp_path: Path, capfd: pytest.CaptureFixture[str], workers: int
 ) -> None:
     there, new, bad = (tmp_path / f"{name}.json" for name in ("there", "new", "bad"))
     there.write_text("{}")
     with pytest.raises(SystemExit, match="1 of 2 runs failed"):
-        code.jobs.play_all(_number, {there: (0,), new: (4,), bad: (-1,)}, 1)
+        code.jobs.play_all(_number, {there: (0,), new: (4,), bad: (-1,)}, workers)
     assert there.read_text() == "{}"
     assert json.loads(new.read_text()) == {"root": 2.0}
     assert not bad.exists()
