@@ -101,15 +101,14 @@ def _text(values: list[float], name: str) -> str:
 
 
 def _row(data: str, way: str, runs: list[Found]) -> list[str]:
-    minutes = mean(r["fit_seconds"] for r in runs) / 60
     numbers = [_text([r[name] for r in runs], name) for name in NAMES]
-    return [data, way, str(len(runs)), *numbers, f"{runs[0]['rounds']:,}", f"{minutes:.1f}"]
+    return [data, way, str(len(runs)), *numbers, f"{runs[0]['rounds']:,}"]
 
 
 def _real(data: str, runs: list[Found]) -> list[str]:
     numbers = [_text([mean(r["real"][name] for r in runs)], name) if runs[0]["real"].get(name) is not None else ""
                for name in NAMES]  # fmt: skip
-    return [data, "other real images", "", *numbers, "", ""]
+    return [data, "other real images", "", *numbers, ""]
 
 
 def table(results: Path, full: bool = False) -> list[str]:
@@ -125,11 +124,10 @@ def table(results: Path, full: bool = False) -> list[str]:
         runs = [r for r in found if (r["data"], r["way"]) == (STACKED, way)]
         if runs:
             cells = [plus([float(r["modes"]) for r in runs], ".0f"), plus([r["kl"] for r in runs], ".2f")]
-            minutes = mean(r["fit_seconds"] for r in runs) / 60
-            stacked.append([STACKED, way, str(len(runs)), *cells, PUBLISHED.get(way, ""), f"{runs[0]['rounds']:,}",
-                            f"{minutes:.1f}"])  # fmt: skip
-    head = f"data | game | seeds | {' | '.join(NAMES)} | rounds | minutes of a fit, one thread"
-    modes = "data | game | seeds | modes of 1000 | KL | published | rounds | minutes of a fit, one thread"
+            cells += [PUBLISHED.get(way, ""), f"{runs[0]['rounds']:,}"]
+            stacked.append([STACKED, way, str(len(runs)), *cells])
+    head = f"data | game | seeds | {' | '.join(NAMES)} | rounds"
+    modes = "data | game | seeds | modes of 1000 | KL | published | rounds"
     return [*(rows(head, body) if body else []), "", *(rows(modes, stacked) if stacked else [])]
 
 
