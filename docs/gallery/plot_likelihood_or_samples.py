@@ -63,8 +63,7 @@ for name, x in samples.items():
     print(f"told from data {accuracy.value:.0%}; copied {copied.value:.0%}, {copied.low:.0%} to {copied.high:.0%}")
 
 # %%
-# One in twenty intervals at 95% leaves out what is true, and that of π's copies, of which there are none, is one: over
-# forty other worlds the shares of copies of honest draws are 0 on average.
+# One in twenty intervals at 95% leaves out what is true, and that of π's copies, of which there are none, is one.
 #
 # The first two columns look the same under the likelihood's best and worst model.
 import matplotlib.pyplot as plt
