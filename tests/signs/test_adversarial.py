@@ -435,6 +435,9 @@ def test_what_a_condition_says_is_no_copy(tmp_path) -> None:
     how = {"latent": 6, "generator": Simulator(3), "lr": 1e-6, "condition": "vector", "labels": c}
     assert "memorisation" not in signs(tmp_path, x, **how)
     (run,) = tmp_path.glob("array-*")
+    journal = (run / "journal.jsonl").read_text()
+    assert "validation.covered" in journal
+    assert "validation.copied" not in journal
     told = bst.load(run, data=x, labels=c, generator=Simulator(3)).judge(n=100, tests="none")
     assert "copied" not in {number.name for number in told.numbers}
     assert any("take their conditions" in note for note in told.notes)
