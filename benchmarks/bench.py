@@ -207,7 +207,8 @@ shows how much of a ratio is noise.
 **Protocol**: each side is a process in its own environment; one works while the other waits, in the order ours, theirs,
 theirs, ours, …; each turn lasts so many steps that the faster side takes about {how.seconds:g} s; both sides are warm,
 and woken by an untimed step or two before a turn where steps are short.
-fp32 on the CPU. 28×28 images: {source()}.
+fp32 on the CPU; in rows called *bf16* our networks compute in what `precision=auto` takes on this processor, which
+multiplies bf16 itself, and theirs in fp32, as they are written. 28×28 images: {source()}.
 - *Ours* is `Trainer.play` with a line of the journal every 50 rounds, as in `bestiary fit` between two checkpoints.
 - *bare loop*: the same networks (also our convolution layers) trained by a loop written by hand: images in memory as
   uint8, indexed; channels-last, fused Adam, no logging (`workers/bare.py`). It shows what the loop costs. *Fakes
@@ -222,7 +223,8 @@ fp32 on the CPU. 28×28 images: {source()}.
   and multiplied by 28, since every pixel costs the same.
 - *torchmetrics*, *prdc*: distances between two sets of 10,000 × 2048 given features, in float32. *100 subsets*: its
   kernel distance is the mean over 100 subsets of 1000, drawn anew; ours is of every pair of examples once, with an
-  interval, or of disjoint blocks of 1000, which cost less and vary more.
+  interval, or of disjoint blocks of 1000 (`kid(…, pairs="blocks")`), which cost less and vary more. The Fréchet
+  distance is the value alone on both sides; a judgement adds its interval and a floor.
 - *tutorial*: the loop of PyTorch's DCGAN tutorial with a DataLoader of two workers and per-item transforms through PIL
   (`workers/tutorial.py`); at 64×64 each item is a JPEG of 178×218, decoded each time, where our cache decoded it once.
   Its networks are our `dcgan`'s, width 64, batch 128.

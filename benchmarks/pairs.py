@@ -1,9 +1,13 @@
 """What is compared with what: the pairs of `make bench`."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import torch
+
+from bestiary.training.device import has_native_bf16
 
 # The workers read their settings from a module beside them, each in its own environment.
 sys.path.insert(0, str(Path(__file__).resolve().parent / "workers"))
@@ -105,3 +109,9 @@ PAIRS = [
     _looped("torchgan-style loop", "torchgan", 28),
     _looped("torchgan-style loop", "torchgan", 64),
 ]
+if has_native_bf16(torch.device("cpu")):  # what a user has here, who says nothing of precision
+    PAIRS += [
+        replace(pair, name=f"{pair.name}, bf16", ours=(*pair.ours[:2], f"{pair.ours[2]}-auto"))
+        for pair in PAIRS
+        if pair.theirs[1] in ("tutorial.py", "pythae_vae.py") and pair.ours[1] == "ours.py"
+    ]

@@ -1,30 +1,67 @@
-"""What bf16 costs: the same run in fp32 and in bf16, judged alike; writes docs/precision.md.
+"""What bf16 costs and gains: the same run in fp32 and in bf16, judged alike and timed; writes docs/precision.md.
 
     python benchmarks/precision.py [--seeds 3]
 
-The numbers of bf16 do not depend on whether the processor multiplies it natively, only its speed does, so this can be
-measured anywhere. Networks compute in the precision named; likelihoods, sums, weights and optimisers are fp32 in both.
+The numbers of bf16 do not depend on whether the processor multiplies it natively, only its speed does: that is measured
+where it does. Networks compute in the precision named; likelihoods, sums, weights and optimisers are fp32 in both.
 """
 
 import argparse
 import platform
+import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 
 import torch
 
 import bestiary as bst
+from bestiary.data.dataset import Dataset
+from bestiary.data.load import load
+from bestiary.data.spec import Spec
+from bestiary.models.model import Model
+from bestiary.models.zoo import build
+from bestiary.training.device import LARGE, has_native_bf16
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "workers"))
+from images import greys, photographs
+from ours import dataset, seated
 
 RUNS = {
     "vae on digits": ("digits", "vae", {"steps": 2000}, ("nll_elbo", "nll_iwae")),
     "vae, convolutional, on digits": ("digits", "vae", {"steps": 1000, "network": "conv"}, ("nll_elbo", "nll_iwae")),
     "dcgan on digits": ("digits", "dcgan", {"steps": 1000, "width": 32, "latent": 32}, ("fidelity", "coverage")),
+    "wgan-gp on digits": ("digits", "wgan-gp", {"steps": 200, "width": 32, "latent": 32}, ("fidelity", "coverage")),
+    "vae on two moons": ("moons", "vae", {"steps": 2000}, ("nll_iwae",)),
+    "ns-gan on the ring": ("ring", "ns-gan", {"steps": 1500, "lr": 1e-3, "average": 0.99}, ("high_quality",)),
+}
+REAL = 3  # standard errors beyond which a difference is one
+
+
+def _of(name: str, **options: object) -> Callable[[Spec], Model]:
+    return lambda spec: build(name, spec, **options)
+
+
+# what → (model, data, batch)
+TIMED: dict[str, tuple[Callable[[Spec], Model], Callable[[], Dataset], int]] = {
+    "ns-gan on the ring": (_of("ns-gan"), partial(load, "ring"), 128),
+    "vae on digits": (_of("vae"), partial(load, "digits"), 128),
+    **{
+        f"dcgan on digits, width {width}": (_of("dcgan", width=width), partial(load, "digits"), 128)
+        for width in (16, 32, 64)
+    },
+    "vae, 28×28": (_of("vae", network="mlp", hidden=(512,)), lambda: dataset(greys(2000)), 128),
+    "vae, convolutional, 28×28": (_of("vae", network="conv"), lambda: dataset(greys(2000)), 128),
+    "dcgan, 28×28, width 24": (_of("dcgan", width=24), lambda: dataset(greys(2000)), 128),
+    "dcgan, 28×28": (_of("dcgan"), lambda: dataset(greys(2000)), 128),
+    "dcgan, 64×64": (_of("dcgan"), lambda: dataset(photographs(256)), 128),
 }
 
 
-def rows(seeds: int, harm: list[bool]) -> Iterator[str]:
+def costs(seeds: int, harm: list[bool], real: list[bool]) -> Iterator[str]:
     """A line of the table for each run and number."""
     for title, (data, model, options, names) in RUNS.items():
         found: dict[tuple[str, str], list[float]] = {}
@@ -36,14 +73,50 @@ def rows(seeds: int, harm: list[bool]) -> Iterator[str]:
                 for name in names:
                     found.setdefault((name, precision), []).append(float(judged[name].value or 0))
         for name in names:
-            pairs = list(zip(found[name, "fp32"], found[name, "bf16"], strict=True))
-            gaps = [b - a for a, b in pairs]
+            worse = -1 if judged[name].better == "higher" else 1
+            gaps = [b - a for a, b in zip(found[name, "fp32"], found[name, "bf16"], strict=True)]
             error = stdev(gaps) / len(gaps) ** 0.5 if len(gaps) > 1 else float("nan")
             both = " | ".join(f"{mean(found[name, p]):.4g}" for p in ("fp32", "bf16"))
             half = (float(judged[name].high or 0) - float(judged[name].low or 0)) / 2
-            harm.append(mean(gaps) > half)
-            what = f"{title} | {judged[name].title} | {judged[name].unit}"
+            harm.append(worse * mean(gaps) > half)
+            real.append(worse * mean(gaps) > REAL * error)
+            what = f"{title} | {judged[name].title} | {judged[name].unit} | {judged[name].better}"
             yield f"| {what} | {both} | {mean(gaps):+.3g} ± {error:.2g} | {half:.2g} |"
+
+
+def gains(repeats: int = 5, least: float = 0.5) -> Iterator[str]:
+    """Milliseconds a round, the two precisions in turn."""
+    for title, (model, data, batch) in TIMED.items():
+        both = {kind: seated(model, data(), batch, precision=kind) for kind in ("fp32", "bf16")}
+        took: dict[str, list[float]] = {kind: [] for kind in both}
+        for trainer in both.values():  # warm
+            _seconds(trainer, 2)
+        rounds = max(1, round(least / _seconds(both["fp32"], 2)))
+        for _ in range(repeats):
+            for kind, trainer in both.items():
+                took[kind].append(1000 * _seconds(trainer, rounds))
+        ratio = median(a / b for a, b in zip(took["fp32"], took["bf16"], strict=True))
+        cells = f"{both['fp32'].model.size:,} | {median(took['fp32']):.3g} | {median(took['bf16']):.3g} | {ratio:.2f}"
+        yield f"| {title} | {cells} |"
+
+
+def _seconds(trainer, rounds: int) -> float:  # type: ignore[no-untyped-def]
+    begun = time.perf_counter()
+    for _ in range(rounds):
+        trainer.play(trainer.round)
+    return (time.perf_counter() - begun) / rounds
+
+
+def speed() -> str:
+    if not has_native_bf16(torch.device("cpu")):
+        return "What bf16 gains was not measured: this processor does not multiply it itself."
+    rows = "\n".join(gains())
+    return f"""What bf16 gains, on a CPU that multiplies it itself, with {torch.get_num_threads()} threads: milliseconds
+a round, the median of five turns. `auto` takes it from {LARGE:,} weights on.
+
+| run | weights | fp32 | bf16 | fp32 / bf16 |
+|---|---:|---:|---:|---:|
+{rows}"""
 
 
 def main() -> None:
@@ -51,24 +124,32 @@ def main() -> None:
     options.add_argument("--seeds", type=int, default=3)
     seeds = options.parse_args().seeds
     harm: list[bool] = []
-    table = "\n".join(rows(seeds, harm))
-    verdict = f"By that rule bf16 does harm in {sum(harm)} of the {len(harm)} rows."
+    real: list[bool] = []
+    table = "\n".join(costs(seeds, harm, real))
+    verdict = (
+        f"By that rule bf16 does harm in {sum(harm)} of the {len(harm)} rows; in {sum(real)} it is worse by more than"
+        f"\n{REAL} standard errors of the difference, however little that is."
+    )
     page = f"""# Precision
 
-`precision=auto` takes bf16 for the networks where the processor multiplies it natively (CUDA from compute capability
-8.0, CPUs with AMX or AVX512-BF16) and fp32 elsewhere. Weights, optimisers, likelihoods and their sums are fp32 in both.
+`precision=auto` takes bf16 for the networks where the data are images, the model has {LARGE:,} weights or more and the
+processor multiplies bf16 natively (CUDA from compute capability 8.0, CPUs with AMX or AVX512-BF16), and fp32 elsewhere.
+What it took stands in the run's config, and a run that is resumed keeps it. Weights, optimisers, likelihoods and their
+sums are fp32 in both; so are a critic's head, minibatch discrimination and the ends of generators.
 
 What bf16 costs was measured by fitting the same run in both precisions, {seeds} seeds, each judged on the test part
-(k = 100). The difference is bf16 − fp32, the mean over seeds and its standard error; lower is better in every row. The
+(k = 100), also where `auto` takes fp32. The difference is bf16 − fp32, the mean over seeds and its standard error. The
 last column is half the width of the 95% interval of one judgement.
 
-| run | number | unit | fp32 | bf16 | difference | half interval |
-|---|---|---|---|---|---|---|
+| run | number | unit | better | fp32 | bf16 | difference | half interval |
+|---|---|---|---|---|---|---|---|
 {table}
 
 The rule: bf16 does no harm while its difference is smaller than what a judgement can resolve, the last column.
 {verdict}
 Only small grey images were measured. On CUDA, fp32 means PyTorch's own: convolutions may use TF32 there.
+
+{speed()}
 
 Made by `python benchmarks/precision.py --seeds {seeds}` with torch {torch.__version__} and Python
 {platform.python_version()}.

@@ -1,7 +1,7 @@
 """Our side: the project's own loop, as `bestiary fit` plays it, with the journal's lines but without checkpoints.
 
 pythae's two networks are given as a user's own parts, `encoder=` and `decoder=`, out of our layers; the others are the
-zoo's own.
+zoo's own. A case computes in fp32, as its rivals do; with `-auto` behind its name in what `precision=auto` takes.
 """
 
 import tempfile
@@ -36,7 +36,7 @@ from bestiary.models.zoo import build
 from bestiary.networks.mlp import Flat, Shaped
 from bestiary.networks.norm import BatchNorm
 from bestiary.networks.strided import Conv, ConvTranspose
-from bestiary.training.device import choose_precision, seeded, tune_cpu
+from bestiary.training.device import infer_precision, seeded, tune_cpu
 from bestiary.training.journal import Journal
 from bestiary.training.recipe import Recipe
 from bestiary.training.trainer import Trainer
@@ -71,12 +71,14 @@ def seated(
     beast.train()
     batches = Batches(data, batch, device=device)
     recipe = Recipe(steps=10**9, batch=batch)
-    return Trainer(beast, beast.players(), batches, recipe, choose_precision(precision, device), graphs=graphs)
+    if precision == "auto":
+        precision, _ = infer_precision(device, data.spec.kind, beast.size)
+    return Trainer(beast, beast.players(), batches, recipe, precision, graphs=graphs)
 
 
-def play(model: Callable[[Spec], Model], data: Dataset, batch: int) -> Prepare:
+def play(model: Callable[[Spec], Model], data: Dataset, batch: int, precision: str) -> Prepare:
     """`bestiary fit` between two checkpoints."""
-    trainer = seated(model, data, batch)
+    trainer = seated(model, data, batch, precision=precision)
     journal = Journal(Path(tempfile.mkdtemp()) / "journal.jsonl")
 
     def rounds(n: int) -> None:
@@ -153,10 +155,11 @@ MODELS: dict[str, tuple[Callable[[Spec], Model], Callable[[], Dataset], int]] = 
 }
 
 
-def _case(name: str) -> Callable[[], Prepare]:
+def _case(name: str, precision: str) -> Callable[[], Prepare]:
     model, data, batch = MODELS[name]
-    return lambda: play(model, data(), batch)
+    return lambda: play(model, data(), batch, precision)
 
 
 if __name__ == "__main__":
-    serve({name: _case(name) for name in MODELS}, ("torch", "bestiary"))
+    cases = {name + end: _case(name, kind) for name in MODELS for end, kind in (("", "fp32"), ("-auto", "auto"))}
+    serve(cases, ("torch", "bestiary"))

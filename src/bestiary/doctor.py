@@ -147,11 +147,12 @@ def _devices(torch: Any) -> Iterator[Finding]:
 
 
 def _precision() -> Iterator[Finding]:
-    from bestiary.training.device import choose_device, choose_precision, has_native_bf16
+    from bestiary.training.device import LARGE, choose_device, has_native_bf16
 
     device = choose_device("auto")
-    native = "multiplies bf16 natively" if has_native_bf16(device) else "has no native bf16"
-    says = f"auto takes {choose_precision('auto', device)}: {device} {native}"
+    says = f"auto takes fp32: {device} has no native bf16"
+    if has_native_bf16(device):
+        says = f"auto takes bf16 for images and {LARGE:,} weights or more, else fp32: {device} has native bf16"
     yield Finding("devices", "precision", "fine", says)
 
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 from math import prod
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -17,6 +18,7 @@ from bestiary.runs.fit import Interrupted, fit
 from bestiary.runs.fitted import located
 from bestiary.runs.folder import held, read_config, read_env
 from bestiary.runs.run import load
+from bestiary.training import device
 from bestiary.training.fit import RunFailed
 from bestiary.training.journal import read_journal
 from tests.runs.tiny import IMAGES, SMALL, TABLE, TINY, VECTORS, Encoder, kept, tiny
@@ -70,6 +72,22 @@ def test_a_command_that_was_written_down_gives_the_same_bits(whole, tmp_path):
     _, _, data, model, *rest = shlex.split(read_config(whole)["command"])
     again = fit(data, model, root=tmp_path, quiet=True, device="cpu", **words(rest))
     assert kept(again.path) == kept(whole)
+
+
+def test_precision_is_inferred_once_and_kept(tmp_path, monkeypatch):
+    """bf16 for images and large networks where the processor has it; wherever the run goes on, as it began."""
+    images, points = IMAGES, VECTORS.astype(np.float32)
+    monkeypatch.setattr(device, "has_native_bf16", lambda _: True)
+    monkeypatch.setattr(device, "LARGE", 1000)
+    large = tiny(tmp_path, images, "vae")
+    assert read_config(large.path)["inferred"]["precision"].startswith("bf16: this processor")
+    assert "precision='bf16'" in read_config(large.path)["command"]
+    for data, options in ((points, {}), (images, {"hidden": (2,)})):
+        assert read_config(tiny(tmp_path, data, "vae", **options).path)["training"]["precision"] == "fp32"
+    monkeypatch.setattr(device, "has_native_bf16", lambda _: False)
+    assert read_config(tiny(tmp_path, images, "vae").path)["inferred"]["precision"].startswith("fp32: this processor")
+    fit(images, resume=large, steps=25, quiet=True, device="cpu")
+    assert read_env(large.path)["precision"] == read_config(large.path)["training"]["precision"] == "bf16"
 
 
 @pytest.mark.parametrize("options", [{"latent": 0}, {"likelihood": "logistic"}, {"game": 3}, {"batch": 0}])

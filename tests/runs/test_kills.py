@@ -63,6 +63,7 @@ def kept(root: Path) -> list[bytes]:
         ("vae", "fp32", 5),
         ("vae", "bf16", 3),
         ("dcgan", "fp32", 4),
+        pytest.param("dcgan", "bf16", 3, marks=pytest.mark.slow),
         pytest.param("wgan-gp", "fp32", 4, marks=pytest.mark.slow),
     ],
 )

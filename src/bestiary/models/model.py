@@ -38,6 +38,11 @@ class Model(nn.Module):
         super().__init__()
         self.spec = spec
 
+    @property
+    def size(self) -> int:
+        """Weights that are fitted."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
     def players(self) -> list[Player]:
         raise NotImplementedError
 

@@ -27,7 +27,7 @@ def facts_of(trainer: Trainer, precision: str) -> dict[str, Any]:
         "precision": precision,
         "processes": trainer.team.world,
         "rounds": trainer.rounds,
-        "parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
+        "parameters": trainer.model.size,
     }
 
 

@@ -35,7 +35,7 @@ from bestiary.runs.validation import validator
 from bestiary.runs.watch import watching, write_signs
 from bestiary.training.checkpoint import write_atomic
 from bestiary.training.clock import mix
-from bestiary.training.device import choose_device, choose_precision, seeded, threads_for, tune_cpu
+from bestiary.training.device import choose_device, infer_precision, seeded, threads_for, tune_cpu
 from bestiary.training.fit import Ending, RunFailed
 from bestiary.training.fit import fit as play
 from bestiary.training.fit import resume as go_back
@@ -103,6 +103,7 @@ def fit(
         what = data if isinstance(data, Plan) else _asked(data, model, options)
         beast = _model(what)  # before there is a folder: what cannot be built leaves none behind
         _may_be_sharded(beast, team)
+        what = _settled(what, where, beast)
         path = _folder(what, Path(root), name, team)
     alone = held(path) if team.rank == 0 else nullcontext()
     with alone, threads_for(what.recipe.batch * what.dataset.spec.dimensions):
@@ -154,6 +155,19 @@ def _planned(path: Path, data: Any, model: str | None, options: Mapping[str, Any
     return replace(what, data=source)
 
 
+def _settled(what: Plan, device: torch.device, model: Model) -> Plan:
+    """With the precision inferred, where it is left to be: another machine then goes on in it, and repeats it."""
+    if what.recipe.precision != "auto":
+        return what
+    precision, why = infer_precision(device, what.dataset.spec.kind, model.size)
+    return replace(
+        what,
+        recipe=replace(what.recipe, precision=precision),
+        inferred={**what.inferred, "precision": f"{precision}: {why}"},
+        said={**what.said, "precision": precision},
+    )
+
+
 def _folder(what: Plan, root: Path, name: str | None, team: Team) -> Path:
     """A new folder; under torchrun the one this launch has made already, if a worker was restarted."""
     mark = _mark(root)
@@ -191,7 +205,9 @@ def _run(
 
             print(message, file=sys.stderr)
 
-    precision = choose_precision(what.recipe.precision, device)
+    precision = what.recipe.precision  # `auto` in the config of a run that was begun before it was resolved
+    if precision == "auto":
+        precision, _ = infer_precision(device, what.dataset.spec.kind, model.size)
     trainer = _trainer(what, model, device, precision, team, graphs)
     first = team.rank == 0
     go_back(trainer, path, warn)

@@ -1,8 +1,9 @@
 """Where, in which precision and with which noise a turn computes.
 
-`auto` takes CUDA, then MPS, then the CPU. Precision `auto` takes bf16 for the networks where the processor multiplies
-it natively (CUDA from compute capability 8.0; CPUs with AMX or AVX512-BF16), else fp32. Likelihoods, their sums and
-the weights are fp32 in both. What bf16 costs was measured: see docs/precision.md.
+`auto` takes CUDA, then MPS, then the CPU. Precision `auto` takes bf16 for the networks where they see images, are
+large, and the processor multiplies bf16 natively (CUDA from compute capability 8.0; CPUs with AMX or AVX512-BF16), else
+fp32: a bf16 number has 8 bits, as many as a pixel, but too few for a point near a mode of the ring or a column of a
+table. Likelihoods, their sums and the weights are fp32 in both. What bf16 costs was measured: see docs/precision.md.
 """
 
 import ctypes
@@ -17,10 +18,11 @@ import torch
 from bestiary.errors import BestiaryError
 
 __all__ = [
+    "LARGE",
     "choose_device",
-    "choose_precision",
     "cpu_features",
     "has_native_bf16",
+    "infer_precision",
     "seed_noise",
     "seeded",
     "threads_for",
@@ -65,11 +67,18 @@ def cpu_features() -> set[str]:
         return set()
 
 
-def choose_precision(name: str, device: torch.device) -> Literal["fp32", "bf16"]:
-    """The precision that `precision=` names."""
-    if name == "auto":
-        return "bf16" if has_native_bf16(device) else "fp32"
-    return "bf16" if name == "bf16" else "fp32"
+LARGE = 1 << 18  # weights; with fewer, bf16 is no faster: casts take the time that products gain
+
+
+def infer_precision(device: torch.device, kind: str, weights: int) -> tuple[Literal["fp32", "bf16"], str]:
+    """What `precision=auto` takes for a model of so many weights on data of a kind, and why."""
+    if not has_native_bf16(device):
+        return "fp32", "this processor does not multiply bf16 itself"
+    if kind != "image":
+        return "fp32", f"a {kind}'s numbers have more digits than bf16"
+    if weights < LARGE:
+        return "fp32", f"below {LARGE:,} weights bf16 is no faster"
+    return "bf16", "this processor multiplies it itself, and the networks are large"
 
 
 def seed_noise(seed: int, device: torch.device) -> None:
