@@ -13,10 +13,12 @@ from bestiary.data.batches import Batch
 from bestiary.data.dataset import Dataset, split
 from bestiary.data.spec import Column, Spec
 from bestiary.errors import BestiaryError
+from bestiary.models.gan_parts import TableOutput
 from bestiary.models.infer import INFER, infer
 from bestiary.models.options import signature_options
 from bestiary.models.zoo import MODELS, build
 from bestiary.models.zoo_adversarial import ADVERSARIAL
+from bestiary.networks.digits import Tanh
 from bestiary.networks.mlp import Flat
 from bestiary.objectives.games import GAMES
 from bestiary.runs.plan import plan
@@ -314,6 +316,73 @@ def test_the_room_offers_its_names_late() -> None:
     assert bestiary.models.build is build
     with pytest.raises(AttributeError, match="has no `bild`; it has MODELS, build"):
         bestiary.models.bild  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("wgan-gp", {"lazy": 3, "history": 0.1, "noise": "linear(0.5,0,6)"}),
+        ("ns-gan", {"simultaneous": True, "spectral": True, "minibatch": 2}),
+        ("lsgan", {"unroll": 1, "pack": 2, "smoothing": 0.1, "matching": 0.5}),
+        ("cgan", {"augment": ("colour", "translation", "cutout")}), ("dcgan", {}), ("wgan", {"critic_turns": 2}),
+        ("r3gan", {}), ("f-gan", {}), ("vae", {}), ("vamp-vae", {}),
+    ],
+)  # fmt: skip
+def test_a_turn_reads_no_value_on_the_host(name: str, options: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU would stand still at each: neither losses nor their terms, norms or rates are read within a round."""
+    played = game(name, LABELLED, **options)
+    played.play(0)
+
+    def read(*_: object) -> None:
+        raise AssertionError("a value was read on the host")
+
+    for way in ("item", "tolist", "__float__", "__int__", "__bool__", "numpy", "cpu"):
+        monkeypatch.setattr(Tensor, way, read)
+    played.play(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("ns-gan", {}), ("ns-gan", {"minibatch": 4}), ("wgan-gp", {}), ("r3gan", {}), ("sn-gan", {}), ("dcgan", {}),
+        ("lsgan", {"unroll": 2, "matching": 1.0}), ("vae", {}), ("iwae", {}),
+    ],
+)  # fmt: skip
+def test_gradients_in_bf16_point_where_those_in_fp32_do(name: str, options: dict) -> None:
+    model = game(name, DIGITS, **options).model
+    batch = Batch(torch.rand(64, *DIGITS.shape))
+    for player in model.players():
+        found = []
+        for bf16 in (False, True):
+            torch.manual_seed(1)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                total = player.loss(batch, Clock(torch.tensor(0.0), 10))["total"]
+            assert total.dtype == torch.float32
+            slopes = torch.autograd.grad(total, player.parameters, allow_unused=True)
+            found.append(torch.cat([s.flatten() for s in slopes if s is not None]))
+        assert torch.cosine_similarity(*found, dim=0) > 0.95, player.name
+
+
+@pytest.mark.parametrize(
+    ("network", "spec"), [("mlp", DIGITS), ("dcgan", DIGITS), ("residual", DIGITS), ("mlp", TABLE)]
+)
+def test_generators_end_with_the_digits_of_fp32_in_bf16(network: str, spec: Spec) -> None:
+    generator = build("ns-gan", spec, **FEW, network=network).generator
+    with torch.autocast("cpu", torch.bfloat16):
+        assert generator(torch.randn(16, 4)).dtype == torch.float32
+
+
+def test_bf16_far_out_has_a_slope_at_the_end() -> None:
+    """bf16's own tanh is 1 from 3.5 on, and its share of a softmax from .998 on: no slope would be left."""
+    far = torch.tensor([4.0, -5.0], dtype=torch.bfloat16, requires_grad=True)
+    (slope,) = torch.autograd.grad(Tanh()(far).sum(), far)
+    torch.testing.assert_close(slope.float(), 1 - far.detach().float().tanh() ** 2, rtol=0.01, atol=0)
+    far = torch.tensor([[0.0, 7.0]], dtype=torch.bfloat16, requires_grad=True)
+    share = TableOutput(Spec("table", (2,), columns=(Column("c", categories=("a", "b")),)))(far)
+    (slope,) = torch.autograd.grad(share[0, 1], far)
+    torch.testing.assert_close(
+        slope[0, 1].float(), torch.tensor(7.0).sigmoid() * torch.tensor(-7.0).sigmoid(), rtol=0.01, atol=0
+    )
 
 
 @pytest.mark.parametrize("spec", [DIGITS, VECTOR, TABLE], ids=lambda s: s.kind)

@@ -57,6 +57,17 @@ def test_minibatch_derivatives_against_difference_quotients() -> None:
     torch.testing.assert_close(layer(h), near)
 
 
+def test_the_head_has_the_digits_of_fp32_in_bf16() -> None:
+    """Samples of a heap differ by less than bf16's grain at o, which counts up to B; so do a clipped critic's."""
+    torch.manual_seed(0)
+    net, h = Critic(nn.Identity(), 5, projected=3, kernels=2), 1 + 0.05 * torch.randn(256, 5)
+    h, c = h.bfloat16().float(), torch.randn(256, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = net(h.bfloat16(), c)
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, net(h, c))
+
+
 def test_a_slope_alone_is_right_where_two_passes_differ() -> None:
     """Spectral norm takes a step of power iteration in each: an example is not its own neighbour."""
     torch.manual_seed(0)

@@ -26,6 +26,7 @@ from bestiary.errors import BestiaryError, unknown
 from bestiary.models.parts import pixels
 from bestiary.networks import dcgan, residual
 from bestiary.networks.critic import Critic
+from bestiary.networks.digits import Tanh, fp32
 from bestiary.networks.mlp import ACTIVATIONS, Flat, Maxout, Shaped
 from bestiary.networks.norm import BatchNorm
 
@@ -75,7 +76,7 @@ class TableOutput(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         pieces = h.split(self.widths, 1)
-        return torch.cat([p.softmax(1) if c else p for p, c in zip(pieces, self.category, strict=True)], 1)
+        return torch.cat([fp32(p).softmax(1) if c else p for p, c in zip(pieces, self.category, strict=True)], 1)
 
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {
@@ -102,7 +103,7 @@ def _mlp_generator(spec: Spec, inputs: int, style: Style) -> nn.Module:
     sizes = [inputs, *style.hidden]
     layers = [*_layers(sizes, style.activation, style.norm), nn.Linear(sizes[-1], spec.dimensions)]
     if spec.kind == "image":
-        layers.append(nn.Tanh())
+        layers.append(Tanh())
     elif any(column.categories for column in spec.columns):
         layers.append(TableOutput(spec))
     return Shaped(nn.Sequential(*layers), spec.shape)
@@ -146,7 +147,8 @@ GAN_NETWORKS: dict[str, GanPair] = {
 
 
 def bounded(critic: nn.Module) -> nn.Module:
-    """Spectral norm: every linear map is divided by its largest singular value (Miyato et al. 2018, 1802.05957)."""
+    """Spectral norm: every weight, as a matrix of outputs × all else, is divided by its largest singular value
+    (Miyato et al. 2018, 1802.05957). A linear layer has slope 1 at most; a convolution's is bounded, but not by 1."""
     found = [m for m in critic.modules() if isinstance(m, nn.Linear | _ConvNd)]
     if not found:
         raise BestiaryError("spectral norm divides linear layers and convolutions, and this critic has neither")

@@ -13,6 +13,9 @@ It is taken over one batch of real or of fake examples, never over both. With se
 each of them holds. A penalty asks for the slope of C at x_i by x_i alone: it gives the batch once more as `others`, in
 which x_i stands still.
 
+The head computes in fp32, whatever the body does: o counts up to B beside what samples differ by, and the logits of a
+clipped critic differ in their last digits.
+
 Legend: B batch, F features of h, b kernels, c condition.
 """
 
@@ -21,6 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bestiary.networks.digits import fp32
 from bestiary.networks.mlp import mlp
 
 __all__ = ["Critic", "Minibatch", "beside"]
@@ -48,12 +52,11 @@ class Minibatch(nn.Module):
         m = self._rows(h)
         near = torch.exp(-_Apart.apply(m, m if others is None else self._rows(others)))  # (kernels, B, B)
         itself = torch.eye(len(h), dtype=torch.bool, device=h.device)
-        return near.masked_fill(itself, 0).sum(2).T.to(h.dtype)
+        return near.masked_fill(itself, 0).sum(2).T
 
     def _rows(self, h: Tensor) -> Tensor:
         """M: (B, F) → (kernels, B, ROW)."""
-        m = self.project(h).view(len(h), self.kernels, ROW).transpose(0, 1)
-        return m.to(torch.promote_types(m.dtype, torch.float32))  # bf16 has too few digits for what stands beside a 1
+        return self.project(h).view(len(h), self.kernels, ROW).transpose(0, 1)
 
 
 class _Apart(torch.autograd.Function):
@@ -99,9 +102,11 @@ class Critic(nn.Module):
 
     def logit(self, h: Tensor, c: Tensor | None = None, others: Tensor | None = None) -> Tensor:
         """(B,) of features, and of a condition where it is projected."""
-        whole = h if self.minibatch is None else torch.cat([h, self.minibatch(h, others)], 1)
-        out = self.head(whole)[:, 0]
-        return out if self.project is None or c is None else out + (self.project(c) * h).sum(1)
+        with torch.autocast(h.device.type, enabled=False):
+            h, others = fp32(h), None if others is None else fp32(others)
+            whole = h if self.minibatch is None else torch.cat([h, self.minibatch(h, others)], 1)
+            out = self.head(whole)[:, 0]
+            return out if self.project is None or c is None else out + (self.project(c) * h).sum(1)
 
     def forward(self, x: Tensor, c: Tensor | None = None, alone: bool = False) -> Tensor:
         """`alone`: with the slope of each example by itself, also where the batch is compared with itself."""

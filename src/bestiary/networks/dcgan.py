@@ -21,6 +21,7 @@ from math import prod
 from torch import Tensor, nn
 
 from bestiary.networks.critic import Critic
+from bestiary.networks.digits import Tanh
 from bestiary.networks.mlp import Flat
 from bestiary.networks.norm import BatchNorm
 from bestiary.networks.sizes import FromGrid, ToGrid, down, halvings, up
@@ -55,7 +56,7 @@ class Generator(nn.Module):
         for i in range(stages - 1):
             layers += [up(widths[i], widths[i + 1], sizes[i], sizes[i + 1], bias=bias)]
             layers += [make(widths[i + 1]), nn.ReLU(inplace=True)]
-        self.layers = nn.Sequential(*layers, up(widths[-2], shape[0], sizes[-2], sizes[-1]), nn.Tanh())
+        self.layers = nn.Sequential(*layers, up(widths[-2], shape[0], sizes[-2], sizes[-1]), Tanh())
         self.apply(_dcgan_weights)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from bestiary.networks.critic import Critic
 from bestiary.networks.dcgan import NORMS
+from bestiary.networks.digits import Tanh
 from bestiary.networks.sizes import Size, ToGrid, halvings
 
 __all__ = ["Generator", "critic"]
@@ -56,7 +57,7 @@ class Generator(nn.Module):
         self.project = nn.Sequential(nn.Linear(latent, widths[0] * prod(sizes[0])), ToGrid(widths[0], sizes[0]))
         blocks = [_Up(a, b, size, norm) for (a, b), size in zip(pairwise(widths), sizes[1:], strict=True)]
         last = nn.Conv2d(widths[-1], shape[0], 3, padding=1)
-        self.layers = nn.Sequential(*blocks, NORMS[norm](widths[-1]), nn.ReLU(), last, nn.Tanh())
+        self.layers = nn.Sequential(*blocks, NORMS[norm](widths[-1]), nn.ReLU(), last, Tanh())
 
     def forward(self, z: Tensor) -> Tensor:
         return self.layers(self.project(z))

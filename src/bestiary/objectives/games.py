@@ -11,7 +11,8 @@ minimises, its optimum l*, what its loss is there, and what the generator minimi
     least_squares   ½ (l(real) − b)² + ½ (l(fake) − a)²     l* = (b π + a p)/(π + p)         ½ (b − a)² ∫ πp/(π + p)
                     generator  ½ (l(fake) − c)²             b − c = 1, b − a = 2: ½ χ²(π + p ‖ 2p) at l*, but for ½ E_π
     wasserstein     l(fake) − l(real), l 1-Lipschitz        l* a Kantorovich potential       −W₁(π, p)
-                    generator  −l(fake)                     by clipping, penalties.py or spectral norm
+                    generator  −l(fake)                     by penalties.py; clipping and spectral norm bound the
+                                                            slope by some K: K W₁
     hinge           [1 − l(real)]₊ + [1 + l(fake)]₊         l* = sign(π − p)                 2 ∫ min(π, p)
                     generator  −l(fake)
     relativistic    −log σ(l(real) − l(fake))               in pairs; R3GAN adds R1 + R2     ln 2 where π = p

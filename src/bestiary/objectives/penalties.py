@@ -23,6 +23,7 @@ from torch import Tensor
 
 from bestiary.densities.noise import uniform
 from bestiary.errors import BestiaryError
+from bestiary.networks.digits import fp32
 
 __all__ = ["PENALTIES", "Critic", "Penalty", "gp", "nothing", "r1", "r1r2", "r2", "squared_slope"]
 
@@ -35,7 +36,7 @@ TINY = 1e-12  # under the root: ‖·‖ has no derivative at 0, and PyTorch's i
 def squared_slope(critic: Critic, x: Tensor) -> Tensor:
     """‖∇ₓ C(x)‖² at each example, (B,), which may be differentiated again."""
     with torch.autocast(x.device.type, enabled=False), torch.enable_grad():
-        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        x = fp32(x)
         # an unrolled critic's weights depend on x as well: the slope is by this use of x alone
         x = x.view_as(x) if x.requires_grad else x.detach().requires_grad_()
         (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
@@ -43,9 +44,9 @@ def squared_slope(critic: Critic, x: Tensor) -> Tensor:
 
 
 def _gp(critic: Critic, real: Tensor, fake: Tensor, weight: float, one_sided: bool) -> Tensor:
-    kind = torch.promote_types(torch.promote_types(real.dtype, fake.dtype), torch.float32)  # fake may be bf16
-    u = uniform((len(real), *[1] * (real.ndim - 1)), real.device)
-    slope = squared_slope(critic, torch.lerp(fake.to(kind), real.to(kind), u.to(kind))).clamp_min(TINY).sqrt()
+    real, fake = fp32(real), fp32(fake)
+    u = uniform((len(real), *[1] * (real.ndim - 1)), real.device).to(real.dtype)
+    slope = squared_slope(critic, torch.lerp(fake, real, u)).clamp_min(TINY).sqrt()
     excess = slope - 1
     return weight * (excess.relu() if one_sided else excess).square()
 
