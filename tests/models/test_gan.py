@@ -222,8 +222,7 @@ def test_tricks_compose_and_the_critics_weights_stay_in_the_generators_turn(opti
 
 @pytest.mark.parametrize(
     "more",
-    [{}, {"penalty": "r2(3)"}, {"penalty": "gp(3)"}, {"history": 0.1}, {"matching": 2.0}, {"minibatch": 2},
-     {"penalty": "r1(0.1)", "minibatch": 2}],
+    [{}, {"penalty": "r2(3)"}, {"penalty": "gp(3)"}, {"history": 0.1}, {"matching": 2.0}, {"minibatch": 2}],
     ids=str,
 )  # fmt: skip
 def test_the_unrolled_gradient_of_a_whole_model_is_that_of_difference_quotients(

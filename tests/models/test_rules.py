@@ -437,6 +437,8 @@ def test_a_critic_is_body_and_head() -> None:
         ({"adversarial": -1.0}, "finite and not negative"),
         ({"unroll": 2, "unroll_rate": 0.0}, "must be positive"),
         ({"unroll": 2, "weight_clip": 0.01}, "free weights"),
+        ({"unroll": 2, "minibatch": 2, "penalty": "r2(0.1)"}, "leave one of the three out"),
+        ({"joint": True, "critic": nn.Linear(3, 1)}, "your critic has no BatchNorm"),
         ({"joint": True, "minibatch": 4}, "mixes real ones"),
         ({"spectral": True, "weight_clip": 0.1}, "leave one of them out"),
         ({"game": "wasserstein", "weight_clip": 0.01, "smoothing": 0.1}, "has a best critic"),

@@ -207,6 +207,11 @@ def _must_make_sense(
         raise BestiaryError("an unrolled critic looks ahead with free weights: leave out unroll= or weight_clip=")
     if spectral and rules.weight_clip:
         raise BestiaryError("spectral norm divides the weights that weight_clip= bounds: leave one of them out")
+    if rules.unroll and minibatch and rules.penalty is not None:
+        raise BestiaryError(
+            "minibatch= with a penalty lets the others of a batch stand still, and unroll= asks how the critic's steps"
+            " follow from all of it: leave one of the three out"
+        )
     if rules.joint and minibatch:
         raise BestiaryError("minibatch= compares samples with samples, and joint=yes mixes real ones among them")
     if rules.unroll and not 0 < rules.unroll_rate < float("inf"):
@@ -225,6 +230,8 @@ def _must_make_sense(
     if rules.lens is not None and spec.kind != "image":
         raise BestiaryError(f"augment= is for images, and this is a {spec.kind}")
     asked = {"matching": rules.matching, "minibatch": minibatch, "conditioning=projection": rules.projected}
+    if rules.joint and critic is not None and not _mixes(critic):
+        raise BestiaryError("joint=yes mixes moments of real and fake, and your critic has no BatchNorm: leave it out")
     for name, on in asked.items():
         if on and critic is not None:
             raise BestiaryError(f"{name} looks into the critic, and critic= is your own: leave one of them out")
