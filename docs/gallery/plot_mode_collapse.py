@@ -39,7 +39,7 @@ ways = {
     "minibatch": {"minibatch": 8},
     "unrolling": {"unroll": 5, "unroll_rate": 0.1},
     "Wasserstein": {"game": "wasserstein", "penalty": "gp(0.1)", "critic_turns": 3, "critic_lr": 1e-3},
-    "instance noise": {"noise": f"linear(0.5,0,{steps // 2})"},
+    "instance noise": {"noise": f"linear(0.5,0,{steps // 4})"},
     "penalty": {"penalty": "r1(0.1)"},
 }
 fig, axes = plt.subplots(1, len(ways), figsize=(12, 2.1), layout="constrained", sharex=True, sharey=True)
@@ -51,8 +51,8 @@ for ax, (name, options) in zip(axes, ways.items(), strict=True):
         )
         truth, x = run.dataset.truth, torch.from_numpy(run.sample(2500))
         means = torch.from_numpy(truth.means)
-        modes, belong, reverse_kl = count_modes(x, means, around / 3)
-        told.append((modes, belong, count_modes(x, means, truth.sigma).quality, reverse_kl))
+        found = count_modes(x, means, around / 3)
+        told.append((found.modes, found.quality, count_modes(x, means, truth.sigma).quality, found.near_kl))
     mean = [sum(values) / len(told) for values in zip(*told, strict=True)]
     seconds = (time.perf_counter() - begun) / len(told)
     print(f"{name:15s} {mean[0]:.1f} modes, {mean[1]:.0%} within .25 of one, {mean[2]:.1%} within .03,", end=" ")

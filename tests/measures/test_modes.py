@@ -1,6 +1,6 @@
 """Mode counts: a perfect sampler, a collapsed one, and one that makes nothing good."""
 
-from math import log
+from math import isnan, log
 
 import pytest
 import torch
@@ -24,8 +24,18 @@ def test_a_perfect_sampler_is_where_the_protocol_says(name: str, k: int, n: int)
 
 def test_one_mode_costs_log_k_and_what_lies_between_is_not_good() -> None:
     centres = torch.tensor([[0.0, 0], [10, 0], [0, 10], [10, 10]])
-    assert count_modes(torch.zeros(50, 2), centres, 1.0) == (1, 1.0, pytest.approx(log(4)))
-    assert count_modes(torch.full((50, 2), 4.9), centres, 1.0)[:2] == (0, 0.0)
+    assert count_modes(torch.zeros(50, 2), centres, 1.0) == (1, 1.0, *[pytest.approx(log(4))] * 2)
+    between = count_modes(torch.full((50, 2), 4.9), centres, 1.0)
+    assert between[:2] == (0, 0.0)
+    assert isnan(between.near_kl)
+
+
+def test_blurred_samples_have_even_shares_of_all_and_not_of_those_near() -> None:
+    centres = torch.tensor([[0.0, 0], [10, 0], [0, 10], [10, 10]])
+    found = count_modes(torch.cat([centres + 4.0, centres[:1], centres[:1], centres[1:2]]), centres, 1.0)
+    assert found.near_kl == pytest.approx(log(4) + 2 / 3 * log(2 / 3) + 1 / 3 * log(1 / 3))
+    assert found.reverse_kl == pytest.approx(log(4) + 3 / 7 * log(3 / 7) + 2 * 2 / 7 * log(2 / 7) - 2 / 7 * log(2))
+    assert found.reverse_kl < found.near_kl
 
 
 def test_numbers_have_the_perfect_sampler_beside_them() -> None:

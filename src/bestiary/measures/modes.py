@@ -5,6 +5,8 @@
     reverse KL     Σ_k p̂_k log(p̂_k K), p̂_k the share of samples nearest to mode k
 
 (Lin et al. 2018, arXiv 1712.04086, whose samples are 2,500.) Beside each stands what a perfect sampler gets of as many.
+The paper assigns every sample to a mode; its code, pacgan/extensions.py, counts those of high quality alone, of which
+`near_kl` is. Samples that fill the space between the modes have even shares, and the first of the two near 0.
 
 Legend: N samples, K modes, F coordinates.
 """
@@ -32,6 +34,7 @@ class Modes(NamedTuple):
     modes: int
     quality: float
     reverse_kl: float
+    near_kl: float  # of the samples of high quality alone; NaN where there is none
 
 
 def _placed(x: Tensor, centres: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
@@ -54,7 +57,7 @@ def _reverse_kl(counts: Tensor) -> Tensor:
 def count_modes(x: Tensor, centres: Tensor, sigma: float) -> Modes:
     """Of samples (N, F) and modes (K, F)."""
     nearest, near = _placed(x, centres, sigma)
-    return Modes(int((near > 0).sum()), float(near.sum()) / len(x), float(_reverse_kl(nearest)))
+    return Modes(int((near > 0).sum()), float(near.sum()) / len(x), *map(float, map(_reverse_kl, (nearest, near))))
 
 
 def _bootstrap(nearest: Tensor, near: Tensor, seed: int) -> Tensor:
