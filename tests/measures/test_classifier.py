@@ -1,5 +1,7 @@
 """The two-sample classifier: what it must and must not find, its p-values, ranks and calibrated odds."""
 
+from math import log
+
 import pytest
 import torch
 from torch import Tensor
@@ -31,9 +33,11 @@ def test_the_divergence_is_that_of_two_gaussians() -> None:
     a, b = (torch.distributions.Normal(m, 1).log_prob(x).exp() for m in (0.0, 2.0))
     m = (a + b) / 2
     exact = float(((a * (a / m).log() + b * (b / m).log()) / 2).sum() * (x[1] - x[0])) / float(torch.tensor(2.0).log())
-    real = normal(1500, 1, 1)
-    (_, _, jsd), _ = two_sample_test(normal(1500, 1) + 2, real, normal(1500, 1, 2), "columns")
+    (_, _, jsd), _ = two_sample_test(normal(4000, 1) + 2, normal(4000, 1, 1), normal(4000, 1, 2), "columns")
     assert jsd.low - 0.02 < exact < jsd.high + 0.02
+    # log r = 2 − 2x: −2 in the middle of the samples, 2 in that of the data
+    assert log(jsd.protocol["ratio_on_samples"]) == pytest.approx(-2, abs=0.5)
+    assert log(jsd.protocol["ratio_on_data"]) == pytest.approx(2, abs=0.5)
 
 
 def test_auc_by_counting_pairs_with_ties() -> None:

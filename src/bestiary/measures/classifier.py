@@ -216,13 +216,26 @@ def _auc_error(found: TwoSample) -> float:
 def _divergence(found: TwoSample, null: TwoSample, features: str, seed: int, said: Mapping[str, object]) -> Number:
     value, half = _jsd(found, seed)
     floor, floor_half = _jsd(null, seed)
+    on_samples, on_data = _ratios(found, seed)
     return Number(
         "c2st_jsd", titled("Jensen-Shannon divergence told by the classifier", features),
         value, value - half, value + half, "of ln 2", "lower",
         Reference(floor, floor - floor_half, floor + floor_half, "other real examples in the place of samples"),
-        protocol={**said, "calibration": "isotonic, on half", "interval": "95%, normal, for folds that share examples"},
-        says="(ln 2 − BCE)/ln 2 of calibrated odds on examples not used for calibration; it can be negative by chance.",
+        protocol={
+            **said, "calibration": "isotonic, on half", "interval": "95%, normal, for folds that share examples",
+            "ratio_on_samples": on_samples, "ratio_on_data": on_data, "ratio_is": "of densities, data's over samples'",
+        },
+        says="(ln 2 − BCE)/ln 2 of calibrated odds on examples not used for calibration; it can be negative by chance."
+        f" The odds say how often data are made where samples are: {on_samples:.2g} times as often is the median on"
+        f" samples, {on_data:.2g} on data.",
     )  # fmt: skip
+
+
+def _ratios(found: TwoSample, seed: int) -> tuple[float, float]:
+    """π/p by the calibrated odds: the medians over samples and over data."""
+    p, rest = calibrated(found, seed)
+    odds, real = p / (1 - p), found.real[rest]
+    return float(odds[~real].median()), float(odds[real].median())
 
 
 def _jsd(found: TwoSample, seed: int) -> tuple[float, float]:
