@@ -38,6 +38,14 @@ def test_relation_compares_intervals(low, high, says):
     assert relation(number(1, 0, 2)) == ""
 
 
+@pytest.mark.parametrize(
+    ("value", "says"), [(2.25, "level with"), (2.35, "above"), (1.75, "level with"), (1.65, "below")]
+)
+def test_relation_is_that_of_the_difference(value, says):
+    """Halves of .2 and .2: .28 of the difference, though the intervals overlap up to .4."""
+    assert relation(number(value, value - 0.2, value + 0.2, Mark(2.0, 1.8, 2.2))) == f"{says} its floor of 2.00"
+
+
 @given(st.floats(0, 1e7))
 def test_duration_is_right_to_a_minute_or_better(seconds):
     units = {"s": 1, "min": 60, "h": 3600}

@@ -6,7 +6,7 @@ With an interval [low, high] of half-width h a value is written so that h keeps 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import floor, log10
+from math import floor, hypot, log10
 from typing import Any
 
 from bestiary.report.folder import Folder, real, table, tables
@@ -163,7 +163,9 @@ def numbers(folder: Folder) -> list[Number]:
 
 
 def relation(number: Number) -> str:
-    """Where the value stands to its floor: the intervals overlap, or it is above or below.
+    """Where the value stands to its floor: above or below, or level where 0 is within the interval of the difference.
+
+    Halves of the two intervals add as those of independent numbers do, h² = h₁² + h₂².
 
     >>> relation(Number("", "", "", "", "", Mark(3, 2.9, 3.1), Mark(2), None, {}))
     'above its floor of 2'
@@ -173,7 +175,9 @@ def relation(number: Number) -> str:
         return ""
     (low, high), (bottom, top) = mark.ends, ground.ends
     bottom, top = min(bottom, ground.value), max(top, ground.value)  # an interval of chance need not hold its draw
-    side = "above" if low > top else "below" if high < bottom else "level with"
+    apart = mark.value - ground.value
+    half = hypot(mark.value - low, top - ground.value) if apart > 0 else hypot(high - mark.value, ground.value - bottom)
+    side = "level with" if abs(apart) <= half * (1 + 1e-9) else "above" if apart > 0 else "below"
     return f"{side} its floor of {figure(ground.value, bottom, top)}"
 
 
