@@ -47,7 +47,10 @@ def _is_one_hot(array: np.ndarray) -> bool:
 
 def _plain(values: Any) -> np.ndarray:
     try:
-        return np.asarray(values)
+        array = np.asarray(values)
+        if array.dtype == object and len({type(value) for value in array.flat}) == 1:
+            array = np.asarray(array.tolist())  # words of a data frame
+        return array
     except (TypeError, ValueError, RuntimeError) as error:
         raise BestiaryError(f"labels are no array: {error}. Of a torch tensor give y.detach().cpu().float()") from error
 
@@ -71,6 +74,8 @@ def encoded(values: Any, n: int, what: str = "labels") -> tuple[np.ndarray, tupl
     if array.dtype.kind == "f":
         if not np.isfinite(array).all() or (array != np.round(array)).any():
             raise BestiaryError(f"{what} must be whole numbers or words; got fractions or missing values")
+        if (abs(array) >= 2.0**63).any():
+            raise BestiaryError(f"{what} must be whole numbers of at most 63 bits, or words")
         array = array.astype(np.int64)
     names, numbers = np.unique(array, return_inverse=True)
     if len(names) > _MOST:
@@ -80,4 +85,6 @@ def encoded(values: Any, n: int, what: str = "labels") -> tuple[np.ndarray, tupl
     bad = [word for word in told if any("\ud800" <= letter <= "\udfff" for letter in word)]
     if bad:  # bytes of a file name that are no text cannot be written into a config
         raise BestiaryError(f"the class {bad[0].encode('utf-8', 'replace').decode()} is not text in UTF-8: rename it")
+    if len(set(told)) < len(told):
+        raise BestiaryError(f"{what} are bytes that are not text in UTF-8, and are not told apart as text: decode them")
     return numbers.reshape(-1).astype(np.int64), told
