@@ -6,7 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
+from bestiary.measures.score import stacked_classes
+from bestiary.models.zoo import build
+from bestiary.runs.plan import plan
 from tests.reproductions.scripts import imported
 
 
@@ -29,6 +33,28 @@ def test_every_way_of_the_toys_runs_and_stands_in_the_table(code: SimpleNamespac
     text = code.toys.table(results)
     assert all(f"| {data} | {way} | 1 |" in text for data in ("ring", "grid") for way in code.toys.ways(data))
     assert "8.00 | 98.9" in text  # a perfect sampler reaches all, 98.89% of it near: 1 − exp(−9/2)
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("data", ["ring", "grid"])
+def test_every_way_of_the_toys_can_be_built_in_either_size(code: SimpleNamespace, data: str, full: bool) -> None:
+    for way, (model, options) in code.toys.ways(data, full).items():
+        made = plan(data, model, {"n": 500, **options})
+        assert build(model, made.dataset.spec, **made.model_options).players(), way
+    told = code.toys.table(Path("nowhere"))
+    assert all(f"- `{way}`: `" in told for way in code.toys.ways(data))
+
+
+def test_digits_of_three_channels_are_counted(code: SimpleNamespace) -> None:
+    """Samples that are the training images themselves have all of their classes, and no divergence."""
+    x = torch.rand(40, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+    run = SimpleNamespace(sample_x=lambda n, seed: x[:n], part=lambda part, n: (x[:n], stacked_classes(x[:n])))
+    found = code.images.counted(run, 40)
+    assert found["modes"] == found["most"] == len(stacked_classes(x).unique())
+    less = SimpleNamespace(sample_x=lambda n, seed: x[:1].expand(n, -1, -1, -1), part=run.part)
+    one = code.images.counted(less, 40)
+    assert one["modes"] == 1
+    assert one["kl"] > found["kl"]
 
 
 @pytest.mark.slow
