@@ -189,6 +189,7 @@ def test_the_full_equivalent_command_leaves_nothing_to_inference():
         type_in("fit", "digits", "vae", "latent=3", "lr=linear(0.001,0.0001,50)", "--dry-run", "--json")[1]
     )
     assert plan["inferred"]
+    assert plan["training"]["precision"] == "fp32"  # `auto`, settled: the model is small
     _, *line = shlex.split(plan["command"])
     again = json.loads(type_in(*line, "--dry-run", "--json")[1])
     assert again["inferred"] == {}

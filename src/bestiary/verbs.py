@@ -60,7 +60,7 @@ def fit(
     source: Any = bare[0] if bare else None
     model = bare[1] if bare else None
     if dry_run:
-        return _dry_run(source, model, options, as_json)
+        return _dry_run(source, model, options, how["device"], as_json)
     from bestiary.runs.fit import fit as play
     from bestiary.training.parallel import launch, under_torchrun
 
@@ -105,19 +105,30 @@ def _prepare(
     """The plan of a new run: what can be checked is checked before anything is started, what was inferred is said."""
     from bestiary.data.load import describe
     from bestiary.runs.folder import find
-    from bestiary.runs.plan import plan
     from bestiary.training.device import choose_device
 
-    choose_device(how["device"])
     if source is None or model is None:
+        choose_device(how["device"])
         find(how["resume"], how["root"])
         return None
-    made = plan(source, model, options)
+    made, _ = _planned(source, model, options, how["device"])
     if not quiet:
         say(sentence(describe(made.dataset)))
         table((f"  {key}={said.partition(': ')[0]}", said.partition(": ")[2]) for key, said in made.inferred.items())
         say(made.command, "")
     return made
+
+
+def _planned(source: str, model: str, options: Mapping[str, object], device: str) -> tuple[Any, Any]:
+    """A plan with nothing left to inference, and the model that it is of."""
+    from bestiary.models.zoo import build
+    from bestiary.runs.plan import plan, settled
+    from bestiary.training.device import choose_device
+
+    where = choose_device(device)
+    made = plan(source, model, options)
+    beast = build(made.model, made.dataset.spec, **made.model_options)
+    return settled(made, where, beast.size), beast
 
 
 def _half(bare: Sequence[str], rest: Sequence[str]) -> str:
@@ -135,17 +146,14 @@ def _read_json(path: Path) -> Any:
         return None
 
 
-def _dry_run(source: str | None, model: str | None, options: Mapping[str, object], as_json: bool) -> None:
+def _dry_run(source: str | None, model: str | None, options: Mapping[str, object], device: str, as_json: bool) -> None:
     """What a fit would do; nothing is started."""
     if source is None or model is None:
         raise BestiaryError("--dry-run plans a new run; a run that is resumed has its plan in its config.toml")
     from bestiary.data.load import describe
-    from bestiary.models.zoo import build
-    from bestiary.runs.plan import plan
 
-    made = plan(source, model, options)
-    players = build(made.model, made.dataset.spec, **made.model_options).players()
-    sizes = {player.name: sum(weights.numel() for weights in player.parameters) for player in players}
+    made, beast = _planned(source, model, options, device)
+    sizes = {player.name: sum(weights.numel() for weights in player.parameters) for player in beast.players()}
     if as_json:
         return say_json(made.config() | {"parameters": sizes})
     say(sentence(describe(made.dataset)), "")

@@ -388,7 +388,7 @@ def test_bf16_far_out_has_a_slope_at_the_end() -> None:
 @pytest.mark.parametrize("spec", [DIGITS, VECTOR, TABLE], ids=lambda s: s.kind)
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_plays_in_bf16(name: str, spec: Spec) -> None:
-    """Each player's loss and its gradient under autocast, as they are by default where a processor has bf16."""
+    """Each player's loss and its gradient under autocast."""
     if name == "cgan":
         spec = LABELLED
     if name in ("pixel-vae", "dcgan") and spec.kind != "image":

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from bestiary.errors import BestiaryError
+from bestiary.runs import fit as fitting
 from bestiary.runs.fit import Interrupted, fit
 from bestiary.runs.fitted import located
 from bestiary.runs.folder import held, read_config, read_env
@@ -84,10 +85,15 @@ def test_precision_is_inferred_once_and_kept(tmp_path, monkeypatch):
     assert "precision='bf16'" in read_config(large.path)["command"]
     for data, options in ((points, {}), (images, {"hidden": (2,)})):
         assert read_config(tiny(tmp_path, data, "vae", **options).path)["training"]["precision"] == "fp32"
-    monkeypatch.setattr(device, "has_native_bf16", lambda _: False)
+    for module in (device, fitting):
+        monkeypatch.setattr(module, "has_native_bf16", lambda _: False)
     assert read_config(tiny(tmp_path, images, "vae").path)["inferred"]["precision"].startswith("fp32: this processor")
+    text = (large.path / "config.toml").read_text()  # of before `auto` was settled
+    (large.path / "config.toml").write_text(text.replace('precision = "bf16"', 'precision = "auto"'))
+    assert read_config(large.path)["training"]["precision"] == "auto"
     fit(images, resume=large, steps=25, quiet=True, device="cpu")
     assert read_env(large.path)["precision"] == read_config(large.path)["training"]["precision"] == "bf16"
+    assert "precision=bf16 is slower" in (large.path / "log.txt").read_text()
 
 
 @pytest.mark.parametrize("options", [{"latent": 0}, {"likelihood": "logistic"}, {"game": 3}, {"batch": 0}])

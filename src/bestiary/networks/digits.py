@@ -1,6 +1,7 @@
 """What keeps fp32's digits where the layers before it compute in bf16.
 
-A bf16 number has 8 bits: tanh rounds to ±1 from 3.5 on, where its slope is then none, and a softmax from .998 on.
+A bf16 number has 8 significant bits: tanh rounds to ±1 from 3.5 on, where its slope is then none, and a share of a
+softmax to 1 from .998 on.
 """
 
 import torch

@@ -26,16 +26,16 @@ from bestiary.models.zoo import build
 from bestiary.runs.card import write_card
 from bestiary.runs.facts import agree, compare, facts_of
 from bestiary.runs.fitted import check_data, data_options_of, located, options_of
-from bestiary.runs.folder import create, find, held, note, point, read_config, update_env, write_config
+from bestiary.runs.folder import create, find, held, note, point, read_config, read_env, update_env, write_config
 from bestiary.runs.limits import seconds_of
-from bestiary.runs.plan import GIVEN, Plan, is_part, plan
+from bestiary.runs.plan import GIVEN, Plan, is_part, plan, settled
 from bestiary.runs.progress import progress
 from bestiary.runs.run import Run
 from bestiary.runs.validation import validator
 from bestiary.runs.watch import watching, write_signs
 from bestiary.training.checkpoint import write_atomic
 from bestiary.training.clock import mix
-from bestiary.training.device import choose_device, infer_precision, seeded, threads_for, tune_cpu
+from bestiary.training.device import choose_device, has_native_bf16, seeded, threads_for, tune_cpu
 from bestiary.training.fit import Ending, RunFailed
 from bestiary.training.fit import fit as play
 from bestiary.training.fit import resume as go_back
@@ -103,7 +103,7 @@ def fit(
         what = data if isinstance(data, Plan) else _asked(data, model, options)
         beast = _model(what)  # before there is a folder: what cannot be built leaves none behind
         _may_be_sharded(beast, team)
-        what = _settled(what, where, beast)
+        what = _settled(what, where, beast, team)
         path = _folder(what, Path(root), name, team)
     alone = held(path) if team.rank == 0 else nullcontext()
     with alone, threads_for(what.recipe.batch * what.dataset.spec.dimensions):
@@ -152,20 +152,19 @@ def _planned(path: Path, data: Any, model: str | None, options: Mapping[str, Any
     keys |= {f"training.{k}": v for k, v in training.items()}
     what = plan(data if source == "array" else located(config), config["model"]["name"], keys, resumed=True)
     check_data(config, what.dataset)
-    return replace(what, data=source)
+    what = replace(what, data=source, inferred=config["inferred"])
+    if what.recipe.precision == "auto":  # which configs kept until it was settled when a run began
+        return what.at(read_env(path).get("precision", "fp32"), "as the run began")
+    return what
 
 
-def _settled(what: Plan, device: torch.device, model: Model) -> Plan:
-    """With the precision inferred, where it is left to be: another machine then goes on in it, and repeats it."""
-    if what.recipe.precision != "auto":
-        return what
-    precision, why = infer_precision(device, what.dataset.spec.kind, model.size)
-    return replace(
-        what,
-        recipe=replace(what.recipe, precision=precision),
-        inferred={**what.inferred, "precision": f"{precision}: {why}"},
-        said={**what.said, "precision": precision},
-    )
+def _settled(what: Plan, device: torch.device, model: Model, team: Team) -> Plan:
+    """With a precision, which is one for all processes."""
+    what = settled(what, device, model.size)
+    narrow = what.recipe.precision == "bf16"
+    if "precision" in what.inferred and team.any(not narrow) and narrow:
+        return what.at("fp32", "not every process multiplies bf16 itself")
+    return what
 
 
 def _folder(what: Plan, root: Path, name: str | None, team: Team) -> Path:
@@ -205,11 +204,12 @@ def _run(
 
             print(message, file=sys.stderr)
 
-    precision = what.recipe.precision  # `auto` in the config of a run that was begun before it was resolved
-    if precision == "auto":
-        precision, _ = infer_precision(device, what.dataset.spec.kind, model.size)
+    precision = what.recipe.precision
+    assert precision != "auto"  # it is settled
     trainer = _trainer(what, model, device, precision, team, graphs)
     first = team.rank == 0
+    if first and precision == "bf16" and not has_native_bf16(device):
+        warn(f"precision=bf16 is slower than fp32 here: {device} does not multiply bf16 itself")
     go_back(trainer, path, warn)
     if trainer.round > trainer.rounds:
         raise BestiaryError(f"steps={trainer.rounds}: the run stands at round {trainer.round} already; ask for more")

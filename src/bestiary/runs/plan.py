@@ -2,6 +2,7 @@
 
     plan(data, model, options)      each option goes to the data, the model or the training, by its name;
                                     `auto` and `steps` are inferred from the data, with the reason
+    settled(plan, device, weights)  and the precision, from where it will run and how large the model is
 
 `command` is the line that runs the same again with nothing left to inference. Parts given from Python (an encoder, an
 array, its labels) cannot be written down: the line is then one of Python, with `…` in their places, and they must be
@@ -15,7 +16,9 @@ from math import ceil
 from os import PathLike
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import Any, Literal
+
+import torch
 
 from bestiary.data.dataset import Dataset
 from bestiary.data.load import load, loader, named
@@ -26,10 +29,11 @@ from bestiary.models.options import called, signature_options
 from bestiary.models.zoo import MODELS, PARTS
 from bestiary.runs.grammar import route, to_words
 from bestiary.training.clock import Schedule, parse_schedule
+from bestiary.training.device import infer_precision
 from bestiary.training.recipe import Recipe
 from bestiary.version import __version__
 
-__all__ = ["GIVEN", "LEAST_STEPS", "MOST_STEPS", "PASSES", "Plan", "is_part", "plan"]
+__all__ = ["GIVEN", "LEAST_STEPS", "MOST_STEPS", "PASSES", "Plan", "is_part", "plan", "settled"]
 
 LOOKS, NEAREST = 12, 50  # validations of a game, and the rounds between them at least
 GIVEN = "given from Python"  # how config.toml begins to say what it cannot hold
@@ -55,6 +59,15 @@ class Plan:
     model_options: Mapping[str, Any] = field(default_factory=dict)  # all of them, `auto` replaced
     inferred: Mapping[str, str] = field(default_factory=dict)  # key → value and reason
     said: Mapping[str, Any] = field(default_factory=dict)  # options of the command: given or inferred
+
+    def at(self, precision: Literal["fp32", "bf16"], why: str) -> "Plan":
+        """In a precision that was inferred."""
+        return replace(
+            self,
+            recipe=replace(self.recipe, precision=precision),
+            inferred={**self.inferred, "precision": f"{precision}: {why}"},
+            said={**self.said, "precision": precision},
+        )
 
     @property
     def command(self) -> str:
@@ -138,6 +151,13 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None, resume
         inferred=inferred,
         said=said,
     )
+
+
+def settled(what: Plan, device: torch.device, weights: int) -> Plan:
+    """With the precision inferred, where it is left to be: another machine then repeats it, and goes on in it."""
+    if what.recipe.precision != "auto":
+        return what
+    return what.at(*infer_precision(device, what.dataset.spec.kind, weights))
 
 
 def _schedules_end(options: Mapping[str, Any], recipe: Recipe) -> None:

@@ -25,7 +25,8 @@ def remedied(what: Plan, options: Mapping[str, str]) -> str:
     """The run's own command with a remedy's options in it."""
     if what.data == "array" or what.parts:
         return f"bst.fit(…, {', '.join(f'{k}={v!r}' for k, v in options.items())})"
-    return f"bestiary fit {shlex.quote(what.data)} {what.model} {to_words({**what.said, **options})}"
+    said = {k: v for k, v in what.said.items() if k != "precision" or k not in what.inferred}  # of a model of this size
+    return f"bestiary fit {shlex.quote(what.data)} {what.model} {to_words({**said, **options})}"
 
 
 def watching(path: Path, what: Plan, rounds: int, show: Show, say: Callable[[str], None]) -> Show:

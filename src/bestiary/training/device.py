@@ -2,8 +2,8 @@
 
 `auto` takes CUDA, then MPS, then the CPU. Precision `auto` takes bf16 for the networks where they see images, are
 large, and the processor multiplies bf16 natively (CUDA from compute capability 8.0; CPUs with AMX or AVX512-BF16), else
-fp32: a bf16 number has 8 bits, as many as a pixel, but too few for a point near a mode of the ring or a column of a
-table. Likelihoods, their sums and the weights are fp32 in both. What bf16 costs was measured: see docs/precision.md.
+fp32: a bf16 number has 8 significant bits, as many as a pixel, but too few for a point near a mode of the ring or for a
+table's column. Likelihoods, their sums and the weights are fp32 in both. What bf16 costs: docs/precision.md.
 """
 
 import ctypes
@@ -67,7 +67,7 @@ def cpu_features() -> set[str]:
         return set()
 
 
-LARGE = 1 << 18  # weights; with fewer, bf16 is no faster: casts take the time that products gain
+LARGE = 1 << 18  # weights; with fewer, bf16 is no faster on a CPU: casts take the time that products gain
 
 
 def infer_precision(device: torch.device, kind: str, weights: int) -> tuple[Literal["fp32", "bf16"], str]:
@@ -77,7 +77,7 @@ def infer_precision(device: torch.device, kind: str, weights: int) -> tuple[Lite
     if kind != "image":
         return "fp32", f"a {kind}'s numbers have more digits than bf16"
     if weights < LARGE:
-        return "fp32", f"below {LARGE:,} weights bf16 is no faster"
+        return "fp32", f"below {LARGE:,} weights bf16 gains nothing"
     return "bf16", "this processor multiplies it itself, and the networks are large"
 
 
