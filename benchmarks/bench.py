@@ -188,6 +188,11 @@ def page(results: Sequence[Result], facts: dict[str, str], how: argparse.Namespa
     from settings import BOUND_IMAGES, BOUND_PART
 
     jobs = "\n\n".join(r.projection for r in results if r.pair.job)
+    narrow = any("bf16" in r.pair.name for r in results)
+    bf16 = (
+        "; in rows called *bf16* our networks compute in what `precision=auto` takes on this processor, which\n"
+        "multiplies bf16 itself, and theirs in fp32, as they are written" if narrow else ""
+    )  # fmt: skip
     versions = ", ".join(f"{name} {number}" for name, number in sorted(facts.items()))
     return f"""# Speed against peers
 
@@ -207,8 +212,7 @@ shows how much of a ratio is noise.
 **Protocol**: each side is a process in its own environment; one works while the other waits, in the order ours, theirs,
 theirs, ours, …; each turn lasts so many steps that the faster side takes about {how.seconds:g} s; both sides are warm,
 and woken by an untimed step or two before a turn where steps are short.
-fp32 on the CPU; in rows called *bf16* our networks compute in what `precision=auto` takes on this processor, which
-multiplies bf16 itself, and theirs in fp32, as they are written. 28×28 images: {source()}.
+fp32 on the CPU{bf16}. 28×28 images: {source()}.
 - *Ours* is `Trainer.play` with a line of the journal every 50 rounds, as in `bestiary fit` between two checkpoints.
 - *bare loop*: the same networks (also our convolution layers) trained by a loop written by hand: images in memory as
   uint8, indexed; channels-last, fused Adam, no logging (`workers/bare.py`). It shows what the loop costs. *Fakes

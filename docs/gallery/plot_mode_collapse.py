@@ -16,7 +16,7 @@ rounds; noise and a penalty alone do not. None is free, and packing blurs most.
 # %%
 # A mode has a width of .01 and stands .77 from the next. A sample belongs to one within .25 of it; the PacGAN protocol
 # asks for .03, of which a perfect sampler has 98.9%: that takes more rounds (`reproductions/adversarial/toys.py`).
-# Reverse KL says how evenly samples are shared out: ln 8 = 2.08 where all are nearest to one mode.
+# Reverse KL says how evenly these are shared out: ln 8 = 2.08 where all of them are at one mode.
 import tempfile
 import time
 
@@ -56,7 +56,7 @@ for ax, (name, options) in zip(axes, ways.items(), strict=True):
     mean = [sum(values) / len(told) for values in zip(*told, strict=True)]
     seconds = (time.perf_counter() - begun) / len(told)
     print(f"{name:15s} {mean[0]:.1f} modes, {mean[1]:.0%} within .25 of one, {mean[2]:.1%} within .03,", end=" ")
-    print(f"reverse KL {mean[3]:.3f}; {seconds:.1f} s a run")
+    print(f"reverse KL of those within .25 {mean[3]:.3f}; {seconds:.1f} s a run")
     ax.plot(*x[:1000].T, ".", markersize=1)
     ax.plot(*truth.means.T, "x", color="#d15c56", markersize=4)
     ax.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), title=name, xticks=[], yticks=[], aspect="equal")

@@ -46,11 +46,15 @@ def test_every_way_of_the_toys_can_be_built_in_either_size(code: SimpleNamespace
 
 
 def test_digits_of_three_channels_are_counted(code: SimpleNamespace) -> None:
-    """Samples that are the training images themselves have all of their classes, and no divergence."""
+    """Samples that are the training images have all of their classes; the divergence is from the data's shares, each of
+    1000 classes counted once more."""
     x = torch.rand(40, 3, 28, 28, generator=torch.Generator().manual_seed(0))
     run = SimpleNamespace(sample_x=lambda n, seed: x[:n], part=lambda part, n: (x[:n], stacked_classes(x[:n])))
     found = code.images.counted(run, 40)
-    assert found["modes"] == found["most"] == len(stacked_classes(x).unique())
+    counts = torch.bincount(stacked_classes(x), minlength=1000).double()
+    there = counts[counts > 0]
+    assert found["modes"] == found["most"] == len(there)
+    assert found["kl"] == pytest.approx(float((there / 40 * (there / 40 * 1040 / (there + 1)).log()).sum()))
     less = SimpleNamespace(sample_x=lambda n, seed: x[:1].expand(n, -1, -1, -1), part=run.part)
     one = code.images.counted(less, 40)
     assert one["modes"] == 1

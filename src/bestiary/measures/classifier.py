@@ -226,9 +226,13 @@ def _divergence(found: TwoSample, null: TwoSample, features: str, seed: int, sai
             "ratio_on_samples": on_samples, "ratio_on_data": on_data, "ratio_is": "of densities, data's over samples'",
         },
         says="(ln 2 − BCE)/ln 2 of calibrated odds on examples not used for calibration; it can be negative by chance."
-        f" The odds say how often data are made where samples are: {on_samples:.2g} times as often is the median on"
-        f" samples, {on_data:.2g} on data.",
+        f" By these odds data are {_times(on_samples)} times as dense as samples at the median sample, and"
+        f" {_times(on_data)} times at the median real example.",
     )  # fmt: skip
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.2g}"
 
 
 def _ratios(found: TwoSample, seed: int) -> tuple[float, float]:
