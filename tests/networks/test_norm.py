@@ -89,6 +89,7 @@ def worker(rank: int, folder: str) -> None:
             tolerance = 2e-2 if name == "bf16" else 2e-4 if name == "far from zero" else 2e-5
             if not torch.allclose(value.float(), wanted.float(), rtol=tolerance, atol=tolerance):
                 wrong.append(f"{name}, {key}: {(value - wanted).abs().max():.2g}")
+    dist.barrier()
     dist.destroy_process_group()
     (Path(folder) / f"{rank}.txt").write_text("\n".join(wrong))
 
