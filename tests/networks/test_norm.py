@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bestiary.networks.dcgan import critic
 from bestiary.networks.norm import BatchNorm
+from bestiary.training.parallel import leave
 
 WORLD = 2
 
@@ -89,9 +90,10 @@ def worker(rank: int, folder: str) -> None:
             tolerance = 2e-2 if name == "bf16" else 2e-4 if name == "far from zero" else 2e-5
             if not torch.allclose(value.float(), wanted.float(), rtol=tolerance, atol=tolerance):
                 wrong.append(f"{name}, {key}: {(value - wanted).abs().max():.2g}")
-    dist.barrier()
-    dist.destroy_process_group()
     (Path(folder) / f"{rank}.txt").write_text("\n".join(wrong))
+    dist.barrier()
+    leave()
+    dist.destroy_process_group()
 
 
 def test_two_processes_are_one(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ turn over the processes; since each loss is a mean over equal slices, the averag
 whole batch, so one process and W processes compute the same run within rounding. FSDP2 shards the weights besides.
 """
 
+import atexit
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 
 from bestiary.errors import BestiaryError
 
-__all__ = ["Team", "full", "join", "launch", "local", "placed", "under_torchrun", "whole_mean"]
+__all__ = ["Team", "full", "join", "launch", "leave", "local", "placed", "under_torchrun", "whole_mean"]
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,14 @@ def join(device: torch.device, kind: str = "ddp") -> tuple[Team, torch.device]:
             torch.cuda.set_device(device)
         # CPU collectives go over gloo also on CUDA: the few numbers of a journal's line live there.
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+        atexit.register(leave)
     return Team(dist.get_rank(), dist.get_world_size(), kind), device
+
+
+def leave() -> None:
+    """Wait until gloo's threads have dropped what they hold of the last message. One that asks for the interpreter
+    when it has begun to end brings the process down, after all is done and saved (seen with torch 2.13)."""
+    time.sleep(0.2)
 
 
 def launch(arguments: list[str], nproc: int, restarts: int = 3) -> None:
