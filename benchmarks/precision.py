@@ -147,7 +147,7 @@ last column is half the width of the 95% interval of one judgement.
 
 The rule: bf16 does no harm while its difference is smaller than what a judgement can resolve, the last column.
 {verdict}
-Only small grey images were measured. On CUDA, fp32 means PyTorch's own: convolutions may use TF32 there.
+Of images only small grey ones were measured. On CUDA, fp32 means PyTorch's own: convolutions may use TF32 there.
 
 {speed()}
 
