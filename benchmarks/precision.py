@@ -134,6 +134,7 @@ def main() -> None:
 
 `precision=auto` takes bf16 for the networks where the data are images, the model has {LARGE:,} weights or more and the
 processor multiplies bf16 natively (CUDA from compute capability 8.0, CPUs with AMX or AVX512-BF16), and fp32 elsewhere.
+A critic under a penalty or with clipped weights has fp32 too, for it tells by small differences of its logits.
 What it took stands in the run's config, and a run that is resumed keeps it. Weights, optimisers, likelihoods and their
 sums are fp32 in both; so are a critic's head, minibatch discrimination and the ends of generators.
 

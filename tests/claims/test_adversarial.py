@@ -24,7 +24,7 @@ from bestiary.objectives.games import nonsaturating, saturating
 from bestiary.objectives.penalties import squared_slope
 from bestiary.training.clock import Clock
 
-QUIET = {"quiet": True, "validate": 0, "save": 0, "seed": 0}
+QUIET = {"quiet": True, "validate": 0, "save": 0, "seed": 0, "precision": "fp32"}  # seeds are of one arithmetic
 
 
 def test_against_a_better_critic_the_saturating_gradient_dies_and_the_other_grows_and_shakes() -> None:

@@ -10,7 +10,7 @@ from bestiary.data.load import load
 from bestiary.measures.neighbours import nearest
 from bestiary.models.walks import analogy
 
-QUIET = {"quiet": True, "validate": 0, "save": 0, "seed": 0, "batch": 64}
+QUIET = {"quiet": True, "validate": 0, "save": 0, "seed": 0, "precision": "fp32", "batch": 64}
 
 
 def drawn(part: str, bold: bool) -> np.ndarray:

@@ -83,8 +83,14 @@ def test_precision_is_inferred_once_and_kept(tmp_path, monkeypatch):
     large = tiny(tmp_path, images, "vae")
     assert read_config(large.path)["inferred"]["precision"].startswith("bf16: this processor")
     assert "precision='bf16'" in read_config(large.path)["command"]
-    for data, options in ((points, {}), (images, {"hidden": (2,)})):
-        assert read_config(tiny(tmp_path, data, "vae", **options).path)["training"]["precision"] == "fp32"
+    assert read_config(tiny(tmp_path, images, "gan", hidden=(64,)).path)["training"]["precision"] == "bf16"
+    small: list = [(points, "vae", {}), (images, "vae", {"hidden": (2,)})]
+    bound: list = [
+        (images, "gan", {"hidden": (64,), "penalty": "r1"}),
+        (images, "gan", {"hidden": (64,), "weight_clip": 0.1}),
+    ]
+    for data, model, options in small + bound:
+        assert read_config(tiny(tmp_path, data, model, **options).path)["training"]["precision"] == "fp32"
     for module in (device, fitting):
         monkeypatch.setattr(module, "has_native_bf16", lambda _: False)
     assert read_config(tiny(tmp_path, images, "vae").path)["inferred"]["precision"].startswith("fp32: this processor")

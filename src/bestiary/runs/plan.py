@@ -157,7 +157,8 @@ def settled(what: Plan, device: torch.device, weights: int) -> Plan:
     """With the precision inferred, where it is left to be: another machine then repeats it, and goes on in it."""
     if what.recipe.precision != "auto":
         return what
-    return what.at(*infer_precision(device, what.dataset.spec.kind, weights))
+    fine = any(what.model_options.get(key) not in (None, "none", 0.0) for key in ("penalty", "weight_clip"))
+    return what.at(*infer_precision(device, what.dataset.spec.kind, weights, fine))
 
 
 def _schedules_end(options: Mapping[str, Any], recipe: Recipe) -> None:

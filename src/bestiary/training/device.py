@@ -1,9 +1,10 @@
 """Where, in which precision and with which noise a turn computes.
 
-`auto` takes CUDA, then MPS, then the CPU. Precision `auto` takes bf16 for the networks where they see images, are
-large, and the processor multiplies bf16 natively (CUDA from compute capability 8.0; CPUs with AMX or AVX512-BF16), else
-fp32: a bf16 number has 8 significant bits, as many as a pixel, but too few for a point near a mode of the ring or for a
-table's column. Likelihoods, their sums and the weights are fp32 in both. What bf16 costs: docs/precision.md.
+`auto` takes CUDA, then MPS, then the CPU. Precision `auto` takes bf16 for the networks where they see images and are
+large, no critic's slope is bounded, and the processor multiplies bf16 natively (CUDA from compute capability 8.0; CPUs
+with AMX or AVX512-BF16), else fp32: a bf16 number has 8 significant bits, as many as a pixel, but too few for a point
+near a mode of the ring, a table's column, or a Wasserstein critic. Likelihoods, their sums and the weights are fp32 in
+both. What bf16 costs: docs/precision.md.
 """
 
 import ctypes
@@ -70,12 +71,17 @@ def cpu_features() -> set[str]:
 LARGE = 1 << 18  # weights; with fewer, bf16 is no faster on a CPU: casts take the time that products gain
 
 
-def infer_precision(device: torch.device, kind: str, weights: int) -> tuple[Literal["fp32", "bf16"], str]:
-    """What `precision=auto` takes for a model of so many weights on data of a kind, and why."""
+def infer_precision(
+    device: torch.device, kind: str, weights: int, fine: bool = False
+) -> tuple[Literal["fp32", "bf16"], str]:
+    """What `precision=auto` takes for a model of so many weights on data of a kind, and why. `fine`: its critic's slope
+    is bounded by a penalty or clipped weights."""
     if not has_native_bf16(device):
         return "fp32", "this processor does not multiply bf16 itself"
     if kind != "image":
         return "fp32", f"a {kind}'s numbers have more digits than bf16"
+    if fine:
+        return "fp32", "a critic of bounded slope tells by small differences of its logits"
     if weights < LARGE:
         return "fp32", f"below {LARGE:,} weights bf16 gains nothing"
     return "bf16", "this processor multiplies it itself, and the networks are large"
