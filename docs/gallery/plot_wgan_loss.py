@@ -38,7 +38,7 @@ fig, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
 for ax, (name, (model, options)) in zip(axes, ways.items(), strict=True):
     run, losses, distances = None, [], []
     for steps in stages:
-        how = {"steps": steps, "validate": 0, "save": 0, "log": stages.step, "quiet": True}
+        how = {"steps": steps, "validate": 0, "save": 0, "log": stages.step, "quiet": True, "precision": "fp32"}
         if run is None:
             common = {"network": "mlp", "batch": 64, "root": tempfile.mkdtemp()}
             run = bst.fit(data, model, **how, **common, **options)
@@ -81,7 +81,7 @@ for row, (game, (norm, steps)) in enumerate(games.items()):
         model, options = ways[game]
         run = bst.fit(
             data, model, root=tempfile.mkdtemp(), quiet=True, validate=0, save=0, steps=steps, batch=64,
-            critic=dcgan.critic(run.spec.shape, 16, norm), **(options | net),
+            precision="fp32", critic=dcgan.critic(run.spec.shape, 16, norm), **(options | net),
         )  # fmt: skip
         real = run.part("test", 1000)[0].flatten(1)
         fake = run.sample_x(len(real)).flatten(1)
