@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bestiary.report.words import Mark, Number, duration, figure, plain, relation
+from bestiary.report.words import Mark, Number, duration, figure, plain, relation, verdict
 
 
 def number(value, low, high, floor=None):
@@ -44,6 +44,12 @@ def test_relation_compares_intervals(low, high, says):
 def test_relation_is_that_of_the_difference(value, says):
     """Halves of .2 and .2: .28 of the difference, though the intervals overlap up to .4."""
     assert relation(number(value, value - 0.2, value + 0.2, Mark(2.0, 1.8, 2.2))) == f"{says} its floor of 2.00"
+
+
+def test_names_keep_their_capital_in_a_sentence():
+    fid = Number("fid", "Fréchet distance, pixels", "units", "lower", "", Mark(2.0, 1.5, 2.5), Mark(1.0), None, {})
+    told = Number("c2st", "Accuracy of a two-sample classifier", "", "lower", "", Mark(0.9), Mark(0.5), None, {})
+    assert "; Fréchet distance, pixels, is 2.0" in verdict([fid, told])
 
 
 @given(st.floats(0, 1e7))

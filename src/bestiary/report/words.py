@@ -183,7 +183,8 @@ def relation(number: Number) -> str:
 
 def _clause(number: Number) -> str:
     title = number.title
-    if title[:1].isupper() and title[1:2].islower():  # a word, not a formula or an abbreviation
+    named = title.startswith(("Fréchet", "Jensen"))
+    if title[:1].isupper() and title[1:2].islower() and not named:  # a word, not a formula or an abbreviation
         title = title[0].lower() + title[1:]
     comma = "," if "," in title else ""
     unit = f" {number.unit}" if number.unit not in ("", "share", "ratio") else ""  # which are plain numbers
