@@ -147,12 +147,12 @@ def _devices(torch: Any) -> Iterator[Finding]:
 
 
 def _precision() -> Iterator[Finding]:
-    from bestiary.training.device import LARGE, choose_device, has_native_bf16
+    from bestiary.training.device import choose_device, has_native_bf16
 
     device = choose_device("auto")
     says = f"auto takes fp32: {device} has no native bf16"
     if has_native_bf16(device):
-        says = f"auto takes bf16 for images and {LARGE:,} weights or more, else fp32: {device} has native bf16"
+        says = f"auto takes bf16 for large models of images, else fp32 (docs/precision.md): {device} has native bf16"
     yield Finding("devices", "precision", "fine", says)
 
 

@@ -5,8 +5,9 @@
     reverse KL     Σ_k p̂_k log(p̂_k K), p̂_k the share of samples nearest to mode k
 
 (Lin et al. 2018, arXiv 1712.04086, whose samples are 2,500.) Beside each stands what a perfect sampler gets of as many.
-The paper assigns every sample to a mode; its code, pacgan/extensions.py, counts those of high quality alone, of which
-`near_kl` is. Samples that fill the space between the modes have even shares, and the first of the two near 0.
+Here every sample counts for the mode nearest to it; the authors' code, pacgan/extensions.py, counts those of high
+quality alone, of which `near_kl` is. Samples that fill the space between the modes have even shares, and a reverse KL
+near 0.
 
 Legend: N samples, K modes, F coordinates.
 """
