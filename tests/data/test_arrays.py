@@ -34,8 +34,8 @@ BYTES = G.integers(0, 256, (12, 6, 5, 3), dtype=np.uint8)
 def test_layouts_of_images(array: np.ndarray, shape: tuple[int, ...]) -> None:
     data = load(array)
     assert data.spec.shape == shape
-    assert data.spec.levels == 256
-    assert np.array_equal(data.stored, BYTES[..., : shape[0]])
+    assert data.spec.x.levels == 256
+    assert np.array_equal(data.x, BYTES[..., : shape[0]])
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-1, 1), (0, 255)])
@@ -43,14 +43,14 @@ def test_layouts_of_images(array: np.ndarray, shape: tuple[int, ...]) -> None:
 def test_floats_on_256_levels_are_exact(low: int, high: int, kind: type) -> None:
     floats = (BYTES / 255 * (high - low) + low).astype(kind)
     data = load(floats)
-    assert np.array_equal(data.stored, BYTES)
+    assert np.array_equal(data.x, BYTES)
     assert "exactly 256 levels" in data.source["note"]
 
 
 def test_floats_between_levels_are_rounded_and_it_is_said() -> None:
     floats = G.random((12, 6, 5))
     data = load(floats)
-    assert np.abs(data.stored[..., 0] / 255 - floats).max() <= 0.5 / 255 + 1e-9
+    assert np.abs(data.x[..., 0] / 255 - floats).max() <= 0.5 / 255 + 1e-9
     assert "ROUNDED" in data.source["note"]
 
 
@@ -59,26 +59,26 @@ def test_floats_between_levels_are_rounded_and_it_is_said() -> None:
 )
 def test_binary_images(array: np.ndarray) -> None:
     data = load(array)
-    assert data.spec.levels == 2
-    assert np.array_equal(data.stored, BYTES > 99)
+    assert data.spec.x.levels == 2
+    assert np.array_equal(data.x, BYTES > 99)
 
 
 def test_seventeen_levels() -> None:
     digits = G.integers(0, 17, (9, 8, 8))
     digits[0, 0, 0] = 1
     data = load(digits / 16)
-    assert data.spec.levels == 17
-    assert np.array_equal(data.stored[..., 0], digits)
+    assert data.spec.x.levels == 17
+    assert np.array_equal(data.x[..., 0], digits)
 
 
 def test_sixteen_bits_are_rounded() -> None:
     data = load(BYTES[..., 0].astype(np.uint16) * 257)
-    assert np.array_equal(data.stored[..., 0], BYTES[..., 0])
+    assert np.array_equal(data.x[..., 0], BYTES[..., 0])
 
 
 def test_torch_tensors() -> None:
-    assert np.array_equal(load(torch.from_numpy(BYTES)).stored, BYTES)
-    assert load(torch.randn(20, 3)).spec.kind == "vector"
+    assert np.array_equal(load(torch.from_numpy(BYTES)).x, BYTES)
+    assert load(torch.randn(20, 3)).spec.x.noun == "table"
     with pytest.raises(BestiaryError, match="detach"):
         load(torch.randn(20, 3, requires_grad=True))
 
@@ -89,16 +89,16 @@ def test_vectors_are_standardised_by_the_training_rows() -> None:
     x = data.part("train").astype(np.float64)
     np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(x.std(axis=0), [1, 1, 0], atol=1e-6)
-    assert data.spec.columns[2].scale == 1  # a constant column
-    back = data.stored * [c.scale for c in data.spec.columns] + [c.mean for c in data.spec.columns]
+    assert data.spec.x.columns[2].support.scale == 1  # a constant column
+    back = data.x * [c.support.scale for c in data.spec.x.columns] + [c.support.mean for c in data.spec.x.columns]
     np.testing.assert_allclose(back, raw, rtol=1e-5, atol=1e-5)
 
 
 def test_density_of_raw_units_is_shifted_by_the_log_scale() -> None:
     """log N(raw; μ, σ²) = log N(x; 0, 1) − Σ log scale."""
     raw = G.normal(3, 2, size=(40, 2))
-    spec, x = load(raw).spec, load(raw).stored.astype(np.float64)
-    mean, scale = np.array([(c.mean, c.scale) for c in spec.columns]).T
+    spec, x = load(raw).spec, load(raw).x.astype(np.float64)
+    mean, scale = np.array([(c.support.mean, c.support.scale) for c in spec.x.columns]).T
     log_raw = (-0.5 * ((raw - mean) / scale) ** 2 - np.log(scale * np.sqrt(2 * np.pi))).sum(axis=1)
     log_x = (-0.5 * x**2 - np.log(np.sqrt(2 * np.pi))).sum(axis=1)
     np.testing.assert_allclose(log_x - spec.log_scale, log_raw, atol=1e-5)
@@ -112,12 +112,12 @@ def test_missing_numbers_are_named_dropped_or_filled() -> None:
         load(raw)
     labels = np.arange(30)
     dropped = load(raw, missing="drop", labels=labels)
-    assert len(dropped.stored) == 28
-    assert dropped.spec.classes[int(dropped.labels[4])] == "5"  # labels stay with their rows
+    assert len(dropped.x) == 28
+    assert dropped.spec.label.words[int(dropped.stored["label"][4])] == "5"  # labels stay with their rows
     filled = load(raw, missing="mean")
-    column = filled.spec.columns[1]
+    column = filled.spec.x.columns[1]
     mean = raw[np.setdiff1d(filled.parts["train"], [4, 7]), 1].mean()
-    assert filled.stored[4, 1] * column.scale + column.mean == pytest.approx(mean, abs=1e-6)
+    assert filled.x[4, 1] * column.support.scale + column.support.mean == pytest.approx(mean, abs=1e-6)
     with pytest.raises(BestiaryError, match="missing="):
         load(raw, missing="zero")
 
@@ -158,13 +158,13 @@ def test_any_array_gives_a_data_set_or_our_error(array: np.ndarray) -> None:
         data = load(array)
     except BestiaryError:
         return
-    assert len(data.stored) == len(array)
-    assert data.stored.dtype == (np.uint8 if data.spec.kind == "image" else np.float32)
+    assert len(data.x) == len(array)
+    assert data.x.dtype == (np.uint8 if data.spec.x.pictured else np.float32)
 
 
 def test_rows_become_images_by_shape() -> None:
     flat = BYTES[..., 0].reshape(12, 30)
-    assert np.array_equal(load(flat, shape="6x5").stored[..., 0], BYTES[..., 0])
+    assert np.array_equal(load(flat, shape="6x5").x[..., 0], BYTES[..., 0])
     for wrong in ("7x5", "6", "axb", "0x30"):
         with pytest.raises(BestiaryError, match="shape="):
             load(flat, shape=wrong)
@@ -183,9 +183,9 @@ def test_words_of_a_data_frame_are_labels_and_what_cannot_be_told_apart_is_refus
 
 def test_labels_are_numbers_or_words() -> None:
     data = load(BYTES, labels=["b", "a"] * 6)
-    assert data.spec.classes == ("a", "b")
-    assert data.labels[:2].tolist() == [1, 0]
-    assert load(BYTES, labels=np.array([10, 9] * 6)).spec.classes == ("9", "10")
+    assert data.spec.label.words == ("a", "b")
+    assert data.stored["label"][:2].tolist() == [1, 0]
+    assert load(BYTES, labels=np.array([10, 9] * 6)).spec.label.words == ("9", "10")
     for wrong in ([1, 2], np.linspace(0, 1, 11), np.zeros((12, 4, 2)), [None] * 12, [0.5] * 11 + [np.nan]):
         with pytest.raises(BestiaryError, match="labels"):
             load(BYTES, labels=wrong)
@@ -193,35 +193,44 @@ def test_labels_are_numbers_or_words() -> None:
 
 def test_one_hot_rows_are_labels_and_floats_in_a_column_are_numbers() -> None:
     data = load(BYTES, labels=np.eye(3)[np.arange(12) % 3])
-    assert data.spec.classes == ("0", "1", "2")
-    assert data.labels.tolist() == (np.arange(12) % 3).tolist()
+    assert data.spec.label.words == ("0", "1", "2")
+    assert data.stored["label"].tolist() == (np.arange(12) % 3).tolist()
     energies = 10.0 * np.arange(12)
-    assert len(load(BYTES, labels=energies).spec.classes) == 12
-    assert len(load(BYTES, labels=energies[:, None]).spec.beside) == 1
+    assert len(load(BYTES, labels=energies).spec.label.words) == 12
+    assert [c.name for c in load(BYTES, numbers=energies).spec["numbers"].columns] == ["numbers"]
     with pytest.raises(BestiaryError, match="are no array"):
         load(BYTES, labels=[[1.0, 2.0], [3.0]] * 6)
 
 
+@pytest.mark.parametrize(
+    "numbers", [np.linspace(0, 9, 12), np.arange(12.0)[:, None], np.linspace(0, 9, 24).reshape(12, 2)]
+)
+def test_numbers_given_as_labels_are_refused_with_the_word_for_them(numbers: np.ndarray) -> None:
+    with pytest.raises(BestiaryError, match="numbers="):
+        load(BYTES, labels=numbers)
+
+
 @pytest.mark.parametrize("numbers", [np.linspace(3, 9, 12), np.arange(24).reshape(12, 2)])
 def test_numbers_beside_each_example_are_standardised_over_the_training_rows(numbers: np.ndarray, tmp_path) -> None:
-    """Fractions, or several columns, are no labels."""
     np.savez(tmp_path / "x.npz", x=BYTES, y=numbers)
-    wanted = numbers.reshape(12, -1)
-    for data in (load(BYTES, labels=numbers), load(tmp_path / "x.npz"), load(BYTES.reshape(12, -1), labels=numbers)):
-        assert data.spec.classes == ()
-        assert [c.name for c in data.spec.beside] == [f"y{i + 1}" for i in range(wanted.shape[1])]
-        mean, scale = (np.array([getattr(c, key) for c in data.spec.beside]) for key in ("mean", "scale"))
-        np.testing.assert_allclose(data.labels * scale + mean, wanted, rtol=1e-6, atol=1e-5)
-        np.testing.assert_allclose(data.part_labels("train").mean(0), 0, atol=1e-6)
+    wanted, given = numbers.reshape(12, -1), {"y": numbers}
+    flat = BYTES.reshape(12, -1)
+    for data in (load(BYTES, numbers=given), load(tmp_path / "x.npz", numbers="y"), load(flat, numbers=given)):
+        assert data.spec.label is None
+        columns = data.spec["y"].columns
+        assert [c.name for c in columns] == (["y"] if len(columns) == 1 else [f"y{i + 1}" for i in range(len(columns))])
+        mean, scale = (np.array([getattr(c.support, key) for c in columns]) for key in ("mean", "scale"))
+        np.testing.assert_allclose(data.stored["y"] * scale + mean, wanted, rtol=1e-6, atol=1e-5)
+        np.testing.assert_allclose(data.stored["y"][data.parts["train"]].mean(0), 0, atol=1e-6)
         assert Spec.from_dict(data.spec.to_dict()) == data.spec
 
 
 def test_npy_files_are_mapped_when_asked(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", BYTES)
-    assert np.array_equal(load(tmp_path / "x.npy").stored, BYTES)
+    assert np.array_equal(load(tmp_path / "x.npy").x, BYTES)
     mapped = load(tmp_path / "x.npy", stream=True)
-    assert isinstance(mapped.stored, np.memmap)
-    assert np.array_equal(mapped.stored, BYTES)
+    assert isinstance(mapped.x, np.memmap)
+    assert np.array_equal(mapped.x, BYTES)
     assert mapped.source["fingerprint"] == load(BYTES).source["fingerprint"]
 
 
@@ -229,17 +238,18 @@ def test_npz_says_which_array_it_took(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     np.savez(path, images=BYTES, y=np.arange(12) % 3, extra=np.zeros(3))
     data = load(path)
-    assert data.source["note"].startswith("took `images` with labels `y`, left extra")
-    assert data.labels.tolist() == (np.arange(12) % 3).tolist()
-    assert load(path, label="none").labels is None
+    assert data.source["note"] == "took images as x, y as label; left extra: 3 rows where x has 12"
+    assert data.stored["y"].tolist() == (np.arange(12) % 3).tolist()
+    assert load(path, label="none").spec.beside == ()
+    assert load(path, beside="none").spec.beside == ()
     with pytest.raises(BestiaryError, match="no array `imags`"):
         load(path, key="imags")
     np.savez(path, a=BYTES, b=BYTES)
     with pytest.raises(BestiaryError, match="key=NAME"):
         load(path)
-    assert np.array_equal(load(path, key="b").stored, BYTES)
+    assert np.array_equal(load(path, key="b").x, BYTES)
     np.savez(path, whatever=BYTES)
-    assert np.array_equal(load(path).stored, BYTES)
+    assert np.array_equal(load(path).x, BYTES)
 
 
 class Trap:

@@ -35,12 +35,12 @@ def folder(root: Path, n: int = 6, **options) -> Path:
 
 def test_images_are_stored_as_they_are(tmp_path: Path) -> None:
     data = load(folder(tmp_path / "a"))
-    assert data.stored.shape == (6, 12, 12, 3)
-    assert data.spec.levels == 256
+    assert data.x.shape == (6, 12, 12, 3)
+    assert data.spec.x.levels == 256
     for i in range(6):
-        assert np.array_equal(data.stored[i], np.asarray(Image.open(tmp_path / "a" / f"{i:02d}.png")))
-    assert data.labels is None
-    assert not isinstance(data.stored, np.memmap)
+        assert np.array_equal(data.x[i], np.asarray(Image.open(tmp_path / "a" / f"{i:02d}.png")))
+    assert data.spec.label is None
+    assert not isinstance(data.x, np.memmap)
 
 
 def test_a_zip_is_the_same_as_its_folder(tmp_path: Path) -> None:
@@ -48,16 +48,16 @@ def test_a_zip_is_the_same_as_its_folder(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for file in sorted(root.iterdir()):
             archive.write(file, file.name)
-    assert np.array_equal(load(tmp_path / "a.zip").stored, load(root).stored)
+    assert np.array_equal(load(tmp_path / "a.zip").x, load(root).x)
 
 
 def test_streaming_gives_a_map_with_the_same_pixels(tmp_path: Path) -> None:
     root = folder(tmp_path / "a")
     mapped = load(root, stream="yes")
-    assert isinstance(mapped.stored, np.memmap)
-    assert np.array_equal(mapped.stored, load(root).stored)
+    assert isinstance(mapped.x, np.memmap)
+    assert np.array_equal(mapped.x, load(root).x)
     with pytest.raises(ValueError):
-        mapped.stored[0] = 0  # never written to
+        mapped.x[0] = 0  # never written to
 
 
 def test_the_cache_is_used_again_and_notices_a_changed_pixel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ def test_the_cache_is_used_again_and_notices_a_changed_pixel(tmp_path: Path, mon
     changed = load(root)
     assert built == [1]
     assert changed.source["fingerprint"] != first.source["fingerprint"]
-    assert np.array_equal(changed.stored[0], pixels)
+    assert np.array_equal(changed.x[0], pixels)
     load(root, size=8)
     assert built == [1, 1]
 
@@ -86,27 +86,27 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path, own_cache: Path) -> None:
     first = load(root)
     for file in (own_cache / "images").iterdir():
         file.write_bytes(file.read_bytes()[:-40])
-    assert np.array_equal(load(root).stored, first.stored)
+    assert np.array_equal(load(root).x, first.x)
 
 
 def test_grey_and_colour_together(tmp_path: Path) -> None:
     for i in range(3):
         paint(tmp_path / f"{i}.png", 50 * i, "L")
-    assert load(tmp_path).stored.shape[3] == 1
-    assert load(tmp_path, colour="rgb").stored.shape[3] == 3
+    assert load(tmp_path).x.shape[3] == 1
+    assert load(tmp_path, colour="rgb").x.shape[3] == 3
     paint(tmp_path / "c.png", (255, 0, 0))
     data = load(tmp_path)
-    assert data.stored.shape[3] == 3
+    assert data.x.shape[3] == 3
     assert "grey images beside coloured" in data.source["note"]
-    assert load(tmp_path, colour="grey").stored[3, 0, 0, 0] == 76  # 0.299 × 255
+    assert load(tmp_path, colour="grey").x[3, 0, 0, 0] == 76  # 0.299 × 255
 
 
 def test_two_levels_are_found(tmp_path: Path) -> None:
     for i in range(4):
         paint(tmp_path / f"{i}.png", np.random.default_rng(i).random((9, 9)) > 0.5)
     data = load(tmp_path)
-    assert data.spec.levels == 2
-    assert set(np.unique(data.stored)) == {0, 1}
+    assert data.spec.x.levels == 2
+    assert set(np.unique(data.x)) == {0, 1}
 
 
 def test_different_sizes_are_brought_to_one(tmp_path: Path) -> None:
@@ -128,8 +128,8 @@ def test_folders_are_labels(tmp_path: Path) -> None:
     for i in range(4):
         paint(tmp_path / "all" / ("cat" if i % 2 else "dog") / f"{i}.png", i)
     data = load(tmp_path)
-    assert data.spec.classes == ("cat", "dog")
-    assert data.labels.tolist() == [0, 0, 1, 1]
+    assert data.spec.label.words == ("cat", "dog")
+    assert data.stored["label"].tolist() == [0, 0, 1, 1]
 
 
 def test_folders_called_train_and_test_are_the_split(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_folders_called_train_and_test_are_the_split(tmp_path: Path) -> None:
         for i in range(n):
             paint(tmp_path / part / ("cat" if i % 2 else "dog") / f"{i}.png", i)
     data = load(tmp_path)
-    assert data.spec.classes == ("cat", "dog")
+    assert data.spec.label.words == ("cat", "dog")
     assert {name: len(rows) for name, rows in data.parts.items()} == {"train": 11, "validation": 1, "test": 4}
     assert sorted(data.parts["test"].tolist()) == [0, 1, 2, 3]  # `test` sorts before `train`
     assert len(np.unique(np.concatenate(list(data.parts.values())))) == 16
@@ -151,11 +151,11 @@ def test_broken_files_are_left_out_and_named(tmp_path: Path, png_header: Callabl
     (root / "notes.txt").write_text("not an image by its name")
     (root / "bomb.png").write_bytes(png_header(32_000, 32_000))
     data = load(root)
-    assert len(data.stored) == 6
+    assert len(data.x) == 6
     skipped = data.source["skipped"]
     assert skipped.startswith("3 of 9")
     assert all(word in skipped for word in ("cut.png", "empty.jpg (empty file)", "bomb.png", "1024000000 pixels"))
-    assert np.array_equal(load(root).stored, data.stored)  # from the cache
+    assert np.array_equal(load(root).x, data.x)  # from the cache
     assert load(root).source["skipped"] == skipped
 
 
@@ -181,7 +181,7 @@ def test_links_out_of_the_folder_are_refused(tmp_path: Path) -> None:
     (root / "loop").symlink_to(root)
     (root / "gone.png").symlink_to(root / "nowhere.png")
     data = load(root)
-    assert len(data.stored) == 6
+    assert len(data.x) == 6
     assert "link.png (a link that points out of the folder)" in data.source["skipped"]
     assert "gone.png (a broken link)" in data.source["skipped"]
 
@@ -195,7 +195,7 @@ def test_members_of_a_zip_that_lead_out_are_refused(tmp_path: Path) -> None:
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc/passwd")
     data = load(tmp_path / "z.zip")
-    assert len(data.stored) == 4
+    assert len(data.x) == 4
     assert all(name in data.source["skipped"] for name in ("../5.png", "/etc/6.png", "link.png (a link)"))
 
 
@@ -301,4 +301,4 @@ def test_floats_of_a_folder_have_one_white(tmp_path: Path) -> None:
     """A frame that is nearly black among others of 0 to 255 is not made white by itself."""
     for i, peak in enumerate((1.0, 200.0, 255.0)):
         paint(tmp_path / f"{i}.tif", np.linspace(0, peak, 144, dtype=np.float32).reshape(12, 12))
-    assert [int(image.max()) for image in load(tmp_path).stored] == [1, 200, 255]
+    assert [int(image.max()) for image in load(tmp_path).x] == [1, 200, 255]

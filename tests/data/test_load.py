@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 import bestiary.data
 from bestiary.data.files import atomic, plain_name
-from bestiary.data.load import catalogue, describe, likelihood_that_fits, load, loader
-from bestiary.data.spec import Spec
+from bestiary.data.load import catalogue, describe, load, loader
+from bestiary.data.spec import Spec, pictures, rows
 from bestiary.data.standard import SETS
+from bestiary.data.support import Column
 from bestiary.data.toys import TOYS
 from bestiary.errors import BestiaryError
 
@@ -52,7 +53,7 @@ def test_options_are_checked_by_name_and_kind() -> None:
         load("ring", n=2.5)
     with pytest.raises(BestiaryError, match="yes or"):
         load("mnist", download="perhaps")
-    assert len(load("ring", n="100").stored) == 100
+    assert len(load("ring", n="100").x) == 100
 
 
 @pytest.mark.parametrize("name", [*(name for name in SETS if name == "digits"), *TOYS])
@@ -62,7 +63,7 @@ def test_describe_is_plain_and_complete(name: str) -> None:
     data = load(name)
     told = describe(data)
     assert json.loads(json.dumps(told)) == told
-    assert sum(told["parts"].values()) == told["examples"] == len(data.stored)
+    assert sum(told["parts"].values()) == told["examples"] == len(data.x)
     assert (told["entropy_nats"] is None) == (name not in TOYS)
     assert told["source"]["fingerprint"]
 
@@ -70,16 +71,16 @@ def test_describe_is_plain_and_complete(name: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "likelihood"),
     [
-        (Spec("image", (1, 8, 8), 2), "bernoulli"),
-        (Spec("image", (3, 8, 8), 2), "bernoulli"),
-        (Spec("image", (1, 8, 8), 256), "bernoulli"),
-        (Spec("image", (3, 8, 8), 256), "logistic"),
-        (Spec("vector", (2,)), "gaussian"),
-        (Spec("table", (2,)), "gaussian"),
+        (pictures((1, 8, 8), 2), "bernoulli"),
+        (pictures((3, 8, 8), 2), "bernoulli"),
+        (pictures((1, 8, 8)), "bernoulli"),
+        (pictures((3, 8, 8)), "logistic"),
+        (rows(2), "gaussian"),
+        (rows([Column("a"), Column("b")]), "gaussian"),
     ],
 )
 def test_the_likelihood_that_fits(spec: Spec, likelihood: str) -> None:
-    assert likelihood_that_fits(spec)[0] == likelihood
+    assert spec.x.likelihood.value == likelihood
 
 
 def test_the_catalogue_names_every_set_and_its_place() -> None:

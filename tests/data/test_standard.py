@@ -31,10 +31,10 @@ def test_digits() -> None:
     from sklearn.datasets import load_digits
 
     data, reference = load("digits"), load_digits()
-    assert data.stored.shape == (1797, 8, 8, 1)
-    assert data.spec.levels == 17
-    assert np.array_equal(data.stored[..., 0], reference.images)
-    assert np.array_equal(data.labels, reference.target)
+    assert data.x.shape == (1797, 8, 8, 1)
+    assert data.spec.x.levels == 17
+    assert np.array_equal(data.x[..., 0], reference.images)
+    assert np.array_equal(data.stored["label"], reference.target)
 
 
 @pytest.mark.parametrize("suffix", [".gz", ""])
@@ -52,15 +52,15 @@ def test_idx_files_are_found_and_split(tmp_path: Path, monkeypatch: pytest.Monke
     assert {name: len(rows) for name, rows in data.parts.items()} == {"train": 20, "validation": 10_000, "test": 30}
     assert np.array_equal(data.part("train")[..., 0], fit[:20])
     assert np.array_equal(np.sort(data.parts["test"]), np.arange(10_020, 10_050))
-    assert np.array_equal(data.labels, data.stored[:, 0, 0, 0] % 10)
+    assert np.array_equal(data.stored["label"], data.x[:, 0, 0, 0] % 10)
     assert catalogue()["mnist"]["where"] == str(tmp_path / "mnist")
     three = load("stacked-mnist", n=50)
-    assert three.stored.shape == (70, 2, 2, 3)
-    assert np.array_equal(three.labels, (three.stored[:, 0, 0].astype(int) % 10) @ [100, 10, 1])
+    assert three.x.shape == (70, 2, 2, 3)
+    assert np.array_equal(three.stored["label"], (three.x[:, 0, 0].astype(int) % 10) @ [100, 10, 1])
     for name in ("train", "test"):  # channels come from the same part of MNIST
         digits = {image.tobytes() for image in data.part(name)}
         assert all(c.tobytes() in digits for image in three.part(name) for c in np.moveaxis(image, -1, 0))
-    assert not np.array_equal(load("stacked-mnist", n=50, seed=1).stored, three.stored)
+    assert not np.array_equal(load("stacked-mnist", n=50, seed=1).x, three.x)
 
 
 @pytest.mark.parametrize("raw", [b"", b"\0\0\x08\x03", b"\0\0\x08\x01\0\0\0\x09abc", b"\x1f\x8b garbage"])
@@ -83,8 +83,8 @@ def test_both_forms_of_the_binarised_set_agree(tmp_path: Path, monkeypatch: pyte
     packed = {part: np.packbits(rows, axis=1) for part, rows in bits.items()}
     np.savez(tmp_path / "mnist-static" / "binarized_mnist.npz", **packed)
     from_bits = load("binarized-mnist")
-    assert from_text.spec.levels == 2
-    assert np.array_equal(from_text.stored, from_bits.stored)
+    assert from_text.spec.x.levels == 2
+    assert np.array_equal(from_text.x, from_bits.x)
     assert np.array_equal(from_text.part("train").reshape(-1, 784), bits["train"])
     assert "sorted by digit" in from_text.source["note"]
 
@@ -108,12 +108,12 @@ def test_omniglot_from_its_zips_and_its_reduction(tmp_path: Path, monkeypatch: p
                 Image.fromarray(~drawings[i]).save(buffer, "PNG")  # ink is black
                 archive.writestr(f"images_{which}/Script{i}/character01/{i:04d}_01.png", buffer.getvalue())
     data = load("omniglot", size=105)
-    assert np.array_equal(data.stored[..., 0].astype(bool), drawings)
-    assert data.spec.classes == ("Script0", "Script1", "Script2", "Script3")
+    assert np.array_equal(data.x[..., 0].astype(bool), drawings)
+    assert data.spec.label.words == ("Script0", "Script1", "Script2", "Script3")
     small = load("omniglot")
     padded = np.pad(drawings, ((0, 0), (3, 4), (3, 4)))
-    assert np.array_equal(small.stored[..., 0], padded.reshape(-1, 28, 4, 28, 4).sum((2, 4)))
-    assert small.spec.levels == 17
+    assert np.array_equal(small.x[..., 0], padded.reshape(-1, 28, 4, 28, 4).sum((2, 4)))
+    assert small.spec.x.levels == 17
     with pytest.raises(BestiaryError, match="size=28"):
         load("omniglot", size=30)
     with pytest.raises(BestiaryError, match="by="):
@@ -146,24 +146,49 @@ def test_frey_from_either_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     faces = G.integers(0, 256, (20, 28, 20), dtype=np.uint8)
     (tmp_path / "frey").mkdir()
     savemat(tmp_path / "frey" / "frey_rawface.mat", {"ff": faces.reshape(20, 560).T})
-    assert np.array_equal(load("frey").stored[..., 0], faces)
+    assert np.array_equal(load("frey").x[..., 0], faces)
     np.savez(tmp_path / "frey" / "frey.npz", images=faces)
-    assert np.array_equal(load("frey").stored[..., 0], faces)
+    assert np.array_equal(load("frey").x[..., 0], faces)
 
 
 def test_the_whole_dsprites_is_mapped_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BESTIARY_DATA", str(tmp_path))
     (tmp_path / "dsprites").mkdir()
     sprites = G.integers(0, 2, (30, 64, 64), dtype=np.uint8)
-    classes = np.stack([np.zeros(30, int), np.arange(30) % 3, *np.zeros((4, 30), int)], axis=1)
+    shape, scale = np.arange(30) % 3, np.arange(30) // 3 % 2
+    classes = np.stack([np.zeros(30, int), shape, scale, *np.arange(90).reshape(3, 30) % 5], axis=1)
+    values = classes / [1, 1, 10, 4, 31, 31] + [1, 1, 0.5, 0, 0, 0]
     path = tmp_path / "dsprites" / "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
-    np.savez_compressed(path, imgs=sprites, latents_classes=classes, metadata=np.array({"a": 1}, dtype=object))
+    np.savez_compressed(path, imgs=sprites, latents_classes=classes, latents_values=values, metadata=np.array({"a": 1}))
     for _ in range(2):
         data = load("dsprites", stream="yes")
-        assert isinstance(data.stored, np.memmap)
-        assert np.array_equal(data.stored[..., 0], sprites)
-    assert data.labels.tolist() == (np.arange(30) % 3).tolist()
-    assert not isinstance(load("dsprites").stored, np.memmap)
+        assert isinstance(data.x, np.memmap)
+        assert np.array_equal(data.x[..., 0], sprites)
+    assert data.spec.names == ["shape", "scale", "orientation", "position_x", "position_y"]  # one colour is no factor
+    assert [np.array(data.spec["shape"].words)[i] for i in data.stored["shape"][:3]] == ["square", "ellipse", "heart"]
+    assert data.spec["scale"].words == ("0.5", "0.6")
+    for i, name in enumerate(data.spec.names, 1):
+        assert np.array_equal(data.stored[name], classes[:, i])
+        words = np.array(data.spec[name].words)[data.stored[name]]
+        assert name == "shape" or np.allclose(words.astype(float), values[:, i], atol=5e-3)
+    assert not isinstance(load("dsprites").x, np.memmap)
+
+
+def test_a_part_of_dsprites_has_the_values_of_its_own_factors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a colour, and with classes that count only the values that occur."""
+    monkeypatch.setenv("BESTIARY_DATA", str(tmp_path))
+    (tmp_path / "dsprites-part").mkdir()
+    classes = np.stack([np.arange(30) // 10, *(np.arange(30) % k for k in (2, 3, 4, 5))], axis=1)
+    values = np.stack([classes[:, 0] + 1, *(0.25 * classes[:, 1:].T)], axis=1)
+    sprites = G.integers(0, 2, (30, 64, 64), dtype=np.uint8)
+    np.savez(
+        tmp_path / "dsprites-part" / "dsprites_subset.npz", imgs=sprites, latents_classes=classes, latents_values=values
+    )
+    data = load("dsprites")
+    assert data.spec.names == ["shape", "scale", "orientation", "position_x", "position_y"]
+    assert data.spec["position_y"].words == ("0", "0.25", "0.5", "0.75", "1")
+    assert data.spec.label is None
+    assert all(np.array_equal(data.stored[name], classes[:, i]) for i, name in enumerate(data.spec.names))
 
 
 def test_sets_that_are_nowhere_say_how_to_get_them() -> None:
@@ -185,9 +210,9 @@ def test_real_sets(real_data: str, name: str, shape: tuple[int, ...], levels: in
     if SETS[name].where() is None:
         pytest.skip(f"{name} is not in BESTIARY_DATA")
     data = load(name)
-    assert data.stored.shape == shape
-    assert data.spec.levels == levels
-    assert np.array_equal(np.sort(np.concatenate(list(data.parts.values()))), np.arange(len(data.stored)))
+    assert data.x.shape == shape
+    assert data.spec.x.levels == levels
+    assert np.array_equal(np.sort(np.concatenate(list(data.parts.values()))), np.arange(len(data.x)))
     if name == "binarized-mnist":  # the zeros, which the file puts first, must not fill a prefix
         ink = data.part("test")[:200].reshape(200, -1).mean(axis=1)
         everywhere = data.part("test").reshape(10_000, -1).mean()

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bestiary.data.load import load
+from bestiary.data.spec import Spec
 from bestiary.data.tables import to_rows, write_table
 from bestiary.errors import BestiaryError
 
@@ -21,11 +22,11 @@ def write(path: Path, text: str = TEXT) -> Path:
 
 def test_numbers_and_categories(tmp_path: Path) -> None:
     data = load(write(tmp_path / "t.csv"))
-    assert data.spec.kind == "table"
-    assert [c.name for c in data.spec.columns] == ["height", "kind", "weight"]
-    assert data.spec.columns[1].categories == ("cat", "dog")
-    assert data.stored.shape == (12, 4)
-    assert data.stored[0, 1:3].tolist() == [0, 1]
+    assert data.spec.x.noun == "table"
+    assert [c.name for c in data.spec.x.columns] == ["height", "kind", "weight"]
+    assert data.spec.x.columns[1].words == ("cat", "dog")
+    assert data.x.shape == (12, 4)
+    assert data.x[0, 1:3].tolist() == [0, 1]
     x = data.part("train")[:, [0, 3]].astype(np.float64)
     np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(x.std(axis=0), 1, atol=1e-6)
@@ -33,66 +34,123 @@ def test_numbers_and_categories(tmp_path: Path) -> None:
 
 def test_rows_come_back(tmp_path: Path) -> None:
     data = load(write(tmp_path / "t.csv"))
-    rows = to_rows(data.spec, data.stored)
+    rows = to_rows(data.spec, data.x)
     assert rows[0] == {"height": 0, "kind": "dog", "weight": 100}
     assert [row["height"] for row in rows] == pytest.approx([i / 2 for i in range(12)], abs=1e-6)
-    noisy = data.stored + np.float32(0.3) * (data.stored == 0)  # a model's soft one-hot
+    noisy = data.x + np.float32(0.3) * (data.x == 0)  # a model's soft one-hot
     assert [row["kind"] for row in to_rows(data.spec, noisy)] == [row["kind"] for row in rows]
     with pytest.raises(BestiaryError, match="components"):
-        to_rows(data.spec, data.stored[:, :2])
+        to_rows(data.spec, data.x[:, :2])
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_written_table_is_read_as_the_same_data(tmp_path: Path, suffix: str) -> None:
     data = load(write(tmp_path / "t.csv"))
-    again = load(write_table(tmp_path / f"again{suffix}", data.spec, data.stored))
-    np.testing.assert_allclose(again.stored, data.stored, atol=1e-6)
-    assert [c.name for c in again.spec.columns] == [c.name for c in data.spec.columns]
-    assert again.spec.columns[1] == data.spec.columns[1]
+    again = load(write_table(tmp_path / f"again{suffix}", data.spec, data.x))
+    np.testing.assert_allclose(again.x, data.x, atol=1e-6)
+    assert [c.name for c in again.spec.x.columns] == [c.name for c in data.spec.x.columns]
+    assert again.spec.x.columns[1] == data.spec.x.columns[1]
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|", " ", "   "])
 def test_delimiters(tmp_path: Path, mark: str) -> None:
     data = load(write(tmp_path / "t.txt", TEXT.replace(",", mark)))
-    assert np.array_equal(data.stored, load(write(tmp_path / "t.csv")).stored)
+    assert np.array_equal(data.x, load(write(tmp_path / "t.csv")).x)
 
 
 def test_quotes_marks_and_accents(tmp_path: Path) -> None:
     text = '\ufeff"größe, cm",art\n' + "\n".join(f'{i},"a, {i % 2}"' for i in range(8))
     data = load(write(tmp_path / "t.csv", text))
-    assert [c.name for c in data.spec.columns] == ["größe, cm", "art"]
-    assert data.spec.columns[1].categories == ("a, 0", "a, 1")
+    assert [c.name for c in data.spec.x.columns] == ["größe, cm", "art"]
+    assert data.spec.x.columns[1].words == ("a, 0", "a, 1")
 
 
 def test_header_or_none(tmp_path: Path) -> None:
     numbers = "\n".join(f"{i},{i + 100}" for i in range(9))
-    assert len(load(write(tmp_path / "t.csv", numbers)).stored) == 9
-    assert len(load(write(tmp_path / "t.csv", numbers), header="yes").stored) == 8
+    assert len(load(write(tmp_path / "t.csv", numbers)).x) == 9
+    assert len(load(write(tmp_path / "t.csv", numbers), header="yes").x) == 8
     words = "a,b\nc,d\n" * 5
-    assert len(load(write(tmp_path / "t.csv", words), header="no").stored) == 10
+    assert len(load(write(tmp_path / "t.csv", words), header="no").x) == 10
 
 
 def test_the_label_is_not_part_of_x(tmp_path: Path) -> None:
     data = load(write(tmp_path / "t.csv"), label="kind")
-    assert data.spec.classes == ("cat", "dog")
-    assert data.labels[:4].tolist() == [1, 0, 0, 1]
-    assert data.stored.shape == (12, 2)
+    assert data.spec.label.words == ("cat", "dog")
+    assert data.stored["label"][:4].tolist() == [1, 0, 0, 1]
+    assert data.x.shape == (12, 2)
     with pytest.raises(BestiaryError, match="did you mean `kind`"):
         load(tmp_path / "t.csv", label="kinds")
+
+
+MANY = "size,kind,energy,note,class\n" + "\n".join(
+    f"{i},{'ab'[i % 2]},{'' if i % 6 == 2 else i / 2},{'NA' if i % 6 == 4 else f'Ball {i}'},{i % 3}" for i in range(12)
+)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_columns_stand_beside_x_and_are_masked_where_missing(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / "t.csv", MANY)
+    if suffix == ".parquet":
+        import pyarrow
+        from pyarrow import parquet
+
+        columns = {"size": [*range(12)], "kind": [*"ab"] * 6, "class": [0, 1, 2] * 4,
+                   "energy": [None if i % 6 == 2 else i / 2 for i in range(12)],
+                   "note": [None if i % 6 == 4 else f"Ball {i}" for i in range(12)]}  # fmt: skip
+        path = tmp_path / "t.parquet"
+        parquet.write_table(pyarrow.table(columns), path)
+    data = load(path, beside="energy,kind", caption="note", label="class")
+    assert [c.name for c in data.spec.x.columns] == ["size"]
+    assert {f.name: f.layout for f in data.spec.beside} == {"label": "label", "energy": "row", "kind": "label",
+                                                            "note": "sequence"}  # fmt: skip
+    assert np.flatnonzero(~data.stored["energy?"]).tolist() == [2, 8]
+    assert np.flatnonzero(~data.stored["note?"]).tolist() == [4, 10]
+    (column,) = data.spec["energy"].columns
+    energy = data.stored["energy"][:, 0] * column.support.scale + column.support.mean
+    np.testing.assert_allclose(energy[data.stored["energy?"]], [i / 2 for i in range(12) if i % 6 != 2], atol=1e-5)
+    assert [data.spec["kind"].words[i] for i in data.stored["kind"]] == [*"ab"] * 6
+    assert data.source["note"].startswith("took energy as numbers, kind as label, note as caption")
+    assert Spec.from_dict(data.spec.to_dict()) == data.spec
+
+
+def test_columns_beside_x_stay_with_their_rows_when_some_are_dropped(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", MANY.replace("\n3,b", "\n,b"))
+    data = load(path, beside="energy", caption="note", label="class", drop="kind", missing="drop")
+    kept = [i for i in range(12) if i != 3]
+    assert [row["size"] for row in to_rows(data.spec, data.x)] == pytest.approx(kept, abs=1e-5)
+    assert data.stored["label"].tolist() == [i % 3 for i in kept]
+    assert data.stored["note?"].tolist() == [i % 6 != 4 for i in kept]
+    assert data.stored["energy?"].tolist() == [i % 6 != 2 for i in kept]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"beside": "note"}, "say caption=note"),
+        ({"beside": "enrgy"}, "did you mean `energy`"),
+        ({"beside": "kind", "label": "kind"}, "kind is named twice"),
+        ({"beside": "note", "caption": "note"}, "note is named twice"),
+        ({"caption": "size", "drop": "energy,note"}, "must be one text"),
+        ({"beside": "size,kind,energy,class", "caption": "note"}, "no column"),
+    ],
+)
+def test_columns_beside_x_that_cannot_be_are_refused(tmp_path: Path, options: dict[str, str], says: str) -> None:
+    with pytest.raises(BestiaryError, match=says):
+        load(write(tmp_path / "t.csv", MANY.replace("NA", "none")), **options)
 
 
 def test_numbers_can_be_categories_and_columns_dropped(tmp_path: Path) -> None:
     text = "a,b,c\n" + "\n".join(f"{i % 3},{i},{i}" for i in range(9))
     data = load(write(tmp_path / "t.csv", text), categories="a", drop="c")
-    assert data.spec.columns[0].categories == ("0", "1", "2")
-    assert [c.name for c in data.spec.columns] == ["a", "b"]
+    assert data.spec.x.columns[0].words == ("0", "1", "2")
+    assert [c.name for c in data.spec.x.columns] == ["a", "b"]
 
 
 def test_free_text_is_refused_with_the_way_out(tmp_path: Path) -> None:
     text = "name,x\n" + "\n".join(f"person {i},{i}" for i in range(60))
-    with pytest.raises(BestiaryError, match="drop=name"):
+    with pytest.raises(BestiaryError, match="drop=name, or let it stand beside x with caption=name"):
         load(write(tmp_path / "t.csv", text))
-    assert load(tmp_path / "t.csv", drop="name").stored.shape == (60, 1)
+    assert load(tmp_path / "t.csv", drop="name").x.shape == (60, 1)
 
 
 @pytest.mark.parametrize("gap", ["", "NA", "nan", "?", "inf", "null"])
@@ -100,8 +158,8 @@ def test_missing_values_are_counted_dropped_or_filled(tmp_path: Path, gap: str) 
     path = write(tmp_path / "t.csv", TEXT.replace("1.0,", f"{gap},"))
     with pytest.raises(BestiaryError, match=r"height \(1 rows, first row 2\)"):
         load(path)
-    assert len(load(path, missing="drop").stored) == 11
-    filled = to_rows(load(path, missing="mean").spec, load(path, missing="mean").stored)
+    assert len(load(path, missing="drop").x) == 11
+    filled = to_rows(load(path, missing="mean").spec, load(path, missing="mean").x)
     known = load(path, missing="mean").parts["train"]
     assert filled[2]["height"] == pytest.approx(np.mean([i / 2 for i in known if i != 2]), abs=1e-5)
 
@@ -111,7 +169,7 @@ def test_missing_words(tmp_path: Path) -> None:
     with pytest.raises(BestiaryError, match="kind"):
         load(path)
     data = load(path, missing="mean")
-    assert to_rows(data.spec, data.stored)[0]["kind"] == "cat"  # the commonest
+    assert to_rows(data.spec, data.x)[0]["kind"] == "cat"  # the commonest
     with pytest.raises(BestiaryError, match="label kind is missing"):
         load(path, label="kind", missing="mean")
 
@@ -143,16 +201,16 @@ def test_any_text_gives_a_data_set_or_our_error(tmp_path: Path, text: str) -> No
         data = load(write(tmp_path / "t.csv", text), missing="drop")
     except BestiaryError:
         return
-    assert np.isfinite(data.stored).all()
+    assert np.isfinite(data.x).all()
 
 
 def test_a_header_may_leave_the_index_without_a_name(tmp_path: Path) -> None:
     rows = "\n".join(f"{i},{i / 10},{i % 7}" for i in range(30))
     data = load(write(tmp_path / "t.csv", f",height,weight\n{rows}"))
-    assert [c.name for c in data.spec.columns] == ["x1", "height", "weight"]
-    assert len(data.stored) == 30
+    assert [c.name for c in data.spec.x.columns] == ["x1", "height", "weight"]
+    assert len(data.x) == 30
     gaps = load(write(tmp_path / "u.csv", f",,NA\n{rows}"), missing="drop")  # no word: the first row has gaps
-    assert [c.name for c in gaps.spec.columns] == ["x1", "x2", "x3"]
+    assert [c.name for c in gaps.spec.x.columns] == ["x1", "x2", "x3"]
 
 
 @pytest.mark.parametrize("head", ["a;b\n", ""])
@@ -163,7 +221,7 @@ def test_decimal_commas_are_refused(tmp_path: Path, head: str) -> None:
 
 def test_words_with_underscores_are_no_numbers(tmp_path: Path) -> None:
     data = load(write(tmp_path / "t.csv", "id,x\n" + "\n".join(f"1_{i % 2},{i}" for i in range(20))))
-    assert data.spec.columns[0].categories == ("1_0", "1_1")
+    assert data.spec.x.columns[0].words == ("1_0", "1_1")
 
 
 def test_lines_of_empty_cells_are_no_rows(tmp_path: Path) -> None:
@@ -173,4 +231,4 @@ def test_lines_of_empty_cells_are_no_rows(tmp_path: Path) -> None:
 
 def test_a_constant_comes_back_however_small(tmp_path: Path) -> None:
     data = load(write(tmp_path / "t.csv", "a,b\n" + "\n".join(f"3e-8,{i}" for i in range(20))))
-    assert [row["a"] for row in to_rows(data.spec, data.stored)] == pytest.approx([3e-8] * 20, rel=1e-9)
+    assert [row["a"] for row in to_rows(data.spec, data.x)] == pytest.approx([3e-8] * 20, rel=1e-9)

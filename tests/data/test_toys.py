@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-import bestiary as bst
 from bestiary.data.load import load
 from bestiary.data.toys import TOYS, Checkerboard, Mixture, Pinwheel, quadrature_entropy
 from bestiary.errors import BestiaryError
@@ -41,14 +40,16 @@ def test_each_mode_has_its_share(name: str, modes: int) -> None:
 
 def test_labels_are_the_modes_that_points_are_of() -> None:
     found, plain = load("ring", n=500, labels=True), load("ring", n=500)
-    assert np.array_equal(found.stored, plain.stored)
-    assert plain.labels is None
-    assert found.spec.classes == tuple("01234567")
-    nearest = np.linalg.norm(found.stored[:, None] - found.truth.means, axis=2).argmin(1)
-    assert np.array_equal(found.labels, nearest)
+    assert np.array_equal(found.x, plain.x)
+    assert plain.spec.label is None
+    assert found.spec.label.words == tuple("01234567")
+    nearest = np.linalg.norm(found.x[:, None] - found.truth.means, axis=2).argmin(1)
+    assert np.array_equal(found.stored["label"], nearest)
 
 
 def test_a_conditional_generator_of_a_toy(tmp_path) -> None:
+    import bestiary as bst
+
     run = bst.fit("ring", "cgan", root=tmp_path, quiet=True, steps=3, labels=True, hidden=(8,), validate=0)
     assert run.sample(5, condition=3).shape == (5, 2)
 
@@ -103,10 +104,10 @@ def test_mixture_of_one_is_a_gaussian() -> None:
 @pytest.mark.parametrize("name", TOYS)
 def test_same_seed_same_points(name: str) -> None:
     one, same, other = load(name, n=50, seed=3), load(name, n=50, seed=3), load(name, n=50, seed=4)
-    assert one.stored.dtype == np.float32
-    assert np.array_equal(one.stored, same.stored)
-    assert not np.array_equal(one.stored, other.stored)
-    assert one.spec.columns == ()
+    assert one.x.dtype == np.float32
+    assert np.array_equal(one.x, same.x)
+    assert not np.array_equal(one.x, other.x)
+    assert one.spec.x.columns == ()
 
 
 @pytest.mark.parametrize("options", [{"n": 3}, {"n": 10**9}, {"seed": -1}])

@@ -8,42 +8,63 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bestiary.data.batches import Batch, Batches, model_units, stored_units
+    from bestiary.data.batch import Batch
+    from bestiary.data.batches import Batches
     from bestiary.data.dataset import Dataset, Density, split
     from bestiary.data.load import catalogue, describe
     from bestiary.data.picture import write_picture
-    from bestiary.data.spec import Column, Spec
+    from bestiary.data.spec import Field, Spec, label, numbers, pictures, rows, sequence
+    from bestiary.data.support import Category, Column, Columns, Levels, Reals
     from bestiary.data.tables import to_rows, write_table
+    from bestiary.data.words import Words
 
 __all__ = [
     "Batch",
     "Batches",
+    "Category",
     "Column",
+    "Columns",
     "Dataset",
     "Density",
+    "Field",
+    "Levels",
+    "Reals",
     "Spec",
+    "Words",
     "catalogue",
     "describe",
-    "model_units",
+    "label",
+    "numbers",
+    "pictures",
+    "rows",
+    "sequence",
     "split",
-    "stored_units",
     "to_rows",
     "write_picture",
     "write_table",
 ]
 
 _HOMES = {
-    "Batch": "bestiary.data.batches",
+    "Batch": "bestiary.data.batch",
     "Batches": "bestiary.data.batches",
-    "Column": "bestiary.data.spec",
+    "Category": "bestiary.data.support",
+    "Column": "bestiary.data.support",
+    "Columns": "bestiary.data.support",
     "Dataset": "bestiary.data.dataset",
     "Density": "bestiary.data.dataset",
+    "Field": "bestiary.data.spec",
+    "Levels": "bestiary.data.support",
+    "Reals": "bestiary.data.support",
     "Spec": "bestiary.data.spec",
+    "Words": "bestiary.data.words",
     "catalogue": "bestiary.data.load",
     "describe": "bestiary.data.load",
-    "model_units": "bestiary.data.batches",
+    "label": "bestiary.data.spec",
+    "numbers": "bestiary.data.spec",
+    "pictures": "bestiary.data.spec",
+    "rows": "bestiary.data.spec",
+    "sequence": "bestiary.data.spec",
     "split": "bestiary.data.dataset",
-    "stored_units": "bestiary.data.batches",
     "to_rows": "bestiary.data.tables",
     "write_picture": "bestiary.data.picture",
     "write_table": "bestiary.data.tables",

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bestiary.data.spec import Column, Spec
+from bestiary.data.spec import Spec
+from bestiary.data.support import Column, Columns, Reals
 from bestiary.errors import BestiaryError
 
 __all__ = ["finite_rows", "kept_rows", "one_hot", "standardised", "to_columns"]
@@ -73,7 +74,7 @@ def standardised(raw: np.ndarray, names: Sequence[str], train: np.ndarray) -> tu
         x = ((raw - mean) / scale).astype(np.float32)
     if not (np.isfinite(scale).all() and np.isfinite(x).all()):
         raise BestiaryError("some numbers are too large to be standardised: rescale or clip the data first")
-    columns = (Column(name, float(m), float(s)) for name, m, s in zip(names, mean, scale, strict=True))
+    columns = (Column(name, Reals(float(m), float(s))) for name, m, s in zip(names, mean, scale, strict=True))
     return x, tuple(columns)
 
 
@@ -87,18 +88,7 @@ def to_columns(spec: Spec, x: np.ndarray) -> dict[str, np.ndarray]:
     """x (N, F) in model units → each of the user's columns, (N,) numbers or words."""
     if x.ndim != 2 or x.shape[1:] != spec.shape:
         raise BestiaryError(f"rows of {spec.shape[0]} components are expected; got an array of shape {x.shape}")
-    if not spec.columns:
-        return {f"x{i + 1}": x[:, i] for i in range(x.shape[1])}
-    out: dict[str, np.ndarray] = {}
-    start = 0
-    for column in spec.columns:
-        part = x[:, start : start + column.width].astype(np.float64)
-        start += column.width
-        if column.categories:
-            out[column.name] = np.array(column.categories)[part.argmax(axis=1)]
-        else:
-            decimals = 6 - int(np.floor(np.log10(column.scale)))  # what float32 can still tell apart
-            told = np.round(part[:, 0] * column.scale + column.mean, decimals)
-            still = np.abs(part[:, 0] * column.scale) <= 1e-12 * abs(column.mean)  # a constant has no scale to round by
-            out[column.name] = np.where(still, column.mean, told)
-    return out
+    support = spec.x.support
+    if isinstance(support, Columns):
+        return support.to_columns(x)
+    return {name: x[:, i] for i, name in enumerate(spec.x.component_names)}

@@ -1,14 +1,22 @@
 """A data set: what is stored, how it splits, where it came from, and its density where that is known."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from bestiary.data.spec import Spec
+from bestiary.data.spec import Field, Spec, known
 from bestiary.errors import BestiaryError
 
-__all__ = ["PARTS", "Dataset", "Density", "split"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bestiary.data.batch import Batch
+
+__all__ = ["PARTS", "Dataset", "Density", "batch_of", "split"]
 
 PARTS = ("train", "validation", "test")
 
@@ -32,22 +40,54 @@ class Density(Protocol):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Stored examples with a deterministic split. `stored` may be memory-mapped; it is never written to."""
+    """Stored examples with a deterministic split. What is stored may be memory-mapped; it is never written to."""
 
     name: str
     spec: Spec
-    stored: np.ndarray  # images uint8 (N, H, W, C); vectors and tables float32 (N, F) in model units
-    parts: dict[str, np.ndarray]  # "train", "validation", "test" → row numbers
-    labels: np.ndarray | None = None  # int64 (N,): numbers into spec.classes; or float32 (N, n): spec.beside
+    stored: Mapping[str, np.ndarray]  # by field's name, x among them; masks of optional fields as `known(name)`
+    parts: Mapping[str, np.ndarray]  # "train", "validation", "test" → row numbers
     truth: Density | None = None  # toys only
+    modes: str = ""  # how a judge counts modes; `digits`: each channel is a digit of MNIST
     source: dict[str, str] = field(default_factory=dict)  # e.g. path, fingerprint, licence, cite, note
 
-    def part(self, name: str) -> np.ndarray:
-        """The stored examples of one part, as an array (copied if memory-mapped)."""
-        return self.stored[self.parts[name]]
+    def __post_init__(self) -> None:
+        wanted = {f.name for f in (self.spec.x, *self.spec.beside)} | set(self.spec.masks)
+        if self.stored.keys() != wanted:
+            raise BestiaryError(f"{self.name} stores {', '.join(self.stored)}, and its spec has {', '.join(wanted)}")
+        if uneven := [name for name, values in self.stored.items() if len(values) != len(self)]:
+            raise BestiaryError(f"{uneven[0]} of {self.name} has {len(self.stored[uneven[0]])} rows, x has {len(self)}")
 
-    def part_labels(self, name: str) -> np.ndarray | None:
-        return None if self.labels is None else self.labels[self.parts[name]]
+    def __len__(self) -> int:
+        return len(self.stored["x"])
+
+    @property
+    def x(self) -> np.ndarray:
+        return self.stored["x"]
+
+    def rows(self, rows: np.ndarray, names: Iterable[str] | None = None) -> Batch:
+        """Some examples in model units, with what stands beside them; `names`: those fields alone."""
+        wanted = self.spec.names if names is None else names
+        fields = [name for f in self.spec.beside if f.name in wanted for name in self._stored_names(f)]
+        return batch_of(self.spec, {n: np.ascontiguousarray(self.stored[n][rows]) for n in ("x", *fields)})
+
+    def _stored_names(self, f: Field) -> tuple[str, ...]:
+        return (f.name, known(f.name)) if f.optional else (f.name,)
+
+    def part(self, name: str) -> np.ndarray:
+        """The stored x of one part, as an array (copied if memory-mapped)."""
+        return self.x[self.parts[name]]
+
+
+def batch_of(spec: Spec, stored: Mapping[str, Tensor | np.ndarray]) -> Batch:
+    """Stored values by field's name, x among them → a batch in model units."""
+    import torch
+
+    from bestiary.data.batch import Batch
+
+    tensors = {name: torch.as_tensor(values) for name, values in stored.items()}
+    of_masks = set(spec.masks)
+    units = {n: v.bool() if n in of_masks else spec[n].units(v) for n, v in tensors.items()}
+    return Batch(units.pop("x"), units)
 
 
 def split(n: int, seed: int = 0, validation: float = 0.1, test: float = 0.1) -> dict[str, np.ndarray]:

@@ -1,20 +1,30 @@
 """Sets of the Hugging Face hub: `hf:name`, through the package `datasets` (extra `hub`).
 
-A set with an image column becomes images (decoded here, with the same care and cache as a folder); any other
-becomes a table. A ClassLabel column, or the one that `label=` names, gives the labels.
+A set with an image column becomes images (decoded here, with the same care and cache as a folder), and every other
+column, other images too, stands beside them. Any other set becomes a table, and of its columns those stand beside x
+that `beside=` and `caption=` name, and texts called caption or text. A ClassLabel column, or the one that `label=`
+names, gives the label.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from bestiary.data.dataset import Dataset
+from bestiary.data.decode import Unusable
 from bestiary.data.files import plain_name
-from bestiary.data.images import from_listing
+from bestiary.data.images import Request, from_listing, pictures_of
+from bestiary.data.kinds import CAPTIONS, Declared, Kind
 from bestiary.data.listing import Entry, Listing
-from bestiary.data.tables import encode, typed_values
+from bestiary.data.metadata import column_of
+from bestiary.data.table_files import typed_values
+from bestiary.data.tables import encode
+from bestiary.data.values import Values, values_of
 from bestiary.errors import BestiaryError
 
 __all__ = ["from_hub"]
+
+Words = list[str] | None  # the label of each row, where there is one
 
 
 def from_hub(
@@ -24,6 +34,12 @@ def from_hub(
     part: str = "train",
     image: str = "",
     label: str = "",
+    numbers: str = "",
+    tokens: str = "",
+    factors: str = "",
+    caption: str = "",
+    beside: str = "",
+    pad: int | None = None,
     size: int | str | None = None,
     colour: str = "auto",
     stream: bool | None = None,
@@ -34,7 +50,8 @@ def from_hub(
     test: float = 0.1,
     split_seed: int = 0,
 ) -> Dataset:
-    """config, part: which of the set; image, label: columns; the rest as for folders and tables."""
+    """config, part: which of the set; image, label: columns; numbers, tokens, factors, caption, beside: columns that
+    stand beside x, a,b,c; the rest as for folders and tables."""
     table = _fetched(name, config, part)
     kinds = {column: type(feature).__name__ for column, feature in table.features.items()}
     shares: dict[str, Any] = {"validation": validation, "test": test, "split_seed": split_seed}
@@ -43,19 +60,46 @@ def from_hub(
     for column in filter(None, (image, label)):
         if column not in kinds:
             raise BestiaryError(f"hf:{name} has no column `{column}`; it has {', '.join(kinds)}")
+    words = _words(table, label) if label else None
+    others = {column: kind for column, kind in kinds.items() if column not in (image, label)}
     if image:
-        words = _words(table, label) if label else None
-        listing = _listing(table, image)
-        dataset = from_listing(plain_name(name), f"hf:{name}", listing, size, colour, stream, shares, words)
+        names: dict[Kind, str] = {"numbers": numbers, "tokens": tokens, "factors": factors, "caption": caption}
+        declared = Declared({kind: text for kind, text in names.items() if text}, beside)
+        request = Request(size, colour, stream, declared, pad, shares)
+        dataset = _images(name, table, image, words, others, request)
     else:
-        raw = {column: typed_values(list(table[column])) for column in kinds if column != label}
-        words = _words(table, label) if label else None
-        label = label if words else ""
-        if words:
-            raw[label] = typed_values(list(words))
-        dataset = encode(name, raw, label=label, categories=categories, drop=drop, missing=missing, **shares)
+        how = {"categories": categories, "drop": drop, "beside": beside, "caption": caption, "missing": missing}
+        dataset = _rows(name, table, words, list(others), how | shares)
     dataset.source.update(path=f"hf:{name}", origin=f"Hugging Face, part {part}")
     return dataset
+
+
+def _images(name: str, table: Any, image: str, words: Words, others: dict[str, str], request: Request) -> Dataset:
+    columns = {column: partial(_column, table, column, kind) for column, kind in others.items()}
+    for column in (column for column, kind in others.items() if kind == "Image"):
+        columns[column] = partial(pictures_of, f"hf:{name}", _entries(table, column), request)
+    if words:
+        columns["label"] = partial(values_of, words, "label")
+        declared = replace(request.declared, names={**request.declared.names, "label": "label"})
+        request = replace(request, declared=declared)
+    return from_listing(plain_name(name), f"hf:{name}", Listing(_entries(table, image)), request, columns)
+
+
+def _rows(name: str, table: Any, words: Words, others: list[str], how: dict[str, Any]) -> Dataset:
+    raw = {column: typed_values(list(table[column])) for column in others}
+    named = {part.strip() for key in ("drop", "beside", "categories") for part in how[key].split(",")}
+    texts = [column for column in others if column.lower() in CAPTIONS and raw[column].dtype.kind == "U"]
+    caption = how["caption"] or ",".join(column for column in texts if column not in named)
+    if words:
+        raw["label"] = typed_values(list(words))
+    return encode(name, raw, label="label" if words else "", **how | {"caption": caption})
+
+
+def _column(table: Any, name: str, kind: str) -> Values:
+    if kind == "ClassLabel":
+        words = table.features[name].names
+        return values_of([None if v is None or v < 0 else words[v] for v in table[name]], name)
+    return column_of(name, list(table[name]))
 
 
 def _fetched(name: str, config: str, part: str) -> Any:
@@ -82,16 +126,18 @@ def _words(table: Any, label: str) -> list[str] | None:
     return [str(value) if names is None else names[value] for value in values]
 
 
-def _listing(table: Any, image: str) -> Listing:
+def _entries(table: Any, image: str) -> list[Entry]:
     """Rows of undecoded image bytes as files called 00000000, 00000001, …"""
     import datasets
 
     raw = table.cast_column(image, datasets.Image(decode=False))
-    return Listing([Entry(f"{i:08d}", partial(_bytes, raw, i, image)) for i in range(len(raw))])
+    return [Entry(f"{i:08d}", partial(_bytes, raw, i, image)) for i in range(len(raw))]
 
 
 def _bytes(table: Any, row: int, image: str) -> bytes:
     cell = table[row][image]
+    if cell is None:
+        raise Unusable("no image")
     if cell["bytes"] is not None:
         return bytes(cell["bytes"])
     with open(cell["path"], "rb") as file:

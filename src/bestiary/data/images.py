@@ -1,9 +1,10 @@
-"""Folders and zips of images → a data set, decoded once in parallel into a memory-mapped cache.
+"""Image files from anywhere → a data set, decoded once in parallel into a memory-mapped cache.
 
     size     HxW or one number; not given: kept if all images have one size of at most 128, else 64 (or the
              largest of 32, 16, 8 that half of the images reach): short side resized, centre cut out
     colour   auto: grey if every image is; or grey, or rgb
     labels   the folder just below the top, if there are two or more such folders and every image is in one
+    beside   columns that the reader brings: data/folders.py, data/hub.py; what they are: data/kinds.py
     parts    folders called train, val, test (and the like) at the top are taken as the split
 
 Files that are truncated, empty or no images are left out and named. More than half of them unusable is an
@@ -15,27 +16,29 @@ Legend: N images, H height, W width, C channels.
 import hashlib
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
 import numpy as np
 
 from bestiary.data import cache
+from bestiary.data.beside import How, beside_of
 from bestiary.data.dataset import Dataset
 from bestiary.data.decode import Facts, Unusable, decode, facts, suffixes
 from bestiary.data.files import in_memory, plain_name
-from bestiary.data.formats import open_zip, reading
-from bestiary.data.labels import encoded
-from bestiary.data.listing import Entry, Listing, list_folder, list_zip
+from bestiary.data.kinds import Declared, RawField, taken
+from bestiary.data.listing import Entry, Listing
 from bestiary.data.parts import parts_of, shuffled
-from bestiary.data.spec import Spec
+from bestiary.data.spec import Field, Spec
+from bestiary.data.support import Levels
+from bestiary.data.values import Values
 from bestiary.errors import BestiaryError
 
-__all__ = ["from_folder", "from_listing", "from_zip", "suffixes"]
+__all__ = ["Request", "from_listing", "pictures_of", "suffixes"]
 
 _KEEP_UP_TO = 128  # images of one size up to this are not resized
 _USUAL_SIZES = (64, 32, 16, 8)
@@ -50,73 +53,76 @@ _PART_FOLDERS = {
 T = TypeVar("T")
 
 
-def from_folder(
-    path: Path,
-    *,
-    size: int | str | None = None,
-    colour: str = "auto",
-    stream: bool | None = None,
-    validation: float = 0.1,
-    test: float = 0.1,
-    split_seed: int = 0,
-) -> Dataset:
-    """size: HxW or one number; colour: auto, grey or rgb; stream: read from disk as needed."""
-    shares = {"validation": validation, "test": test, "split_seed": split_seed}
-    name = path.resolve().name
-    return from_listing(name, str(path), list_folder(path), size, colour, stream, shares)
+@dataclass(frozen=True)
+class Request:
+    """What a user asks of images, from wherever they come."""
 
-
-def from_zip(
-    path: Path,
-    *,
-    size: int | str | None = None,
-    colour: str = "auto",
-    stream: bool | None = None,
-    validation: float = 0.1,
-    test: float = 0.1,
-    split_seed: int = 0,
-) -> Dataset:
-    """size: HxW or one number; colour: auto, grey or rgb; stream: read from disk as needed."""
-    shares = {"validation": validation, "test": test, "split_seed": split_seed}
-    with open_zip(path) as archive:
-        with reading(path):
-            listing = list_zip(archive)
-        return from_listing(path.stem, str(path), listing, size, colour, stream, shares)
+    size: int | str | None = None
+    colour: str = "auto"
+    stream: bool | None = None
+    declared: Declared = field(default_factory=Declared)
+    pad: int | None = None
+    shares: Mapping[str, Any] = field(default_factory=dict)
 
 
 def from_listing(
     name: str,
     where: str,
     listing: Listing,
-    size: int | str | None,
-    colour: str,
-    stream: bool | None,
-    shares: dict[str, Any],
-    labels: list[str] | None = None,
+    request: Request,
+    columns: Mapping[str, Callable[[], Values]],
+    notes: Sequence[str] = (),
 ) -> Dataset:
-    """Image files from anywhere → a data set; `labels`, one for each entry, replace the folders' names."""
-    if colour not in _COLOURS:
-        raise BestiaryError(f"colour={colour}: say colour={', '.join(_COLOURS)}")
-    target = None if size is None else _sides(size)
+    """Image files from anywhere → a data set; `columns`: what stands beside each entry of the listing, by name."""
     if not listing.entries:
         raise BestiaryError(_nothing(where, listing))
-    key = cache.key_of((e.name for e in listing.entries), _digests(listing.entries), {"size": target, "colour": colour})
+    key, stored, known = _decoded(where, listing, request)
+    kept = [i for i in range(len(listing.entries)) if str(i) not in known["skipped"]]
+    parts, classes = _folders([listing.entries[i].name for i in kept], dict(request.shares))
+    others = taken(columns, request.declared, len(listing.entries))
+    rows = np.array(kept) if len(kept) < len(listing.entries) else None
+    beside = beside_of(others.fields, How(parts["train"], request.pad, stream=request.stream), rows)
+    if classes and "label" not in beside.stored and request.declared.names.get("label") != "none":
+        beside = beside_of([RawField("label", "label", Values(np.array(classes)))], How(parts["train"])) + beside
+    elif classes and "label" in beside.stored:
+        beside.notes.append("labels are those of the metadata, not the names of the folders")
+    height, width, channels = stored.shape[1:]
+    x = Field("x", "picture", (channels, height, width), Levels(known["levels"]))
+    note = "; ".join(part for part in (known["note"], others.note(), *notes, *beside.notes) if part)
+    source = {"path": where, "fingerprint": beside.fingerprint(key), "note": note} | _skipped(listing, known["skipped"])
+    held = {"x": in_memory(stored, request.stream), **beside.stored}
+    return Dataset(plain_name(name), Spec(x, tuple(beside.fields)), held, parts, source=source)
+
+
+def pictures_of(where: str, entries: Sequence[Entry | None], request: Request) -> Values:
+    """Images that stand beside x, None where an example has none; decoded as x is, in their own size."""
+    there = [i for i, entry in enumerate(entries) if entry]
+    if not there:
+        raise BestiaryError("no image is there")
+    listing = Listing([entry for entry in entries if entry])
+    _, stored, known = _decoded(where, listing, replace(request, size=None))
+    rows = [row for j, row in enumerate(there) if str(j) not in known["skipped"]]
+    if len(rows) == len(entries):
+        return Values(stored)
+    full, mask = np.zeros((len(entries), *stored.shape[1:]), np.uint8), np.zeros(len(entries), bool)
+    full[rows], mask[rows] = stored, True
+    return Values(full, mask)
+
+
+def _decoded(where: str, listing: Listing, request: Request) -> tuple[str, np.ndarray, dict[str, Any]]:
+    """The cache's key, the images, and what is known of them; made if they are not there."""
+    if request.colour not in _COLOURS:
+        raise BestiaryError(f"colour={request.colour}: say colour={', '.join(_COLOURS)}")
+    target = None if request.size is None else _sides(request.size)
+    options = {"size": target, "colour": request.colour}
+    key = cache.key_of((e.name for e in listing.entries), _digests(listing.entries), options)
     found = cache.lookup(key)
     if found is None:
-        _build(key, where, listing, target, colour)
+        _build(key, where, listing, target, request.colour)
         found = cache.lookup(key)
         if found is None:
             raise BestiaryError(f"the cache entry {key} vanished while it was made: is something clearing the cache?")
-    stored, known = found
-    kept = [i for i in range(len(listing.entries)) if str(i) not in known["skipped"]]
-    names = [listing.entries[i].name for i in kept]
-    parts, classes = _folders(names, shares)
-    classes = classes if labels is None else [labels[i] for i in kept]
-    numbers, words = encoded(classes, len(names)) if classes else (None, ())
-    height, width, channels = stored.shape[1:]
-    spec = Spec("image", (channels, height, width), known["levels"], classes=words)
-    source = {"path": where, "fingerprint": key, "note": known["note"]} | _skipped(listing, known["skipped"])
-    return Dataset(plain_name(name), spec, in_memory(stored, stream), parts, numbers, source=source)
+    return key, *found
 
 
 def _sides(size: int | str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Which image files a folder or a zip holds, and which of them must not be followed.
+"""Which image files a folder or a zip holds, which texts may say something of them, and which must not be followed.
 
 A link may point anywhere, and the name inside a zip may be `/etc/passwd` or `../../x`: what leads out of the
 folder or the archive is refused and named. Nothing is ever unpacked to disk.
@@ -16,7 +16,10 @@ from bestiary.data.decode import Unusable, suffixes
 from bestiary.data.files import io_error
 from bestiary.errors import BestiaryError
 
-__all__ = ["Entry", "Listing", "list_folder", "list_zip"]
+__all__ = ["CAPTION", "METADATA", "Entry", "Listing", "list_folder", "list_zip"]
+
+METADATA = ("metadata.jsonl", "metadata.csv")  # as the image folders of Hugging Face
+CAPTION = ".txt"  # of a file beside an image of the same stem
 
 MAX_BYTES = 2**29  # of one image file, packed or not
 MAX_ENTRIES = 5_000_000
@@ -37,6 +40,13 @@ class Listing:
     entries: list[Entry] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)  # name → why
     others: int = 0  # files that are no images by their name
+    texts: list[Entry] = field(default_factory=list)  # those of them that may speak of images: data/metadata.py
+
+    def other(self, name: str, read: Callable[[], bytes] | None) -> None:
+        """Count a file that is no image, and keep it if it may speak of images and may be read."""
+        self.others += 1
+        if read is not None and _speaks(name):
+            self.texts.append(Entry(name, read))
 
 
 def _wanted(name: str) -> bool:
@@ -44,6 +54,12 @@ def _wanted(name: str) -> bool:
     path = PurePosixPath(name)
     hidden = any(part.startswith(".") and part != ".." for part in path.parts) or "__MACOSX" in path.parts
     return not hidden and (path.suffix.lower() in suffixes() or not path.suffix)
+
+
+def _speaks(name: str) -> bool:
+    path = PurePosixPath(name)
+    hidden = any(part.startswith(".") for part in path.parts) or "__MACOSX" in path.parts
+    return not hidden and (path.name in METADATA or path.suffix.lower() == CAPTION)
 
 
 def list_folder(root: Path) -> Listing:
@@ -57,14 +73,16 @@ def list_folder(root: Path) -> Listing:
             path = Path(folder, name)
             relative = _relative(path, root)
             if not _wanted(relative):
-                found.others += 1
+                inside = path.is_file() and path.resolve().is_relative_to(real_root)
+                found.other(relative, partial(_read_file, path) if inside else None)
             elif not path.resolve().is_relative_to(real_root):
                 found.refused[relative] = "a link that points out of the folder"
             elif not path.is_file():
                 found.refused[relative] = "a broken link" if path.is_symlink() else "not a regular file"
             else:
                 found.entries.append(Entry(relative, partial(_read_file, path)))
-    found.entries.sort(key=lambda entry: entry.name)
+    for entries in (found.entries, found.texts):
+        entries.sort(key=lambda entry: entry.name)
     return found
 
 
@@ -98,7 +116,7 @@ def list_zip(archive: zipfile.ZipFile) -> Listing:
             continue
         reason = _why_not(info)
         if not _wanted(info.filename):
-            found.others += 1
+            found.other(info.filename, None if reason else partial(_read_member, archive, info))
         elif reason:
             found.refused[info.filename] = reason
         else:

@@ -12,23 +12,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bestiary.data import arrays, hub, images, tables
+from bestiary.data import array_files, arrays, folders, hub, images, table_files, tables
 from bestiary.data.dataset import Dataset
 from bestiary.data.places import DOWNLOADS
-from bestiary.data.spec import Spec
+from bestiary.data.spec import Field
 from bestiary.data.standard import SETS
 from bestiary.data.toys import TOYS
 from bestiary.errors import BestiaryError, nearest, unknown
 
-__all__ = ["catalogue", "describe", "likelihood_that_fits", "load", "loader", "named"]
+__all__ = ["catalogue", "describe", "load", "loader", "named"]
 
 Loader = Callable[..., Dataset]
 
 _FILES: dict[str, Loader] = {
-    ".npy": arrays.from_file,
-    ".npz": arrays.from_file,
-    ".zip": images.from_zip,
-    **dict.fromkeys(tables.SUFFIXES, tables.from_file),
+    ".npy": array_files.from_file,
+    ".npz": array_files.from_file,
+    ".zip": folders.from_zip,
+    **dict.fromkeys(table_files.SUFFIXES, tables.from_file),
 }
 
 
@@ -65,7 +65,7 @@ def _of_path(text: str) -> Loader:
     except (OSError, ValueError, RuntimeError):  # a name that no file can have, a home that nobody has
         raise _nothing(text) from None
     if folder:
-        return partial(images.from_folder, path)
+        return partial(folders.from_folder, path)
     if not file:
         raise _nothing(text)
     suffix = path.suffix.lower()
@@ -91,7 +91,7 @@ def _nothing(text: str) -> BestiaryError:
 def load(source: Any, **options: Any) -> Dataset:
     """A data set by name (`digits`, `ring`, …), path, `hf:name`, or from a numpy array or torch tensor.
 
-    >>> load("digits").stored.shape
+    >>> load("digits").x.shape
     (1797, 8, 8, 1)
     """
     function = loader(source)
@@ -125,7 +125,8 @@ def _read(key: str, value: Any, annotation: Any) -> Any:
         if str(value).lower() not in _YES_NO:
             raise BestiaryError(f"{key}={value}: say {key}=yes or {key}=no")
         return _YES_NO[str(value).lower()]
-    if annotation in (int, float):
+    if annotation in (int, float) or (annotation == int | None and value is not None):
+        annotation = float if annotation is float else int
         try:
             number = float(value)
             if annotation is int and not number.is_integer():
@@ -139,45 +140,37 @@ def _read(key: str, value: Any, annotation: Any) -> Any:
     return value
 
 
-def likelihood_that_fits(spec: Spec) -> tuple[str, str]:
-    """The likelihood whose support is that of the data, and why.
-
-    >>> likelihood_that_fits(Spec("image", (1, 8, 8), 17))[0]
-    'bernoulli'
-    """
-    if any(column.categories for column in spec.columns):
-        return "mixed", "numbers and categories"
-    if spec.kind != "image":
-        return "gaussian", "real numbers"
-    if spec.levels == 2:
-        return "bernoulli", "pixels are 0 or 1"
-    if spec.shape[0] == 1:
-        return (
-            "bernoulli",
-            f"one channel of {spec.levels} levels, binarised anew in each batch (binarise=dynamic)",
-        )
-    return "logistic", f"colours of {spec.levels} levels"
-
-
 def describe(dataset: Dataset) -> dict[str, Any]:
     """What `bestiary data NAME` shows: numbers, words and lists only."""
     spec = dataset.spec
-    likelihood, why = likelihood_that_fits(spec)
+    likelihood = spec.x.likelihood
     return {
         "name": dataset.name,
-        "kind": spec.kind,
+        "noun": spec.x.noun,
         "shape": list(spec.shape),
-        "levels": spec.levels,
-        "examples": len(dataset.stored),
+        "levels": spec.x.levels,
+        "examples": len(dataset),
         "parts": {name: len(rows) for name, rows in dataset.parts.items()},
-        "classes": list(spec.classes),
-        "beside": [column.name for column in spec.beside],
-        "columns": [column.name for column in spec.columns],
-        "likelihood": likelihood,
-        "likelihood_reason": why,
+        "beside": {f.name: _told(f) for f in spec.beside},
+        "columns": [column.name for column in spec.x.columns],
+        "likelihood": likelihood.value,
+        "likelihood_reason": likelihood.reason,
         "entropy_nats": dataset.truth.entropy if dataset.truth else None,
         "source": dict(dataset.source),
     }
+
+
+_LISTED = 20  # words of a label that are shown; more are counted
+
+
+def _told(f: Field) -> str:
+    """A field beside x in a few words."""
+    names = f.words or [c.name for c in f.columns]
+    many = f.layout == "sequence" or len(names) > _LISTED
+    each = f"{len(names):,} {'words' if f.words else 'columns'}" if many else ", ".join(names)
+    shape = f"{'×'.join(map(str, f.shape))} " if f.shape else ""
+    levels = f"{f.levels} levels" if f.levels else f.support.values
+    return f"{shape}{f.noun}: {each or levels}" + (" (some examples lack it)" if f.optional else "")
 
 
 def _where(name: str) -> str:

@@ -1,6 +1,11 @@
 """Pictures of data: images laid out in a grid, vectors as a scatter, table columns as histograms.
 
-Legend: N examples, H W C image shape, L levels, F features.
+    1 or 3 channels     grey or colours
+    any other number    channels side by side, as greys
+    maps of floats      (H, W) or (C, H, W), the same; least of all white to largest of all black
+    sequences           a row for each example, a column for each token
+
+Legend: N examples, H W C image shape, L levels, F features, T tokens.
 """
 
 from io import BytesIO
@@ -12,7 +17,7 @@ from bestiary.data.files import atomic
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
 
-__all__ = ["eight_bit", "grid", "save_png", "write_picture"]
+__all__ = ["eight_bit", "grid", "save_png", "side_by_side", "write_picture"]
 
 _MAX_POINTS = 5000  # more points than this hide one another
 _MAX_COLUMNS = 12  # histograms of a table
@@ -25,12 +30,21 @@ def eight_bit(stored: np.ndarray, levels: int) -> np.ndarray:
     return np.round(stored.astype(np.float32) * (255 / (levels - 1))).astype(np.uint8)
 
 
+def side_by_side(images: np.ndarray) -> np.ndarray:
+    """(…, H, W, C) → the same where C is 1 or 3, else (…, H, C·W, 1): what a PNG can hold."""
+    *some, height, width, channels = images.shape
+    if channels in (1, 3):
+        return images
+    return np.moveaxis(images, -1, -2).reshape(*some, height, channels * width, 1)
+
+
 def grid(stored: np.ndarray, columns: int, levels: int, gap: int = 2) -> np.ndarray:
-    """(N, H, W, C) → one picture (rows · (H + gap) + gap, …, C) uint8, on white."""
+    """(N, H, W, C) → one picture (rows · (H + gap) + gap, …, 1 or 3) uint8, on white."""
     if stored.ndim != 4 or not len(stored):
         raise BestiaryError(f"a grid needs images (N, H, W, C), at least one; got an array of shape {stored.shape}")
     if columns < 1:
         raise BestiaryError(f"columns={columns} must be at least 1")
+    stored = side_by_side(stored)
     n, height, width, channels = stored.shape
     columns = min(columns, n)
     rows = -(-n // columns)
@@ -43,9 +57,10 @@ def grid(stored: np.ndarray, columns: int, levels: int, gap: int = 2) -> np.ndar
 
 
 def save_png(path: str | Path, picture: np.ndarray, scale: int = 1) -> Path:
-    """Write (H, W, 1 or 3) uint8 as PNG, each pixel `scale` times larger."""
+    """Write (H, W, C) uint8 as PNG, each pixel `scale` times larger; other channels than 1 or 3 side by side."""
     from PIL import Image
 
+    picture = side_by_side(picture)
     picture = picture.repeat(scale, axis=0).repeat(scale, axis=1)
     image = Image.fromarray(np.ascontiguousarray(picture[..., 0] if picture.shape[-1] == 1 else picture))
     buffer = BytesIO()
@@ -56,13 +71,29 @@ def save_png(path: str | Path, picture: np.ndarray, scale: int = 1) -> Path:
 
 
 def write_picture(path: str | Path, stored: np.ndarray, spec: Spec, columns: int = 8) -> Path:
-    """A PNG of examples as `Dataset.stored` holds them: a grid of images, a scatter, or histograms."""
+    """A PNG of examples as `Dataset.x` holds them: a grid of images, a scatter, or histograms."""
     if not len(stored):
         raise BestiaryError("there are no examples to draw")
-    if spec.kind == "image":
-        scale = max(1, min(8, 64 // max(spec.shape[1:])))  # small images are enlarged to about 64 pixels
-        return save_png(path, grid(np.asarray(stored), columns, spec.levels), scale)
-    return _plot(path, np.asarray(stored, np.float64), spec)
+    images, levels = _as_images(np.asarray(stored), spec)
+    if images is not None:
+        scale = max(1, min(8, 64 // max(images.shape[1:3])))  # small images are enlarged to about 64 pixels
+        return save_png(path, grid(images, columns, levels), scale)
+    return _plot(path, np.asarray(stored, np.float64).reshape(len(stored), -1), spec)
+
+
+def _as_images(stored: np.ndarray, spec: Spec) -> tuple[np.ndarray | None, int]:
+    """Examples as images (N, H, W, C) and their levels; None where they are none."""
+    if spec.x.pictured:
+        return stored, spec.x.levels
+    if spec.x.layout == "sequence":
+        shades = stored[None, ..., None] * (255 / max(1, len(spec.x.words) - 1))  # one image of N rows
+        return np.round(shades).astype(np.uint8), 256
+    if spec.x.layout != "grid" or len(spec.shape) not in (2, 3):
+        return None, 0
+    maps = stored[..., None] if len(spec.shape) == 2 else np.moveaxis(stored, 1, -1)
+    low, high = float(maps.min()), float(maps.max())
+    ink = (high - maps.astype(np.float64)) / (high - low or 1.0)
+    return np.round(255 * ink).astype(np.uint8), 256
 
 
 def _plot(path: str | Path, x: np.ndarray, spec: Spec) -> Path:
@@ -70,7 +101,7 @@ def _plot(path: str | Path, x: np.ndarray, spec: Spec) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    names = _names(spec)
+    names = spec.x.component_names
     if x.shape[1] == 2:
         figure = Figure(figsize=(5, 5), dpi=120, layout="constrained")
         axes = figure.subplots()
@@ -91,11 +122,3 @@ def _plot(path: str | Path, x: np.ndarray, spec: Spec) -> Path:
     with atomic(path) as file:
         file.write(buffer.getvalue())
     return Path(path)
-
-
-def _names(spec: Spec) -> list[str]:
-    """The name of each component of x."""
-    if not spec.columns:
-        return [f"x{i + 1}" for i in range(spec.shape[0])]
-    values = [(c.name, c.categories) for c in spec.columns]
-    return [n for name, kinds in values for n in ([f"{name}: {kind}" for kind in kinds] if kinds else [name])]

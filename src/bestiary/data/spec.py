@@ -1,61 +1,70 @@
-"""What a model must know about data before it has seen any: the spec.
+"""What a model must know about data before it has seen any: x and all that stands beside x, as fields.
 
-Stored data is compact and exact; a model sees `x`, floats in model units:
+    Spec(x, beside)      x is what is modelled; labels, factors, numbers, words and images may come with each example
+    Field                a name, a layout, a shape and a support (data/support.py)
 
-    images          stored uint8 (N, H, W, C) with L levels     x = stored / (L − 1) ∈ [0, 1], (N, C, H, W)
-    vectors, tables stored float32 (N, F), already in model units
+    layout      shape        on the disk     what it is
+    picture     (C, H, W)    H, W, C         maps that people look at, with any number of channels
+    grid        any          the same        numbers with neighbours: cells of a detector, maps of floats, codes
+    row         (F,)         F               a vector, or the columns of a table
+    sequence    (T,)         T               tokens, padded to one length
+    label       ()           one number      one of several words
 
-A vector's or table's columns keep the shift and scale by which they were standardised, `x = (raw − mean) / scale`, so
-that log p(raw) = log p(x) − Σ log scale and samples can be given back in the units of the user's file. A category
-occupies one column (one-hot, 0 or 1) for each of its values.
+A field that some examples lack is `optional`: a mask stands beside it under `known(name)`, True where it is there.
 
-Numbers that come with each example and are no part of x, such as the energy of a shower, are columns `beside` it.
-
-Legend: N examples, C channels, H height, W width, F features (columns of x), L levels.
+Legend: B batch, C channels, H height, W width, F numbers, T tokens.
 """
 
-from dataclasses import dataclass, field
-from math import log, prod
-from typing import Any, Literal
+from __future__ import annotations
 
-from bestiary.errors import BestiaryError
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-__all__ = ["Column", "Spec"]
+import numpy as np
+
+from bestiary.data.support import Category, Column, Columns, Levels, Reals, Support
+from bestiary.data.vocabulary import Vocabulary
+from bestiary.data.words import Words
+from bestiary.errors import BestiaryError, unknown
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bestiary.data.batch import Batch
+
+__all__ = ["Field", "Inferred", "Layout", "Spec", "known", "label", "numbers", "pictures", "rows", "sequence"]
+
+Layout = Literal["picture", "grid", "row", "sequence", "label"]
+
+SUPPORTS: dict[str, type[Support]] = {s.word: s for s in (Levels, Reals, Words, Vocabulary, Category, Columns)}
+NOUNS = {"picture": "image", "grid": "grid", "row": "vector", "sequence": "sequence", "label": "label"}
+
+
+class Inferred(NamedTuple):
+    """A value that was left open, and why it is this one."""
+
+    value: Any
+    reason: str
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column of a table or one component of a vector."""
+class Field:
+    """x, or one thing that stands beside it."""
 
     name: str
-    mean: float = 0.0  # subtracted from a number
-    scale: float = 1.0  # then divided by this
-    categories: tuple[str, ...] = ()  # not empty: a category, one-hot over these values
-
-    @property
-    def width(self) -> int:
-        """How many components of x this column takes."""
-        return len(self.categories) or 1
-
-
-@dataclass(frozen=True)
-class Spec:
-    """The kind, shape and support of a data set."""
-
-    kind: Literal["image", "vector", "table"]
-    shape: tuple[int, ...]  # (C, H, W) or (F,)
-    levels: int = 0  # images: 2 binary, 17 digits, 256 photographs; 0: continuous
-    columns: tuple[Column, ...] = ()  # vectors and tables; empty: F numbers that were not rescaled
-    classes: tuple[str, ...] = field(default=())  # names of the labels, if there are labels
-    beside: tuple[Column, ...] = field(default=())  # numbers that come with each example in the place of a label
+    layout: Layout
+    shape: tuple[int, ...]
+    support: Support
+    optional: bool = False  # some examples lack it
 
     def __post_init__(self) -> None:
-        if self.kind == "image" and (len(self.shape) != 3 or self.levels < 2):
-            raise BestiaryError(f"an image spec needs shape (C, H, W) and levels ≥ 2; got {self.shape}, {self.levels}")
-        if self.kind != "image" and (len(self.shape) != 1 or self.levels):
-            raise BestiaryError(f"a {self.kind} spec needs shape (F,) and no levels; got {self.shape}, {self.levels}")
-        if self.columns and sum(c.width for c in self.columns) != self.shape[0]:
-            raise BestiaryError(f"columns take {sum(c.width for c in self.columns)} components, x has {self.shape[0]}")
+        axes = {"picture": 3, "row": 1, "sequence": 1, "label": 0}.get(self.layout)
+        if axes is not None and len(self.shape) != axes:
+            raise BestiaryError(f"a {self.layout} has {axes} axes; {self.name} has shape {self.shape}")
+        if isinstance(self.support, Columns) and self.shape != (self.support.width,):
+            raise BestiaryError(f"columns take {self.support.width} components, {self.name} has shape {self.shape}")
 
     @property
     def dimensions(self) -> int:
@@ -63,29 +72,220 @@ class Spec:
         return prod(self.shape)
 
     @property
+    def channels(self) -> int:
+        return self.shape[0] if self.shape else 1
+
+    @property
+    def maps(self) -> bool:
+        """Whether it is (C, H, W) with neighbours, so that a convolution makes sense."""
+        return self.layout in ("picture", "grid") and len(self.shape) == 3 and not self.support.integer
+
+    @property
+    def pictured(self) -> bool:
+        """Whether examples are pictures, which people look at one by one."""
+        return self.layout == "picture"
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Columns by name; of a vector that was never rescaled there are none, nor of anything else."""
+        return self.support.columns if isinstance(self.support, Columns) else ()
+
+    @property
+    def component_names(self) -> list[str]:
+        """A name for each number of a row."""
+        return [name for c in self.columns for name in c.names] or [f"x{i + 1}" for i in range(self.dimensions)]
+
+    @property
+    def levels(self) -> int:
+        """Of pixels; 0 of anything else."""
+        return self.support.n if isinstance(self.support, Levels) else 0
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Of a label or of tokens; none of anything else."""
+        return self.support.words if isinstance(self.support, Words) else ()
+
+    @property
     def log_scale(self) -> float:
-        """Σ log scale: log p(raw) = log p(x) − log_scale."""
-        return sum(log(c.scale) for c in self.columns if not c.categories)
+        """log |d file / d x| of one example: log p(raw) = log p(x) − log_scale."""
+        each = self.support.log_scale
+        return each if isinstance(self.support, Columns) else each * self.dimensions
+
+    @property
+    def noun(self) -> str:
+        """What one example is called in a sentence."""
+        return "table" if self.columns else NOUNS[self.layout]
+
+    @property
+    def likelihood(self) -> Inferred:
+        """The likelihood whose support is that of the data."""
+        fits, noun = self.support.fits(self.channels), self.support.values
+        if not fits:
+            raise BestiaryError(f"{self.name} has {noun}, and no likelihood fits them")
+        if self.levels == 2 and fits[0] == "bernoulli":
+            return Inferred(fits[0], "pixels are 0 or 1")
+        if fits[0] == "bernoulli":
+            return Inferred(fits[0], f"one channel of {self.levels} levels, binarised anew in each batch"
+                                     " (binarise=dynamic)")  # fmt: skip
+        if self.support.integer:
+            return Inferred(fits[0], f"one of {len(self.words):,} words each")
+        return Inferred(fits[0], f"colours of {self.levels} levels" if self.levels else
+                        noun if self.support.end == "columns" else "real numbers")  # fmt: skip
+
+    def units(self, stored: Tensor) -> Tensor:
+        """Stored examples as a model sees them; of pictures a view first, so that memory stays channels-last."""
+        return self.support.units(stored.permute(0, 3, 1, 2) if self.pictured else stored)
+
+    def back(self, x: Tensor) -> Tensor:
+        """The inverse of `units`, to the nearest value of the support."""
+        stored = self.support.back(x)
+        return stored.permute(0, 2, 3, 1).contiguous() if self.pictured else stored
+
+    def drawn(self, n: int, draw: np.random.Generator) -> np.ndarray:
+        """Any n examples as they are stored, for checks."""
+        c = self.shape
+        return self.support.drawn((n, *((*c[1:], c[0]) if self.pictured else c)), draw)
+
+    def refuse(self, x: Tensor, what: str = "") -> None:
+        """Raise unless x, in model units, are examples of this field."""
+        if tuple(x.shape[1:]) != self.shape:
+            raise BestiaryError(f"{what}{self.name} has shape {self.shape}; got {tuple(x.shape[1:])}")
+        if x.is_floating_point() == self.support.integer:
+            kind = "whole numbers" if self.support.integer else "floats"
+            raise BestiaryError(f"{what}{self.name} takes {kind}; got {x.dtype}")
+        if not self.support.holds(x):
+            raise BestiaryError(f"{what}{self.name} holds values that are none of its {self.support.values}")
+
+    def to_dict(self) -> dict[str, Any]:
+        optional = {"optional": True} if self.optional else {}
+        return {"name": self.name, "layout": self.layout, "shape": list(self.shape), **optional,
+                **self.support.to_dict()}  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> Field:
+        own = {"name", "layout", "shape", "optional"}
+        if d["support"] not in SUPPORTS:
+            raise unknown("support", d["support"], SUPPORTS)
+        support = SUPPORTS[d["support"]].from_dict({k: v for k, v in d.items() if k not in own})
+        return cls(d["name"], d["layout"], tuple(d["shape"]), support, bool(d.get("optional", False)))
+
+
+def known(name: str) -> str:
+    """The name of the mask that says which examples have an optional field."""
+    return f"{name}?"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """x, and what stands beside it."""
+
+    x: Field
+    beside: tuple[Field, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [f.name for f in (self.x, *self.beside)]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise BestiaryError(f"two fields are called {twice}: rename one")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.x.shape
+
+    @property
+    def dimensions(self) -> int:
+        return self.x.dimensions
+
+    @property
+    def log_scale(self) -> float:
+        return self.x.log_scale
+
+    @property
+    def names(self) -> list[str]:
+        """Of what stands beside x."""
+        return [f.name for f in self.beside]
+
+    @property
+    def label(self) -> Field | None:
+        """The label, where there is just one."""
+        labels = [f for f in self.beside if f.layout == "label"]
+        named = [f for f in labels if f.name == "label"]
+        return (named or labels)[0] if named or len(labels) == 1 else None
+
+    @property
+    def masks(self) -> list[str]:
+        """Names of the masks of optional fields."""
+        return [known(f.name) for f in self.beside if f.optional]
+
+    def __getitem__(self, name: str) -> Field:
+        fields = {f.name: f for f in (self.x, *self.beside)}
+        if name not in fields:
+            raise unknown("field", name, fields)
+        return fields[name]
+
+    def drawn(self, n: int, names: Iterable[str] | None = None, seed: int = 0) -> Batch:
+        """Any batch of this spec, for checks."""
+        import torch
+
+        from bestiary.data.batch import Batch
+
+        draw, wanted = np.random.default_rng(seed), None if names is None else set(names)
+        x = self.x.units(torch.as_tensor(self.x.drawn(n, draw)))
+        beside: dict[str, Tensor] = {}
+        for f in self.beside:
+            values = f.units(torch.as_tensor(f.drawn(n, draw)))
+            if wanted is None or f.name in wanted:
+                beside[f.name] = values
+                if f.optional:
+                    beside[known(f.name)] = torch.as_tensor(draw.random(n) < 0.7)
+        return Batch(x, beside)
 
     def to_dict(self) -> dict[str, Any]:
         """For config.toml; `from_dict` is its inverse."""
-        columns, beside = (
-            [{"name": c.name, "mean": c.mean, "scale": c.scale, "categories": list(c.categories)} for c in some]
-            for some in (self.columns, self.beside)
-        )
-        return {
-            "kind": self.kind,
-            "shape": list(self.shape),
-            "levels": self.levels,
-            "classes": list(self.classes),
-            "columns": columns,
-            "beside": beside,
-        }
+        return {"x": self.x.to_dict(), "beside": [f.to_dict() for f in self.beside]}
 
     @classmethod
-    def from_dict(cls, d: dict[str, Any]) -> "Spec":
-        columns, beside = (
-            tuple(Column(c["name"], c["mean"], c["scale"], tuple(c["categories"])) for c in d.get(key, []))
-            for key in ("columns", "beside")
-        )
-        return cls(d["kind"], tuple(d["shape"]), d["levels"], columns, tuple(d.get("classes", [])), beside)
+    def from_dict(cls, d: Mapping[str, Any]) -> Spec:
+        return cls(Field.from_dict(d["x"]), tuple(Field.from_dict(f) for f in d.get("beside", [])))
+
+
+def pictures(shape: tuple[int, int, int], levels: int = 256, *beside: Field) -> Spec:
+    """x are images (C, H, W).
+
+    >>> pictures((1, 8, 8), 17, label(("cat", "dog"))).label.words
+    ('cat', 'dog')
+    """
+    return Spec(Field("x", "picture", tuple(shape), Levels(levels)), beside)
+
+
+def rows(columns: int | Iterable[Column], *beside: Field) -> Spec:
+    """x are vectors of so many numbers, or rows of a table.
+
+    >>> rows(3).shape, rows([Column("length"), Column("width")]).x.noun
+    ((3,), 'table')
+    """
+    if isinstance(columns, int):
+        return Spec(Field("x", "row", (columns,), Reals()), beside)
+    return Spec(_row("x", columns), beside)
+
+
+def _row(name: str, columns: Iterable[Column], optional: bool = False) -> Field:
+    support = Columns(tuple(columns))
+    return Field(name, "row", (support.width,), support, optional)
+
+
+def label(words: Iterable[str], name: str = "label", optional: bool = False) -> Field:
+    """One of several words beside x."""
+    return Field(name, "label", (), Words(tuple(words)), optional)
+
+
+def numbers(columns: Iterable[Column], name: str = "numbers", optional: bool = False) -> Field:
+    """Numbers beside x, such as the energy and the angle of a shower."""
+    return _row(name, columns, optional)
+
+
+def sequence(
+    words: Iterable[str], length: int, name: str = "caption", pad: int | None = 0, optional: bool = False
+) -> Field:
+    """So many tokens beside x; behind the last one of a shorter example stands the word number `pad`."""
+    return Field(name, "sequence", (length,), Words(tuple(words), pad), optional)

@@ -8,13 +8,13 @@
     omniglot          28×28, 17 levels (ink in 4×4 cells of the padded 105×105 drawing), or size=105 binary
     frey              28×20, 256 levels, 1,965 frames of one face
     cifar10           32×32×3
-    dsprites          64×64, binary, labels are the shapes
+    dsprites          64×64, binary; five labels: shape, scale, orientation, position_x, position_y
 
 Images are stored (N, H, W, C) uint8; labels int64 (N,).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +24,17 @@ from bestiary.data.dataset import Dataset
 from bestiary.data.files import fingerprint, in_memory
 from bestiary.data.parts import official, parts_of
 from bestiary.data.places import find, whereabouts
-from bestiary.data.spec import Spec
+from bestiary.data.spec import Field, Spec, label, pictures
 from bestiary.errors import BestiaryError
 
-__all__ = ["SETS", "STACKED", "Standard"]
+__all__ = ["SETS", "Standard"]
 
 _DIGITS = tuple("0123456789")
 _CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 _CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _SHAPES = ("square", "ellipse", "heart")
-STACKED = tuple(f"{number:03d}" for number in range(1000))
+_FACTORS = ("colour", "shape", "scale", "orientation", "position_x", "position_y")  # colour in some files only
+_STACKED = tuple(f"{number:03d}" for number in range(1000))
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,18 @@ def _images(
     parts: dict[str, np.ndarray],
     labels: np.ndarray | None = None,
     classes: tuple[str, ...] = (),
+    modes: str = "",
     **source: str,
 ) -> Dataset:
     """(N, H, W) or (N, H, W, C) bytes → a data set, its source completed from the table below."""
     stored = images[..., None] if images.ndim == 3 else images
     height, width, channels = stored.shape[1:]
-    spec = Spec("image", (channels, height, width), levels, classes=classes)
     known = {"licence": SETS[name].licence, "cite": SETS[name].cite}
-    labels = None if labels is None else labels.astype(np.int64)
+    beside = {} if labels is None else {"label": labels.astype(np.int64)}
+    spec = pictures((channels, height, width), levels, *([label(classes)] if beside else []))
     if not isinstance(stored, np.memmap):
         known["fingerprint"] = fingerprint(stored)
-    return Dataset(name, spec, stored, parts, labels, source=source | known)
+    return Dataset(name, spec, {"x": stored, **beside}, parts, modes=modes, source=source | known)
 
 
 def _digits(validation: float = 0.1, test: float = 0.1, split_seed: int = 0) -> Dataset:
@@ -119,13 +121,13 @@ def _stacked_mnist(n: int = 50_000, seed: int = 0, download: bool = False) -> Da
     if n < 10:
         raise BestiaryError(f"n={n}: stacked-mnist needs at least 10 training images")
     digits, draw = _mnist(download), np.random.default_rng(seed)
-    assert digits.labels is not None  # MNIST has them
     sizes = {"train": n, "validation": n // 5, "test": n // 5}
     rows = np.concatenate([draw.choice(digits.parts[name], (size, 3)) for name, size in sizes.items()])
-    images, labels = digits.stored[..., 0][rows].transpose(0, 2, 3, 1), digits.labels[rows] @ [100, 10, 1]
+    images, labels = digits.x[..., 0][rows].transpose(0, 2, 3, 1), digits.stored["label"][rows] @ [100, 10, 1]
     note = "channels are three digits drawn from the same part of MNIST, and the label is the number they make"
     parts = official(*sizes.values())
-    return _images("stacked-mnist", images, 256, parts, labels, STACKED, path=digits.source["path"], note=note)
+    path = digits.source["path"]
+    return _images("stacked-mnist", images, 256, parts, labels, _STACKED, "digits", path=path, note=note)
 
 
 def _binarized_mnist(download: bool = False) -> Dataset:
@@ -216,7 +218,7 @@ def _dsprites(part: str = "random", stream: bool | None = None, download: bool =
         raise BestiaryError(f"part={part}: the parts of dsprites are part=random and part=grid")
     whole, random, grid = SETS["dsprites"].forms
     (path,) = find("dsprites", (whole, random if part == "random" else grid), download)
-    (classes,) = formats.npz(path, "latents_classes")
+    classes, values = formats.npz(path, "latents_classes", "latents_values")
     if path.name == Path(whole[0]).name:
         images = in_memory(formats.mapped(path, "imgs"), stream)
         note = "the whole set, every combination of factors once; no official split: a random one"
@@ -224,8 +226,21 @@ def _dsprites(part: str = "random", stream: bool | None = None, download: bool =
         (images,) = formats.npz(path, "imgs")
         what = "20,000 drawn at random" if part == "random" else "a grid of 46,080"
         note = f"A PART of dSprites: {what} of its 737,280 images; no official split: a random one"
-    shape = classes[:, -5]  # the last five columns are shape, scale, orientation, x, y; the whole set has colour first
-    return _images("dsprites", images, 2, parts_of(len(images)), shape, _SHAPES, path=str(path), note=note)
+    found = _images("dsprites", images, 2, parts_of(len(images)), path=str(path), note=note)
+    factors = _factors(classes, values)
+    stored = found.stored | {f.name: codes for f, codes in factors}  # type: ignore[operator]
+    return replace(found, spec=Spec(found.spec.x, tuple(f for f, _ in factors)), stored=stored)
+
+
+def _factors(classes: np.ndarray, values: np.ndarray) -> list[tuple[Field, np.ndarray]]:
+    """Columns of dSprites, classes and their values → a label each; a colour that never changes is no factor."""
+    found = []
+    for name, column, value in zip(_FACTORS[-classes.shape[1] :], classes.T, values.T, strict=True):
+        _, first, codes = np.unique(column, return_index=True, return_inverse=True)
+        words = [_SHAPES[int(v) - 1] if name == "shape" else f"{v:.3g}" for v in value[first]]
+        if name != "colour" or len(first) > 1:
+            found.append((label(words, name), codes.reshape(-1).astype(np.int64)))
+    return found
 
 
 _LECUN = "LeCun, Cortes and Burges; LeCun et al. 1998"

@@ -25,7 +25,7 @@ import numpy as np
 
 from bestiary.data.dataset import Dataset, Density
 from bestiary.data.parts import parts_of
-from bestiary.data.spec import Spec
+from bestiary.data.spec import label, rows
 from bestiary.errors import BestiaryError
 
 __all__ = ["TOYS", "Checkerboard", "Gaussian", "Mixture", "Pinwheel", "Toy", "quadrature_entropy"]
@@ -47,8 +47,8 @@ def quadrature_entropy(log_prob: Callable[[np.ndarray], np.ndarray], reach: floa
     """−∫ π log π by the midpoint rule on [−reach, reach]², in nats."""
     ticks = np.arange(-reach + step / 2, reach, step)
     total = 0.0
-    for rows in np.array_split(ticks, max(1, len(ticks) ** 2 // 65_536)):
-        log_p = log_prob(np.stack(np.meshgrid(rows, ticks), axis=-1).reshape(-1, 2))
+    for some in np.array_split(ticks, max(1, len(ticks) ** 2 // 65_536)):
+        log_p = log_prob(np.stack(np.meshgrid(some, ticks), axis=-1).reshape(-1, 2))
         total -= float(
             np.sum(np.exp(log_p) * np.maximum(log_p, -745.0))
         )  # exp(−745) is the smallest double: 0 · log 0 = 0
@@ -241,7 +241,7 @@ def _dataset(name: str, truth: Density, n: int, seed: int, note: str = "") -> Da
         "fingerprint": f"{name} n={n} seed={seed}{note}",
         "licence": "none",
     }
-    return Dataset(name, Spec("vector", (x.shape[1],)), x, parts_of(n), truth=truth, source=source)
+    return Dataset(name, rows(x.shape[1]), {"x": x}, parts_of(n), truth=truth, source=source)
 
 
 @dataclass(frozen=True)
@@ -267,8 +267,8 @@ def _of_modes(name: str, density: Callable[[], Mixture]) -> Callable[..., Datase
         found = _dataset(name, truth, n, seed, " labels" if labels else "")
         if not labels:
             return found
-        spec = replace(found.spec, classes=tuple(str(k) for k in range(len(truth.means))))
-        return replace(found, spec=spec, labels=truth.drawn(n, seed)[1])
+        spec = rows(found.spec.dimensions, label(str(k) for k in range(len(truth.means))))
+        return replace(found, spec=spec, stored={**found.stored, "label": truth.drawn(n, seed)[1]})
 
     return load
 

@@ -1,0 +1,365 @@
+"""Supports: which values a number of a field may take, and what follows from that.
+
+    Levels(L)      0 … L − 1 on the disk; a model sees x = stored / (L − 1) ∈ [0, 1]       pixels
+    Reals          a number; a model sees x = (stored − mean) / scale                      points, grids of floats
+    Words(V)       one of V words, by its number, on the disk and in the model (words.py)  labels, tokens, codes
+    Category(V)    one of V words as V numbers 0 or 1, the largest counts                  a column of a table
+    Columns        one support for each column of a table, each `Reals` or `Category`; stored in model units, since a
+                   category takes several numbers of x
+
+A support owns its units (`units`, `back`, and log |d file / d x| as `log_scale`), the names of the likelihoods that fit
+(`fits`), a map from all numbers onto it whose slope is nowhere zero (`onto`, `into`), what a generator ends in (`end`),
+and how values are written to a file (`written`, `suits`). It is a function of the value alone and sees no other field.
+
+Torch is imported when a tensor is at hand: reports read supports without it.
+
+Legend: N or B examples, F numbers of a row, L levels, V words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from math import log
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from bestiary.errors import BestiaryError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Category", "Column", "Columns", "Levels", "Reals", "Support"]
+
+EDGE = 0.02  # pixels of examples are taken to [EDGE, 1 − EDGE], where the sigmoid's slope is a fiftieth, times STEEP
+STEEP = 10.0  # slope of the maps onto pixels and categories: Adam moves a by about its rate a round
+
+
+@dataclass(frozen=True)
+class Support:
+    """The values of a number, as they are stored and as a model sees them."""
+
+    word: ClassVar[str]  # in config.toml
+    stored: ClassVar[str] = "float32"  # the type on the disk
+    values: ClassVar[str] = "numbers"  # in sentences
+    discrete: ClassVar[bool] = False  # log p(x) is the logarithm of a probability, and bits per dimension make sense
+    coarse: ClassVar[bool] = False  # so few values that 8 significant bits hold one
+    integer: ClassVar[bool] = False  # a model sees whole numbers
+    end: ClassVar[str] = "none"  # what a generator ends in: networks/ends.py
+
+    def fits(self, channels: int = 1) -> tuple[str, ...]:
+        """Names of likelihoods, the best first."""
+        return ()
+
+    @property
+    def log_scale(self) -> float:
+        """log |d file / d x| of one number, or of a whole row where the columns differ."""
+        return 0.0
+
+    def units(self, stored: Tensor) -> Tensor:
+        """Stored values as a model sees them."""
+        return stored.float()
+
+    def back(self, x: Tensor) -> Tensor:
+        """The inverse of `units`, to the nearest value that there is."""
+        return x.float()
+
+    def settled(self, x: Tensor) -> Tensor:
+        """x as it is given away: of a category one word."""
+        return x
+
+    def centred(self, x: Tensor) -> Tensor:
+        """x as a generator makes it: pixels in [−1, 1]."""
+        return x
+
+    def uncentred(self, x: Tensor) -> Tensor:
+        """The inverse of `centred`."""
+        return x
+
+    def onto(self, a: Tensor) -> Tensor:
+        """All numbers → the support, with a slope that is nowhere zero."""
+        return a
+
+    def into(self, x: Tensor) -> Tensor:
+        """The inverse of `onto`, from just within the edges."""
+        return x
+
+    def free(self, shape: Sequence[int]) -> Tensor:
+        """Points of the support that know nothing of the data."""
+        import torch
+
+        return torch.randn(*shape)
+
+    def drawn(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
+        """Any stored values, for checks."""
+        return draw.normal(size=tuple(shape)).astype(np.float32)
+
+    def holds(self, x: Tensor) -> bool:
+        """Whether x, in model units, lies on the support."""
+        return bool(x.float().isfinite().all())
+
+    def written(self, stored: np.ndarray) -> np.ndarray:
+        """Stored values as a file holds them for any program."""
+        return stored
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"support": self.word}
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        own = {f.name for f in fields(cls)}
+        return cls(**{key: value for key, value in d.items() if key in own})
+
+
+@dataclass(frozen=True)
+class Levels(Support):
+    """L levels, 0 … L − 1: 2 of binary images, 17 of digits, 256 of photographs."""
+
+    n: int = 256
+
+    word, stored, values, discrete, coarse, end = "levels", "uint8", "levels", True, True, "tanh"
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.n <= 256:
+            raise BestiaryError(f"pixels have 2 to 256 levels; got {self.n}")
+
+    def fits(self, channels: int = 1) -> tuple[str, ...]:
+        grey = ("bernoulli", "logistic") if channels == 1 or self.n == 2 else ("logistic", "bernoulli")
+        return (*grey, "gaussian", "categorical", "pixelcnn")
+
+    def units(self, stored: Tensor) -> Tensor:
+        x = stored.float()
+        return x if self.n == 2 else x.div_(self.n - 1)
+
+    def back(self, x: Tensor) -> Tensor:
+        return x.float().clamp(0, 1).mul(self.n - 1).round().byte()
+
+    def centred(self, x: Tensor) -> Tensor:
+        return 2 * x - 1
+
+    def uncentred(self, x: Tensor) -> Tensor:
+        return (x + 1) / 2
+
+    def onto(self, a: Tensor) -> Tensor:
+        return (STEEP * a).sigmoid()
+
+    def into(self, x: Tensor) -> Tensor:
+        return x.clamp(EDGE, 1 - EDGE).logit() / STEEP
+
+    def free(self, shape: Sequence[int]) -> Tensor:
+        return super().free(shape).sigmoid()
+
+    def drawn(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
+        return draw.integers(0, self.n, tuple(shape)).astype(np.uint8)
+
+    def holds(self, x: Tensor) -> bool:
+        return bool(((x >= 0) & (x <= 1)).all())
+
+    def written(self, stored: np.ndarray) -> np.ndarray:
+        """Grey values 0 … 255, whatever levels the data have."""
+        if self.n == 256:
+            return stored
+        return np.round(stored.astype(np.float32) * (255 / (self.n - 1))).astype(np.uint8)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"support": self.word, "n": self.n}
+
+
+@dataclass(frozen=True)
+class Reals(Support):
+    """A number. `low`: none lies below; `atom`: a value that is taken exactly, such as the zero of a silent cell."""
+
+    mean: float = 0.0  # subtracted
+    scale: float = 1.0  # then divided by
+    low: float | None = None
+    atom: float | None = None
+
+    word = "reals"
+    width: ClassVar[int] = 1  # numbers of x that a column of it takes
+    words: ClassVar[tuple[str, ...]] = ()
+
+    def fits(self, channels: int = 1) -> tuple[str, ...]:
+        return ("gaussian",)
+
+    @property
+    def log_scale(self) -> float:
+        return log(self.scale)
+
+    def units(self, stored: Tensor) -> Tensor:
+        x = stored.float()
+        return x if (self.mean, self.scale) == (0.0, 1.0) else (x - self.mean) / self.scale
+
+    def back(self, x: Tensor) -> Tensor:
+        """To where a sample may lie: none below `low`."""
+        raw = x.float() if (self.mean, self.scale) == (0.0, 1.0) else x.float() * self.scale + self.mean
+        return raw if self.low is None else raw.clamp_min(self.low)
+
+    def drawn(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
+        raw = draw.normal(size=tuple(shape)) * self.scale + self.mean
+        raw = raw if self.low is None else np.abs(raw) + self.low
+        raw = raw if self.atom is None else np.where(draw.random(tuple(shape)) < 0.5, raw, self.atom)
+        return raw.astype(np.float32)
+
+    def read_column(self, raw: Any) -> np.ndarray:
+        """(N,) numbers of the user's file → (N, 1) in model units."""
+        return ((np.asarray(raw, np.float64) - self.mean) / self.scale).astype(np.float32)[:, None]
+
+    def write_column(self, x: np.ndarray) -> np.ndarray:
+        """(N, 1) in model units → (N,) in the file's, to the digits that float32 still tells apart."""
+        decimals, raw = 6 - int(np.floor(np.log10(self.scale))), x[:, 0].astype(np.float64) * self.scale
+        still = np.abs(raw) <= 1e-12 * abs(self.mean)  # a constant has no scale to round by
+        return np.where(still, self.mean, np.round(raw + self.mean, decimals))
+
+    def to_dict(self) -> dict[str, Any]:
+        edges = {"low": self.low, "atom": self.atom}
+        numbers = {"mean": self.mean, "scale": self.scale}
+        return {"support": self.word, **numbers, **{k: v for k, v in edges.items() if v is not None}}
+
+
+@dataclass(frozen=True)
+class Category(Support):
+    """A column of words, one-hot in x."""
+
+    words: tuple[str, ...]
+
+    word, values, coarse, end = "category", "words", True, "softmax"
+
+    @property
+    def width(self) -> int:
+        return len(self.words)
+
+    def settled(self, x: Tensor) -> Tensor:
+        from torch.nn.functional import one_hot
+
+        return one_hot(x.argmax(1), self.width).to(x.dtype)
+
+    def onto(self, a: Tensor) -> Tensor:
+        return (STEEP * a).softmax(1)
+
+    def into(self, x: Tensor) -> Tensor:
+        return x.clamp(EDGE, 1).log() / STEEP
+
+    def read_column(self, raw: Any) -> np.ndarray:
+        """(N,) words → (N, V); a word that is none of these is far from all."""
+        return (np.asarray(raw, np.str_)[:, None] == np.array(self.words)).astype(np.float32)
+
+    def write_column(self, x: np.ndarray) -> np.ndarray:
+        return np.array(self.words)[x.argmax(axis=1)]
+
+    def drawn(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
+        return np.eye(self.width, dtype=np.float32)[draw.integers(0, self.width, shape[0])]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"support": self.word, "words": list(self.words)}
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> Self:
+        return cls(tuple(d["words"]))
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table or one component of a vector."""
+
+    name: str
+    support: Reals | Category = Reals()
+
+    @property
+    def width(self) -> int:
+        """How many components of x it takes."""
+        return self.support.width
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Those of a category; none of a number."""
+        return self.support.words
+
+    @property
+    def names(self) -> list[str]:
+        """A name for each of its components of x."""
+        return [f"{self.name}={word}" for word in self.words] or [self.name]
+
+
+@dataclass(frozen=True)
+class Columns(Support):
+    """A row: columns side by side."""
+
+    columns: tuple[Column, ...]
+
+    word = "columns"
+
+    @property
+    def width(self) -> int:
+        return sum(column.width for column in self.columns)
+
+    @property
+    def categories(self) -> bool:
+        """Whether some column is of words."""
+        return any(column.words for column in self.columns)
+
+    @property
+    def values(self) -> str:  # type: ignore[override]
+        return "numbers and categories" if self.categories else "numbers"
+
+    @property
+    def end(self) -> str:  # type: ignore[override]
+        return "columns" if self.categories else "none"
+
+    def fits(self, channels: int = 1) -> tuple[str, ...]:
+        return ("mixed",) if self.categories else ("gaussian", "mixed")
+
+    @property
+    def log_scale(self) -> float:
+        """Σ log scale: log p(raw) = log p(x) − log_scale."""
+        return sum(column.support.log_scale for column in self.columns)
+
+    def _each(self, x: Tensor, what: Callable[[Column, Tensor], Tensor]) -> Tensor:
+        """A function of each column's components, put side by side again."""
+        import torch
+
+        blocks = zip(self.columns, x.split([column.width for column in self.columns], 1), strict=True)
+        return torch.cat([what(column, block) for column, block in blocks], 1)
+
+    def back(self, x: Tensor) -> Tensor:
+        return self.settled(x.float())
+
+    def settled(self, x: Tensor) -> Tensor:
+        return self._each(x, lambda column, block: column.support.settled(block)) if self.categories else x
+
+    def onto(self, a: Tensor) -> Tensor:
+        return self._each(a, lambda column, block: column.support.onto(block)) if self.categories else a
+
+    def into(self, x: Tensor) -> Tensor:
+        return self._each(x, lambda column, block: column.support.into(block)) if self.categories else x
+
+    def free(self, shape: Sequence[int]) -> Tensor:
+        weak = lambda column, block: block.softmax(1) if column.words else block  # noqa: E731 — weak preferences
+        return self._each(super().free(shape), weak)
+
+    def drawn(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
+        raw = [Reals().drawn((shape[0], 1), draw) if not c.words else c.support.drawn((shape[0],), draw)
+               for c in self.columns]  # fmt: skip
+        return np.concatenate(raw, 1)
+
+    def to_columns(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """x (N, F) in model units → each of the user's columns, (N,) numbers or words, by name."""
+        if x.ndim != 2 or x.shape[1] != self.width:
+            raise BestiaryError(f"rows of {self.width} components are expected; got an array of shape {x.shape}")
+        edges = np.cumsum([column.width for column in self.columns])[:-1]
+        blocks = zip(self.columns, np.split(x, edges, 1), strict=True)
+        return {column.name: column.support.write_column(block) for column, block in blocks}
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"support": self.word, "columns": [{"name": c.name, **c.support.to_dict()} for c in self.columns]}
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> Self:
+        return cls(tuple(Column(c["name"], _OF_COLUMNS[c["support"]](c)) for c in d["columns"]))
+
+
+_OF_COLUMNS: dict[str, Callable[[Mapping[str, Any]], Reals | Category]] = {
+    "reals": Reals.from_dict,
+    "category": Category.from_dict,
+}

@@ -1,0 +1,102 @@
+"""The support of labels, tokens and codes: one of V words, by its number, on the disk and in the model.
+
+Torch is imported when a tensor is at hand: reports read supports without it. Legend: V words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from bestiary.data.support import Support
+from bestiary.errors import BestiaryError, unknown
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Words"]
+
+LISTED = 64  # more words than these are written as a count, where they are the numbers 0, 1, …
+
+
+@dataclass(frozen=True)
+class Words(Support):
+    """One of V words by its number: a label, a token, an index of a codebook. `pad`: the word that says nothing."""
+
+    words: tuple[str, ...]
+    pad: int | None = None
+
+    word, stored, values, discrete, integer = "words", "int64", "words", True, True
+
+    @property
+    def n(self) -> int:
+        return len(self.words)
+
+    def fits(self, channels: int = 1) -> tuple[str, ...]:
+        return ("tokens",)
+
+    def units(self, stored: Tensor) -> Tensor:
+        return stored.long()
+
+    def back(self, x: Tensor) -> Tensor:
+        return x.long()
+
+    def free(self, shape: Sequence[int]) -> Tensor:
+        import torch
+
+        return torch.randint(self.n, tuple(shape))
+
+    def drawn(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
+        return draw.integers(0, self.n, tuple(shape))
+
+    def holds(self, x: Tensor) -> bool:
+        return not x.is_floating_point() and bool(((x >= 0) & (x < self.n)).all())
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Word → its number."""
+        return {word: i for i, word in enumerate(self.words)}
+
+    def number(self, word: object) -> int:
+        """The number of a word; a number where no word is so called."""
+        if str(word) in self.numbers:
+            return self.numbers[str(word)]
+        try:
+            number = int(word)  # type: ignore[call-overload]
+        except (TypeError, ValueError, OverflowError):
+            number = -1
+        if not 0 <= number < self.n or (not isinstance(word, str) and number != word):
+            raise unknown("label", str(word), self.words)
+        return int(number)
+
+    def pieces(self, text: str) -> list[str]:
+        """A text cut into what may be words."""
+        return text.split()
+
+    def tokens_of(self, text: str, length: int) -> list[int]:
+        """A text as so many numbers of words: a longer one is cut, behind a shorter one stands `pad`."""
+        tokens = [self.number(piece) for piece in self.pieces(text)][:length]
+        if self.pad is None and len(tokens) < length:
+            raise BestiaryError(f"`{text}` has {len(tokens)} tokens: give {length}, since there is none to pad with")
+        return tokens + [self.pad or 0] * (length - len(tokens))
+
+    def text_of(self, tokens: Iterable[int]) -> str:
+        """The words of some tokens, without `pad`."""
+        return " ".join(self.words[token] for token in tokens if token != self.pad)
+
+    def written(self, stored: np.ndarray) -> np.ndarray:
+        return np.array(self.words)[stored]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Words that are their own numbers are counted: there may be thousands."""
+        pad = {} if self.pad is None else {"pad": self.pad}
+        counted = self.n > LISTED and self.words == tuple(map(str, range(self.n)))
+        return {"support": self.word, **({"count": self.n} if counted else {"words": list(self.words)}), **pad}
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> Self:
+        return cls(tuple(d["words"] if "words" in d else map(str, range(d["count"]))), d.get("pad"))
