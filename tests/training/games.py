@@ -6,9 +6,10 @@ from torch import Tensor, nn
 
 from bestiary.data.batches import Batch, Batches
 from bestiary.data.dataset import Dataset, split
-from bestiary.data.spec import Spec
-from bestiary.densities.noise import normal
+from bestiary.data.spec import rows
+from bestiary.models.model import Model
 from bestiary.training.clock import Clock
+from bestiary.training.noise import normal
 from bestiary.training.player import Player
 from bestiary.training.recipe import Recipe
 from bestiary.training.trainer import Trainer
@@ -17,7 +18,7 @@ from bestiary.training.trainer import Trainer
 def points(n: int = 200, seed: int = 0) -> Dataset:
     """Gaussian points in the plane."""
     x = np.random.default_rng(seed).normal(size=(n, 2)).astype(np.float32)
-    return Dataset("points", Spec("vector", (2,)), x, split(n))
+    return Dataset("points", rows(2), {"x": x}, split(n))
 
 
 class Duel(nn.Module):
@@ -39,16 +40,17 @@ class Duel(nn.Module):
         ]
 
     def _loss(self, name: str, own: nn.Parameter):
-        def loss(batch: Batch, clock: Clock) -> dict[str, Tensor]:
+        def loss(batch: Batch, clock: Clock) -> tuple[dict[str, Tensor], int]:
             noise = normal((len(batch.x), 2))
             self.seen.append((name, int(clock.round), int(clock.turn), float(noise[0, 0]), batch.x[0].clone()))
             total = (own - batch.x.mean(0) + 0.1 * noise.mean(0)).square().sum() + (self.a * self.b).sum()
-            return {"total": total, "norm": own.square().sum()}
+            return {"total": total, "norm": own.square().sum()}, int(clock.round)
 
         return loss
 
 
 def trainer(model: nn.Module, dataset: Dataset | None = None, precision: str = "fp32", **recipe: object) -> Trainer:
     made = Recipe(**{"steps": 20, "batch": 16, "log": 5, "save": 5, **recipe})
-    data = Batches(dataset or points(), made.batch, made.seed)
+    reads = model.reads() if isinstance(model, Model) else ()
+    data = Batches(dataset or points(), made.batch, made.seed, reads=reads)
     return Trainer(model, model.players(), data, made, precision)

@@ -94,7 +94,7 @@ def test_a_failed_run_points_to_the_last_good_checkpoint(tmp_path):
         def players(self):
             def loss(batch, clock):
                 total = self.a.square().sum()
-                return {"total": total * torch.where(clock.round >= 12, torch.nan, 1.0)}
+                return {"total": total * torch.where(clock.round >= 12, torch.nan, 1.0)}, None
 
             return [Player("ill", [self.a], loss)]
 
@@ -142,7 +142,7 @@ def test_the_last_line_holds_the_whole_gradient(tmp_path):
 
         def players(self):
             weights = list(self.net.parameters())
-            return [Player("net", weights, lambda batch, clock: {"total": self.net(batch.x).square().mean()})]
+            return [Player("net", weights, lambda batch, clock: ({"total": self.net(batch.x).square().mean()}, None))]
 
     game = trainer(Net(), steps=7, log=5)
     fit(game, tmp_path)
@@ -157,7 +157,7 @@ def test_a_loss_without_a_total_is_refused(tmp_path):
 
     class Ill(Duel):
         def players(self):
-            return [Player("ill", [self.a], lambda batch, clock: {"loss": self.a.sum()})]
+            return [Player("ill", [self.a], lambda batch, clock: ({"loss": self.a.sum()}, None))]
 
     with pytest.raises(BestiaryError, match="player `ill` has no term `total`; it has loss"):
         fit(trainer(Ill()), tmp_path)

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from bestiary.densities import noise
 from bestiary.densities.likelihoods import _Gaussian
-from bestiary.densities.noise import normal, shared, uniform
 from bestiary.densities.normal import DiagonalNormal
+from bestiary.training import noise
+from bestiary.training.noise import normal, shared, uniform
 
 DRAWS = {"normal": normal, "uniform": uniform}
 

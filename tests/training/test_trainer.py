@@ -77,7 +77,8 @@ def test_a_player_alone_leaves_weights_that_are_not_its_own():
             self.own, self.other = (nn.Parameter(torch.ones(2)) for _ in range(2))
 
         def players(self):
-            return [Player("half", [self.own], lambda batch, clock: {"total": (self.own * self.other).square().sum()})]
+            product = lambda batch, clock: ({"total": (self.own * self.other).square().sum()}, None)  # noqa: E731
+            return [Player("half", [self.own], product)]
 
     model = Half()
     trainer(model).play(0)
@@ -95,7 +96,7 @@ def test_the_small_gradients_are_watched_as_one_vector():
 
         def players(self):
             own = list(self.parameters())
-            return [Player("net", own, lambda batch, clock: {"total": self.net(batch.x).square().mean()})]
+            return [Player("net", own, lambda batch, clock: ({"total": self.net(batch.x).square().mean()}, None))]
 
     for bias in (True, False):
         model = Net(bias)
@@ -116,7 +117,7 @@ def test_adam_takes_the_step_of_torchs_adam():
     game = trainer(model)
     game.play(0)
     with seeded(mix(0, 0, "critic", 0)):
-        loss = twin._loss("critic", twin.a)(game.batches.at(0), _clock())["total"]
+        loss = twin._loss("critic", twin.a)(game.batches.at(0), _clock())[0]["total"]
     (gradient,) = torch.autograd.grad(loss, [twin.a])
     torch.testing.assert_close(model.a.detach(), twin.a.detach() - 0.01 * gradient.sign(), rtol=1e-4, atol=1e-6)
 
@@ -124,7 +125,7 @@ def test_adam_takes_the_step_of_torchs_adam():
 def test_after_follows_every_turn():
     rounds: list[int] = []
     model = Duel(turns=2)
-    model.critic["after"] = lambda clock: (rounds.append(int(clock.round)), model.a.data.clamp_(-0.1, 0.1))
+    model.critic["after"] = lambda left: (rounds.append(left), model.a.data.clamp_(-0.1, 0.1))
     game = trainer(model)
     game.play(0)
     game.play(1)
@@ -143,10 +144,9 @@ def test_a_codebook_is_moved_after_the_turn_and_is_state():
 
         def players(self) -> list[Player]:
             def loss(batch, clock):
-                self.mean = batch.x.mean(0)
-                return {"total": (self.w - self.codes).square().sum()}
+                return {"total": (self.w - self.codes).square().sum()}, batch.x.mean(0)
 
-            return [Player("book", [self.w], loss, after=lambda clock: self.codes.lerp_(self.mean, 0.5))]
+            return [Player("book", [self.w], loss, after=lambda left: self.codes.lerp_(left, 0.5))]
 
     one, two = Book(), Book()
     ran, other = trainer(one), trainer(two)
@@ -184,7 +184,7 @@ def test_a_loss_may_unroll_steps_of_another_player():
             return self.value(g, w)
 
         def players(self):
-            return [Player("generator", [self.g], lambda batch, clock: {"total": self.unrolled(self.g)})]
+            return [Player("generator", [self.g], lambda batch, clock: ({"total": self.unrolled(self.g)}, None))]
 
     model = Unrolled()
     game = trainer(model)
@@ -208,7 +208,7 @@ def test_a_loss_may_differentiate_twice():
             def loss(batch, clock):
                 x = batch.x.detach().requires_grad_()
                 (slope,) = torch.autograd.grad((x @ self.w).sum(), [x], create_graph=True)
-                return {"total": (slope.norm(dim=1) - 1).square().mean()}
+                return {"total": (slope.norm(dim=1) - 1).square().mean()}, None
 
             return [Player("critic", [self.w], loss)]
 
@@ -243,10 +243,10 @@ def test_a_term_that_is_not_finite_is_named(term):
             inner = super()._loss(name, own)
 
             def loss(batch, clock):
-                terms = dict(inner(batch, clock))
+                terms, left = inner(batch, clock)
                 if name == "generator" and int(clock.round) == 7:
                     terms[term] = terms[term] * torch.nan
-                return terms
+                return terms, left
 
             return loss
 
@@ -265,10 +265,10 @@ def test_a_gradient_that_is_not_finite_is_named():
             inner = super()._loss(name, own)
 
             def loss(batch, clock):
-                terms = dict(inner(batch, clock))
+                terms, left = inner(batch, clock)
                 if name == "critic" and int(clock.round) == 3:
                     terms["total"] = terms["total"] + (own - own.detach()).abs().sum().sqrt()
-                return terms
+                return terms, left
 
             return loss
 
@@ -295,7 +295,7 @@ def test_a_gradient_hidden_in_large_weights_is_found_at_the_next_line():
                 if int(clock.round) == 2:
                     w = self.net.weight
                     total = total + (w - w.detach()).abs().sum().sqrt()
-                return {"total": total}
+                return {"total": total}, None
 
             return [Player("net", list(self.net.parameters()), loss)]
 
@@ -341,7 +341,7 @@ class Normed(nn.Module):
 
     def players(self):
         def loss(batch, clock):
-            return {"total": self.norm(batch.x.flatten(1)[:, :2]).square().mean()}
+            return {"total": self.norm(batch.x.flatten(1)[:, :2]).square().mean()}, None
 
         return [Player("net", list(self.parameters()), loss)]
 

@@ -28,12 +28,17 @@ __all__ = ["SCHEDULES", "Clock", "Cosine", "Cyclic", "Linear", "Schedule", "at",
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Where in the run a turn stands."""
+    """Where in its stage a turn stands: schedules are the stage's own."""
 
-    round: Tensor  # 0-d float, on the device
-    rounds: int  # how many rounds the run will have
+    round: Tensor  # 0-d float, on the device; counted from the first round of the player's stage
+    rounds: int  # how many rounds the stage will have
     turn: Tensor | int = 0  # which turn of this player in this round; in a run 0-d, on the device
     phase: int = 1  # the player's phase in this round, a plain number: each has a captured graph of its own
+
+    @classmethod
+    def still(cls, round: float = 0.0, rounds: int = 1, device: torch.device | str = "cpu") -> "Clock":
+        """A clock that stands, for whoever looks at a model outside of a turn."""
+        return cls(torch.tensor(float(round), device=device), rounds)
 
 
 def mix(*name: int | str) -> int:

@@ -16,6 +16,7 @@ from typing import Literal
 
 import torch
 
+from bestiary.data.spec import Field
 from bestiary.errors import BestiaryError
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "cpu_features",
     "has_native_bf16",
     "infer_precision",
+    "on_cpu_alone",
+    "reads_allowed",
     "seed_noise",
     "seeded",
     "threads_for",
@@ -72,19 +75,38 @@ LARGE = 1 << 18  # weights; with fewer, bf16 is no faster on a CPU: casts take t
 
 
 def infer_precision(
-    device: torch.device, kind: str, weights: int, fine: bool = False
+    device: torch.device, x: Field, weights: int, fine: bool = False
 ) -> tuple[Literal["fp32", "bf16"], str]:
-    """What `precision=auto` takes for a model of so many weights on data of a kind, and why. `fine`: its critic's slope
-    is bounded by a penalty or clipped weights."""
+    """What `precision=auto` takes for a model of so many weights on such data, and why. `fine`: its critic's slope is
+    bounded by a penalty or clipped weights."""
     if not has_native_bf16(device):
         return "fp32", "this processor does not multiply bf16 itself"
-    if kind != "image":
-        return "fp32", f"a {kind}'s numbers have more digits than bf16"
+    if not x.support.coarse:
+        return "fp32", f"a {x.noun}'s numbers have more digits than bf16"
     if fine:
         return "fp32", "a critic of bounded slope tells by small differences of its logits"
     if weights < LARGE:
         return "fp32", f"below {LARGE:,} weights bf16 gains nothing"
     return "bf16", "this processor multiplies it itself, and the networks are large"
+
+
+_reads = False  # whether code that runs on a CPU alone is running
+
+
+@contextmanager
+def on_cpu_alone() -> Iterator[None]:
+    """Within: values may be read on the host, for a device has other code in the place of this."""
+    global _reads
+    before, _reads = _reads, True
+    try:
+        yield
+    finally:
+        _reads = before
+
+
+def reads_allowed() -> bool:
+    """Whether code is running that may read a value on the host."""
+    return _reads
 
 
 def seed_noise(seed: int, device: torch.device) -> None:

@@ -28,7 +28,11 @@ Watch = Callable[[Mapping[str, float]], None]
 
 
 class RunFailed(BestiaryError):
-    """A run that went wrong by itself: numbers that are not finite."""
+    """A run that went wrong by itself: numbers that are not finite. `symptom`: what was seen, in a sentence."""
+
+    def __init__(self, message: str, symptom: str) -> None:
+        super().__init__(message)
+        self.symptom = symptom
 
 
 @dataclass(frozen=True)
@@ -105,40 +109,39 @@ def fit(
         if watch is not None:
             watch(line)
 
-    trainer.model.train()
+    trainer.train_mode()
     if trainer.facts.get("misses", 0) < recipe.patience or not recipe.patience:
         trainer.facts.pop("stopped", None)  # a resumed run may be more patient than it was
     why = str(trainer.facts.get("stopped", ""))
     with _listening() as asked:
         try:
-            while trainer.round < trainer.rounds and not why:
+            while trainer.time < trainer.rounds and not why:
                 trainer.play(trainer.round)
-                done = trainer.round
-                if logs := done % recipe.log == 0 or done == trainer.rounds:
+                done, ends = trainer.round, any(trainer.time == stage.rounds.stop for stage in trainer.stages)
+                if logs := done % recipe.log == 0 or ends:
                     write(trainer.line())
-                if validate is not None and recipe.validate and _due(done, recipe.validate, trainer.rounds):
+                if validate is not None and recipe.validate and (done % recipe.validate == 0 or ends):
                     numbers = trainer.team.mean(dict(validate()))
                     if not isfinite(numbers.get("bound", 0.0)):
                         raise NonFinite("validation", "bound", done, numbers["bound"])
                     if numbers:
                         write({"round": done, **{f"validation.{k}": v for k, v in numbers.items()}})
                     why = _patience(trainer, numbers)
+                    if why and trainer.end_stage():  # patience ends a stage, and the next one begins
+                        why, ends = "", True
                 if trainer.team.world == 1 or done % AGREED == 0 or logs:  # several processes agree on a pause
                     late = limit is not None and time.monotonic() - begun > limit
                     why = why or _pause(trainer, "time limit" if late else asked.stop)
-                if why or (recipe.save and done % recipe.save == 0) or done == trainer.rounds:
+                if why or (recipe.save and done % recipe.save == 0) or ends:
                     save()
         except NonFinite as error:
             last = checkpoints(folder / "checkpoints")
             where = f"the last good checkpoint is {last[-1]}" if last else "no checkpoint was made before it"
-            raise RunFailed(f"the run has failed: {error}; {where}. Try a smaller lr, or clip=1.") from error
-    finished = trainer.round >= trainer.rounds or bool(trainer.facts.get("stopped"))
+            symptom = f"the run has failed: {error}"
+            raise RunFailed(f"{symptom}; {where}. Try a smaller lr, or clip=1.", symptom) from error
+    finished = trainer.time >= trainer.rounds or bool(trainer.facts.get("stopped"))
     seconds = before + time.monotonic() - begun
     return Ending(why or "all rounds played", trainer.round, finished, seconds)
-
-
-def _due(done: int, every: int, rounds: int) -> bool:
-    return done % every == 0 or done == rounds
 
 
 def _pause(trainer: Trainer, wish: str) -> str:

@@ -19,7 +19,10 @@ from torch import Tensor, nn
 
 from bestiary.errors import BestiaryError
 
-__all__ = ["Team", "full", "join", "launch", "leave", "local", "placed", "under_torchrun", "whole_mean"]
+__all__ = [
+    "Team", "full", "join", "launch", "leave", "local", "own_rows", "placed", "under_torchrun", "whole_mean",
+    "whole_rows", "whole_sum",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -123,11 +126,36 @@ def placed(value: Tensor, p: Tensor) -> Tensor:
 def whole_mean(x: Tensor) -> Tensor:
     """The mean over the rows of the whole batch, of which each process holds an equal part; autograd goes through."""
     mean = x.mean(0)
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+    if not _several():
         return mean
     from torch.distributed.nn.functional import all_reduce
 
     return all_reduce(mean / dist.get_world_size())
+
+
+def _several() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def whole_sum(x: Tensor) -> Tensor:
+    """The sum of a tensor over all processes, in place and without gradient: what a codebook counts."""
+    if _several():
+        dist.all_reduce(x)
+    return x
+
+
+def whole_rows(x: Tensor) -> Tensor:
+    """All rows of the whole batch, in its order; autograd goes through."""
+    if not _several():
+        return x
+    from torch.distributed.nn.functional import all_gather
+
+    return torch.cat(all_gather(x.contiguous()))
+
+
+def own_rows(whole: Tensor) -> Tensor:
+    """Of the whole batch the rows of this process."""
+    return whole.chunk(dist.get_world_size())[dist.get_rank()] if _several() else whole
 
 
 def under_torchrun() -> bool:

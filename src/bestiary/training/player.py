@@ -2,16 +2,22 @@
 
 In each round every player takes its turns, one player after the other. A turn is
 
-    terms ← loss(batch, clock);   ∇ total with respect to the player's own parameters;   optimiser step;   after(clock)
+    terms, left ← loss(batch, clock);   ∇ total with respect to the player's own parameters;   step;   after(left)
+
+`left` is what the loss leaves to what follows the step, such as the draw that the step was made of; None if nothing is.
 
 A variational autoencoder is a game of one; a GAN a game of two; a WGAN's critic has five turns and a projection
 `after` each. Gradients of `total` are taken with respect to the player's own parameters alone, so a loss may run
 through another player's network, or differentiate through steps of its own (unrolled critics), without touching it.
+
+A player has a range of rounds, its stage, and sits out the others; its clock counts from the stage's first round. A
+second stage is a later range of the same loop: pretraining, a prior fitted to codes that stand still.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +27,10 @@ from bestiary.errors import BestiaryError
 from bestiary.training.clock import Clock, Schedule
 from bestiary.training.parallel import local
 
-__all__ = ["SGD", "Adam", "CpuAdam", "Optimiser", "Player", "RMSprop", "Terms"]
+__all__ = [
+    "FOREVER", "SGD", "Adam", "CpuAdam", "Optimiser", "Player", "RMSprop", "Stage", "Terms", "always",
+    "refuse_shared", "stages",
+]  # fmt: skip
 
 Terms = Mapping[str, Tensor]  # named 0-d tensors; "total" is what is minimised
 
@@ -139,25 +148,76 @@ def _first(lr: float | Schedule, device: torch.device) -> float | Tensor:
     return torch.tensor(number, device=device) if callable(lr) and device.type == "cuda" else number
 
 
-def _nothing(clock: Clock) -> None:
+FOREVER = range(1 << 62)
+
+
+def _nothing(left: Any) -> None:
     return None
 
 
-def _always(round: int) -> int:
+def always(round: int) -> int:
+    """One phase in every round."""
     return 1
 
 
 @dataclass(frozen=True)
 class Player:
-    """Who plays: what it owns, what it minimises, how often, and what follows each turn."""
+    """Who plays: what it owns, what it minimises, how often, in which rounds, and what follows each turn."""
 
     name: str
     parameters: list[nn.Parameter]
-    loss: Callable[[Batch, Clock], Terms]
-    turns: int | Callable[[int], int] = 1  # how many turns in round r
-    after: Callable[[Clock], None] = _nothing  # projection: weight clipping, codebook averages, restart of dead codes
+    loss: Callable[[Batch, Clock], tuple[Terms, Any]]  # terms, and what `after` needs of them
+    turns: int | Callable[[int], int] = 1  # how many turns in round r of its stage
+    after: Callable[[Any], None] = _nothing  # projection: weight clipping, codebook averages, restart of dead codes
     optimiser: Optimiser = Adam()
-    phase: Callable[[int], int] = _always  # which form the loss takes in round r, for what is not done in every round
+    phase: Callable[[int], int] = always  # which form the loss takes in round r, for what is not done in every round
+    rounds: range = FOREVER  # its stage
+    main: bool = False  # whether it fits what makes x: its terms are those that a person watches
 
     def turns_at(self, round: int) -> int:
         return self.turns(round) if callable(self.turns) else self.turns
+
+    def plays(self, time: int) -> bool:
+        return time in self.rounds
+
+    def started(self, stage: range) -> "Player":
+        """The same in a part of `stage`, a range of rounds from which its own is counted."""
+        rounds = range(stage.start + self.rounds.start, min(stage.stop, stage.start + self.rounds.stop))
+        return replace(self, rounds=rounds)
+
+
+class Stage(NamedTuple):
+    """Rounds in which the same players play."""
+
+    rounds: range
+    players: tuple[str, ...]
+
+
+def stages(players: Sequence[Player], rounds: int) -> list[Stage]:
+    """The stages of a run of so many rounds, in their order.
+
+    >>> loss = lambda batch, clock: ({}, None)
+    >>> first, second = (Player(n, [], loss, rounds=r) for n, r in (("vae", range(40)), ("prior", range(40, 90))))
+    >>> [(list(stage.rounds)[::39], stage.players) for stage in stages([first, second], 60)]
+    [([0, 39], ('vae',)), ([40], ('prior',))]
+    """
+    edges = {0, rounds} | {e for p in players for e in (p.rounds.start, p.rounds.stop) if 0 < e < rounds}
+    spans = [range(a, b) for a, b in pairwise(sorted(edges))]
+    return [Stage(span, tuple(p.name for p in players if p.plays(span.start))) for span in spans]
+
+
+def refuse_shared(players: Sequence[Player]) -> None:
+    """Refuse a weight that two players own in the same rounds, and two players of one name."""
+    names = [p.name for p in players]
+    if len(set(names)) < len(names):
+        raise BestiaryError(f"two players are called {next(n for n in names if names.count(n) > 1)}: rename one")
+    owners: dict[int, list[Player]] = {}
+    for player in players:
+        for p in player.parameters:
+            owners.setdefault(id(p), []).append(player)
+    for some in owners.values():
+        for a, b in combinations(some, 2):
+            if a.rounds.start < b.rounds.stop and b.rounds.start < a.rounds.stop:
+                raise BestiaryError(
+                    f"players `{a.name}` and `{b.name}` own the same weight in the same rounds: give it to one of them"
+                )

@@ -1,4 +1,4 @@
-"""The one loop: in each round every player takes its turns.
+"""The one loop: in each round every player whose stage it is takes its turns.
 
     for player in players:
         for turn in range(player.turns_at(round)):
@@ -8,6 +8,10 @@
 A trainer owns what changes while a run goes on — weights, optimisers, averages, the meter — and can give all of it as
 named tensors and take it back. Since noise and batches are functions of the round, that is the whole state of a run:
 one restored at round r goes on bit by bit as if it had never stopped (on the CPU, with the same number of threads).
+
+Players may have stages, ranges of rounds. A stage that is over stands still: its weights become the best or the
+averaged ones, where there are any, and its networks are in evaluation mode from then on. Where patience ends a stage
+early the rounds that are left of it are skipped: `time` is the round plus what was skipped, and stages are read off it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,14 +25,14 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
 from bestiary.data.batches import Batch, Batches
-from bestiary.densities.noise import shared
 from bestiary.errors import BestiaryError
 from bestiary.training.average import Average
 from bestiary.training.clock import Clock, mix
 from bestiary.training.device import seed_noise
 from bestiary.training.meter import Meter, NonFinite
+from bestiary.training.noise import shared
 from bestiary.training.parallel import Team, full, placed
-from bestiary.training.player import Player
+from bestiary.training.player import FOREVER, Player, refuse_shared, stages
 from bestiary.training.recipe import Recipe
 from bestiary.training.turn import Captured, Turn
 
@@ -52,17 +56,21 @@ class Trainer:
     ) -> None:
         if recipe.steps is None:
             raise BestiaryError("a trainer needs to know how many rounds to play: set steps")
+        refuse_shared(players)
         self.model, self.players, self.batches, self.recipe, self.team = model, players, batches, recipe, team
         self.device, self.rounds, self.round = batches.device, recipe.steps, 0
+        self.stages = stages(players, recipe.steps)
+        if len(self.stages) > 1 and team.sharded:
+            raise BestiaryError("FSDP2 shards one stage only, and this model has several: use --parallel ddp")
         alone = _owns_all(players, model)
         settle = partial(team.settle, model)
         turns = [
             Turn(p, self.device, precision, recipe.clip, team.wrap(), team.sharded, alone, settle) for p in players
         ]
         self.captures = graphs and self.device.type == "cuda" and team.world == 1
-        self.captured: dict[tuple[str, int], Captured] = {}  # by player and phase
+        self.captured: dict[tuple[str, int, int], Captured] = {}  # by player, phase and stage
         self.eager = turns
-        self.average = Average(model, recipe.average) if recipe.average else None
+        self.average = Average(model, recipe.average, players) if recipe.average else None
         self.meter = Meter()
         self.best: dict[str, Tensor] = {}  # weights at the best validation bound, where patience asks for them
         self.facts: dict[str, Any] = {}  # plain facts of the driver: the best bound, validations without a better one
@@ -71,29 +79,85 @@ class Trainer:
 
     def play(self, round: int) -> None:
         """All turns of one round. Waits for nothing on the device."""
-        self._time.fill_(round)
-        last = (round + 1) % self.recipe.log == 0 or round + 1 == self.rounds
+        time = round + self.skipped
+        self._settle(time)
+        last = (round + 1) % self.recipe.log == 0 or any(time + 1 == stage.rounds.stop for stage in self.stages)
         dealt: dict[int, Batch] = {}
         with shared(self.team.rank, self.team.world):
             for player, eager in zip(self.players, self.eager, strict=True):
-                turns, phase = player.turns_at(round), player.phase(round)
+                if not player.plays(time):
+                    continue
+                own, rounds = time - player.rounds.start, min(player.rounds.stop, self.rounds) - player.rounds.start
+                self._time.fill_(own)
+                turns, phase = player.turns_at(own), player.phase(own)
                 turn = self._form(player, eager, phase)
                 for i in range(turns):
                     if i not in dealt:
                         dealt[i] = self.batches.at(round, i)
                     seed_noise(mix(self.recipe.seed, round, player.name, i), self.device)
-                    clock = Clock(self._time, self.rounds, self._turn.fill_(i), phase)
+                    clock = Clock(self._time, rounds, self._turn.fill_(i), phase)
                     values = turn(dealt[i], clock, last and i == turns - 1)
                     self.meter.add(player.name, round, values)
         if self.average is not None:
-            self.average.update(round)
+            self.average.update(time)
         self.round = round + 1
+
+    # ---------------------------------------------------------------------------------------------- stages
+
+    @property
+    def skipped(self) -> int:
+        """Rounds of stages that patience ended early."""
+        return int(self.facts.get("skipped", 0))
+
+    @property
+    def time(self) -> int:
+        """The round by which stages are told."""
+        return self.round + self.skipped
+
+    def end_stage(self) -> bool:
+        """Skip what is left of the stage that was just played; False where it is the last."""
+        played = next(i for i, s in enumerate(self.stages) if self.time - 1 in s.rounds)
+        if played == len(self.stages) - 1:
+            return False
+        self.facts["skipped"] = self.skipped + self.stages[played].rounds.stop - self.time
+        self.facts.pop("stopped", None)
+        return True
+
+    def _settle(self, time: int) -> None:
+        """At the first round of a later stage: what is over stands still."""
+        now = next((i for i, s in enumerate(self.stages) if time in s.rounds), 0)
+        if now == int(self.facts.get("stage", 0)):
+            return
+        if self.best and self.recipe.patience:
+            load_weights(self.model, self.best)
+            self.best = {}
+        elif self.average is not None:
+            self.average.settle(time)
+        for fact in ("best", "best_round", "misses"):
+            self.facts.pop(fact, None)
+        self.facts["stage"] = now
+        self.train_mode()
+
+    def train_mode(self) -> None:
+        """Training mode for all but the networks whose every weight has had its last round."""
+        self.model.train()
+        ends = dict[int, int]()
+        for player in self.players:
+            for p in player.parameters:
+                ends[id(p)] = max(ends.get(id(p), 0), player.rounds.stop)
+        begun = self.stages[int(self.facts.get("stage", 0))].rounds.start
+        for module in self.model.modules():
+            own = [ends.get(id(p), FOREVER.stop) for p in module.parameters()]
+            if own and max(own) <= begun:
+                module.eval()
+
+    # ---------------------------------------------------------------------------------------------- turns
 
     def _form(self, player: Player, eager: Turn, phase: int) -> Turn | Captured:
         """The turn as it is played in a phase: eager, or a graph that was captured in that phase."""
         if not self.captures:
             return eager
-        return self.captured.setdefault((player.name, phase), Captured(eager))
+        return self.captured.setdefault((player.name, phase, int(self.facts.get("stage", 0))), Captured(eager))
 
     @property
     def names(self) -> dict[str, list[str]]:
@@ -105,7 +169,8 @@ class Trainer:
         numbers = self.team.mean(self._together(lambda: self.meter.flush(self.names)))
         self._sound()
         epoch = self.round * self.batches.batch / len(self.batches)
-        return {"round": self.round, "epoch": round(epoch, 4), **numbers}
+        stage = {"stage": int(self.facts.get("stage", 0)) + 1} if len(self.stages) > 1 else {}
+        return {"round": self.round, "epoch": round(epoch, 4), **stage, **numbers}
 
     def _sound(self) -> None:
         """Raises NonFinite: a gradient can spoil weights without showing in a term before the next round."""
@@ -135,7 +200,7 @@ class Trainer:
                 yield self.model
         finally:
             self.team.settle(self.model)
-            self.model.train()
+            self.train_mode()
 
     def weights(self) -> dict[str, Tensor]:
         """The weights to keep: the best if there are any, else the averaged, else the present ones."""
@@ -184,6 +249,7 @@ class Trainer:
             turn.names = list(facts["names"].get(turn.player.name, []))
         self.best = {k: v.to(self.device) for k, v in _part(state, "best").items()}
         self.round, self.facts = int(facts["round"]), dict(facts["driver"])
+        self.train_mode()
 
 
 def _owns_all(players: list[Player], model: nn.Module) -> bool:

@@ -1,6 +1,6 @@
 """One turn of one player: eager, and its captured twin on CUDA.
 
-    terms ← loss(batch, clock);   ∇_θ terms["total"], θ the player's own;   [clip];   step;   after(clock)
+    terms, left ← loss(batch, clock);   ∇_θ terms["total"], θ the player's own;   [clip];   step;   after(left)
 
 The result is a vector of numbers that stays on the device: every term, and the norm of the small gradients (biases,
 scales), through which a gradient that is not finite shows itself at a cost that large weights would not allow. The
@@ -13,6 +13,7 @@ what the eager turn would have computed.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,9 +50,7 @@ class Turn:
         self.small = [p for p in self.parameters if p.ndim <= 1] or self.parameters
         self.flat = not sharded and all(p.ndim == 1 for p in self.small)  # they can be laid end to end
         self.optimiser = player.optimiser.build(self.parameters, device)
-        self.loss: Callable[[Batch, Clock], Terms] = player.loss
-        if wrap is not None:
-            self.loss = wrap(_Held(self.parameters, player.loss))
+        self.loss = player.loss if wrap is None else _wrapped(self.parameters, player.loss, wrap)
         # FSDP2 computes with whole weights that stand in for the shards: their gradients cannot be asked for by name.
         # Alone, with no other's weights that a gradient could reach, it need not ask: a walk over the graph less.
         self.inputs = None if sharded or alone else self.parameters
@@ -67,9 +66,9 @@ class Turn:
             p.grad = None
         if self.bf16:
             with self._autocast():
-                terms = self.loss(batch, clock)
+                terms, left = self.loss(batch, clock)
         else:
-            terms = self.loss(batch, clock)
+            terms, left = self.loss(batch, clock)
         if "total" not in terms:
             raise BestiaryError(
                 f"the loss of player `{self.player.name}` has no term `total`; it has {', '.join(terms)}"
@@ -82,10 +81,10 @@ class Turn:
         self._rate(clock)
         self.optimiser.step()
         self.settle()
-        self.player.after(clock)
         if not self.names:
             self.names = [*terms, "gradient"]
         with torch.no_grad():
+            self.player.after(left)
             return torch.stack([*terms.values(), norm]).float()
 
     def _watch(self) -> Tensor:
@@ -106,16 +105,33 @@ class Turn:
                 group["lr"] = float(lr)  # on the CPU there is no device to wait for
 
 
+Loss = Callable[[Batch, Clock], tuple[Terms, Any]]
+
+
 class _Held(nn.Module):
     """A loss as a module that owns the player's parameters, for PyTorch's DistributedDataParallel to wrap."""
 
-    def __init__(self, parameters: list[nn.Parameter], loss: Callable[[Batch, Clock], Terms]) -> None:
+    def __init__(self, parameters: list[nn.Parameter], loss: Loss) -> None:
         super().__init__()
         self.held = nn.ParameterList(parameters)
-        self.loss = loss
+        self.loss, self.left = loss, None
 
     def forward(self, batch: Batch, clock: Clock) -> Terms:
-        return self.loss(batch, clock)
+        terms, self.left = self.loss(batch, clock)
+        return terms
+
+
+def _wrapped(parameters: list[nn.Parameter], loss: Loss, wrap: Callable[[nn.Module], nn.Module]) -> Loss:
+    """The loss through what averages gradients; what it leaves behind goes past it, untouched."""
+    held = _Held(parameters, loss)
+    shared = wrap(held)
+
+    def play(batch: Batch, clock: Clock) -> tuple[Terms, Any]:
+        terms, left = shared(batch, clock), held.left
+        held.left = None
+        return terms, left
+
+    return play
 
 
 def _norm(parameters: list[nn.Parameter]) -> Tensor:
@@ -143,7 +159,9 @@ class Captured:
         if self.graph is None:
             self.graph = self._capture(batch, clock)
         for mine, given in zip(
-            (*self.batch, self.clock.round, self.clock.turn), (*batch, clock.round, clock.turn), strict=True
+            (*self.batch.tensors(), self.clock.round, self.clock.turn),
+            (*batch.tensors(), clock.round, clock.turn),
+            strict=True,
         ):
             if isinstance(mine, Tensor) and isinstance(given, Tensor):
                 mine.copy_(given)
@@ -159,7 +177,7 @@ class Captured:
         return values
 
     def _capture(self, batch: Batch, clock: Clock) -> torch.cuda.CUDAGraph:
-        self.batch = Batch(batch.x.clone(), None if batch.y is None else batch.y.clone())
+        self.batch = batch.map(torch.Tensor.clone)
         self.clock = Clock(clock.round.clone(), clock.rounds, torch.as_tensor(clock.turn).clone(), clock.phase)
         graph = torch.cuda.CUDAGraph()
         try:
