@@ -7,25 +7,33 @@ import torch
 import zuko
 from torch import nn
 
-from bestiary.data.spec import Column, Spec
+from bestiary.data.batches import Batch
+from bestiary.data.spec import Field, Spec, label, pictures, rows
+from bestiary.data.support import Category, Column
 from bestiary.densities.flow import Flow, FlowPosterior, FlowPrior
 from bestiary.densities.full import WHOLE_KL, FullNormal
 from bestiary.densities.latent import Diagonal, Place
 from bestiary.densities.mixture import FullMixture, GaussianMixture, mixture_of
-from bestiary.densities.noise import shared
 from bestiary.densities.normal import DiagonalNormal, StandardNormal
 from bestiary.densities.parts import POSTERIORS, PRIORS
 from bestiary.densities.vamp import Aggregated, Vamp
 from bestiary.errors import BestiaryError
+from bestiary.training.noise import shared
+from bestiary.training.part import Look
 
-VECTOR, IMAGE = Spec("vector", (3,)), Spec("image", (1, 4, 4), levels=2)
-TABLE = Spec("table", (4,), columns=(Column("a"), Column("b", categories=("x", "y", "z"))))
+VECTOR, IMAGE = rows(3), pictures((1, 4, 4), 2)
+TABLE = rows((Column("a"), Column("b", Category(("x", "y", "z")))))
+SPECS = {"vector": VECTOR, "image": IMAGE, "table": TABLE}
+TOLD = (label(("cat", "dog")),)
+C = {"label": torch.tensor([1])}  # a prior that is told nothing does not look at it
 
 
-def place(latent: int = 2, spec: Spec = VECTOR, posterior: str = "diagonal") -> tuple[Place, nn.Module]:
+def place(
+    latent: int = 2, spec: Spec = VECTOR, posterior: str = "diagonal", condition: tuple[Field, ...] = ()
+) -> tuple[Place, nn.Module]:
     torch.manual_seed(0)
     head = POSTERIORS[posterior](spec.dimensions, latent)
-    return Place(spec, latent, infer=lambda x: head(x.flatten(1))), head
+    return Place(spec, latent, infer=lambda x: head(x.flatten(1)), condition=condition), head
 
 
 def stirred(module: nn.Module, scale: float = 0.12) -> nn.Module:
@@ -37,14 +45,14 @@ def stirred(module: nn.Module, scale: float = 0.12) -> nn.Module:
     return module
 
 
-def examples(spec: Spec):
-    def give(n: int = 64) -> torch.Tensor:
-        torch.manual_seed(2)
-        if n > 100:
-            raise BestiaryError("there are 100")
-        return (torch.rand(n, *spec.shape) < 0.5).float()
+def examples(spec: Spec, n: int) -> torch.Tensor:
+    torch.manual_seed(2)
+    return (torch.rand(n, *spec.shape) < 0.5).float()
 
-    return give
+
+def look(spec: Spec) -> Look:
+    """At 100 examples."""
+    return Look(100, lambda n: Batch(examples(spec, n)), draw=lambda batch: None)
 
 
 def posterior(name: str, latent: int) -> nn.Module:
@@ -54,12 +62,11 @@ def posterior(name: str, latent: int) -> nn.Module:
 
 
 def prior(name: str, latent: int = 2, spec: Spec = VECTOR, posterior: str = "diagonal", **options: object) -> nn.Module:
-    where, _ = place(latent, spec, posterior)
+    where, _ = place(latent, spec, posterior, TOLD if name == "conditional" else ())
     small = {"vamp": {"components": 7}, "aggregated": {"components": 7}, "mixture": {"components": 5}}
     small |= {flow: {"width": 8, "steps": 2} for flow in ("maf", "coupling", "nsf")}
     made = PRIORS[name](where, **{**small.get(name, {}), **options})
-    if isinstance(made, Aggregated | Vamp):
-        made.begin(examples(spec))
+    made.begin(look(spec))
     return made
 
 
@@ -70,7 +77,7 @@ def grid(reach: float = 12.0, n: int = 600) -> tuple[torch.Tensor, float]:
 
 @pytest.mark.parametrize("name", PRIORS)
 def test_a_prior_integrates_to_one(name: str) -> None:
-    p = stirred(prior(name))()
+    p = stirred(prior(name))(C)
     z, cell = grid()
     with torch.no_grad():
         total = (p.log_prob(z).double().exp() * cell).sum()
@@ -90,7 +97,7 @@ def test_a_posterior_integrates_to_one(name: str) -> None:
 @pytest.mark.parametrize("name", PRIORS)
 def test_draws_of_a_prior_have_its_moments(name: str) -> None:
     """E z and E z² by draws and by the density over a grid, within five standard errors."""
-    p = stirred(prior(name))()
+    p = stirred(prior(name))(C)
     with torch.no_grad():
         drawn = p.rsample((20_000,))
         assert drawn.shape == (20_000, 1, 2)
@@ -100,7 +107,7 @@ def test_draws_of_a_prior_have_its_moments(name: str) -> None:
             values = drawn[:, 0].double() ** power
             error = values.std(0) / len(values) ** 0.5
             assert ((values.mean(0) - (weight * z.double() ** power).sum((0, 1))).abs() < 5 * error + 0.02).all()
-            if name in ("standard", "mixture", "vamp", "aggregated"):
+            if name in ("standard", "conditional", "mixture", "vamp", "aggregated"):
                 exact = p.mean if power == 1 else p.variance + p.mean.square()
                 assert ((values.mean(0) - exact).abs() < 5 * error + 1e-3).all()
 
@@ -234,15 +241,15 @@ def test_a_mixture_has_second_derivatives() -> None:
     assert torch.autograd.gradgradcheck(density, inputs)
 
 
-@pytest.mark.parametrize("spec", [VECTOR, IMAGE, TABLE], ids=lambda s: s.kind)
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_pseudo_inputs_start_as_examples_and_every_one_can_move(spec: Spec) -> None:
     """No dead gradients at 0 and 1 (a clamp has them on half of all pixels), and categories stay on their simplex."""
     where, _ = place(2, spec)
     made = Vamp(where, components=7)
-    made.begin(examples(spec))
+    made.begin(look(spec))
     u = made.support.onto(made.pseudo)
     if spec is IMAGE:
-        torch.testing.assert_close(u, examples(spec)(7), atol=0.021, rtol=0)
+        torch.testing.assert_close(u, examples(spec, 7), atol=0.021, rtol=0)
     if spec is TABLE:
         torch.testing.assert_close(u[:, 1:].sum(1), torch.ones(7))
     made().log_prob(torch.randn(64, 1, 2)).sum().backward()
@@ -250,11 +257,11 @@ def test_pseudo_inputs_start_as_examples_and_every_one_can_move(spec: Spec) -> N
     assert (made.pseudo.grad.abs() > 0).all()
 
 
-@pytest.mark.parametrize("spec", [VECTOR, IMAGE, TABLE], ids=lambda s: s.kind)
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_a_point_of_the_support_and_back_is_the_same_and_free_ones_lie_in_it(spec: Spec) -> None:
     made = Vamp(place(2, spec)[0], components=7, start="free")
     u = made.support.onto(made.pseudo)
-    torch.testing.assert_close(made.support.onto(made.support.back(u)), u, atol=0.021, rtol=0)
+    torch.testing.assert_close(made.support.onto(made.support.into(u)), u, atol=0.021, rtol=0)
     if spec is IMAGE:
         assert u.min() >= 0.02
         assert u.max() <= 0.98
@@ -266,7 +273,7 @@ def test_a_point_of_the_support_and_back_is_the_same_and_free_ones_lie_in_it(spe
 def test_pseudo_inputs_move_by_about_the_rate_of_adam() -> None:
     """A white pixel that should be black is so after 1500 steps of 10⁻³."""
     made = Vamp(place(2, IMAGE)[0], components=3)
-    made.begin(lambda n: torch.ones(n, *IMAGE.shape))
+    made.begin(Look(3, lambda n: Batch(torch.ones(n, *IMAGE.shape)), draw=lambda batch: None))
     adam = torch.optim.Adam([made.pseudo], 1e-3)
     for _ in range(1500):
         adam.zero_grad()
@@ -278,9 +285,9 @@ def test_pseudo_inputs_move_by_about_the_rate_of_adam() -> None:
 def test_the_aggregated_posterior_is_the_mean_of_the_posteriors() -> None:
     where, head = place(3)
     made = Aggregated(where, components=20)
-    made.begin(examples(VECTOR))
+    made.begin(look(VECTOR))
     z = torch.randn(8, 1, 3)
-    q = head(examples(VECTOR)(20))
+    q = head(examples(VECTOR, 20))
     byhand = (q.log_prob(z.expand(8, 20, 3))).logsumexp(1) - math.log(20)
     torch.testing.assert_close(made().log_prob(z)[:, 0], byhand, atol=1e-4, rtol=1e-4)
     assert not list(made.parameters())
@@ -309,7 +316,9 @@ def test_priors_made_of_the_posterior_take_any(posterior: str) -> None:
         (lambda: POSTERIORS["full"](4, 65), "posterior=iaf"),
         (lambda: PRIORS["vamp"](place(2)[0], components=0), "at least one component"),
         (lambda: PRIORS["mixture"](place(2)[0], components=0), "at least one component"),
-        (lambda: prior("vamp", components=101), "there are 100"),
+        (lambda: prior("vamp", components=101), r"the data has 100: use prior=vamp\(100\)"),
+        (lambda: PRIORS["conditional"](place(2)[0]), "add condition=label"),
+        (lambda: PRIORS["vamp"](place(2, condition=TOLD)[0]), "use prior=standard, prior=conditional"),
     ],
 )
 def test_what_makes_no_sense_is_refused(make, says: str) -> None:
@@ -322,7 +331,7 @@ def test_every_part_of_the_density_has_a_gradient() -> None:
         made = prior(name)
         if not list(made.parameters()):
             continue
-        made().log_prob(torch.randn(16, 1, 2)).sum().backward()
+        made(C).log_prob(torch.randn(16, 1, 2)).sum().backward()
         assert all(p.grad is not None for p in made.parameters()), name
     for name in POSTERIORS:
         head = POSTERIORS[name](4, 3)

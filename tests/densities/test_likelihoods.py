@@ -9,27 +9,27 @@ from scipy.stats import chi2
 from torch import Tensor
 from torch.distributions import Normal
 
-from bestiary.data.spec import Column, Spec
+from bestiary.data.spec import Field, pictures, rows
+from bestiary.data.support import Category, Column
 from bestiary.densities.likelihoods import Bernoulli, DiscretisedLogistic, Gaussian, Mixed
 from bestiary.densities.parts import LIKELIHOODS
 from bestiary.errors import BestiaryError
 
-BITS = Spec("image", (1, 2, 3), levels=2)
-GREY = Spec("image", (1, 2, 2), levels=17)
-COLOUR = Spec("image", (3, 4, 4), levels=256)
-VECTOR = Spec("vector", (2,))
-TABLE = Spec("table", (6,), columns=(Column("a"), Column("b", categories=("x", "y", "z")), Column("c"),
-                                      Column("d", categories=("only",))))  # fmt: skip
-THREE = Spec("image", (2, 1, 2), levels=3)
+BITS = pictures((1, 2, 3), 2).x
+GREY = pictures((1, 2, 2), 17).x
+COLOUR = pictures((3, 4, 4), 256).x
+VECTOR = rows(2).x
+TABLE = rows([Column("a"), Column("b", Category(("x", "y", "z"))), Column("c"), Column("d", Category(("only",)))]).x
+THREE = pictures((2, 1, 2), 3).x
 KINDS = {
     "bernoulli": BITS, "gaussian": VECTOR, "logistic": COLOUR, "mixed": TABLE, "categorical": THREE, "pixelcnn": BITS,
 }  # fmt: skip
 N = 20_000
 
 
-def context(spec: Spec, per: int, b: int = 2, scale: float = 1.0, seed: int = 0) -> Tensor:
+def context(field: Field, per: int, b: int = 2, scale: float = 1.0, seed: int = 0) -> Tensor:
     """What a decoder might give."""
-    shape = (b, per * spec.shape[0], *spec.shape[1:])
+    shape = (b, per * field.shape[0], *field.shape[1:])
     return scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -69,8 +69,8 @@ def test_logistic_sums_to_one_over_its_levels(levels: int) -> None:
     means = torch.tensor([-300, -3, -1, -0.7, -1 / 3, 0, 0.123, 0.5, 1, 1.001, 2, 30])
     scales = torch.tensor([-40, -5, -4.9, -2, 0, 1, 2, 4, 8, 15, 60, 200])
     h = torch.cartesian_prod(means, scales).view(-1, 2, 1, 1)
-    spec = Spec("image", (1, 1, 1), levels=levels)
-    p = DiscretisedLogistic(spec)(h)
+    field = pictures((1, 1, 1), levels).x
+    p = DiscretisedLogistic(field)(h)
     x = (torch.arange(levels) / (levels - 1)).view(-1, 1, 1, 1, 1)
     total = torch.stack([p.log_prob(level) for level in x]).double().exp().sum(0)
     error = 8 * 2**-24 * (1 + p.mu.abs()) * (-p.log_scale).exp() + 1e-5
@@ -84,7 +84,7 @@ def test_logistic_sums_to_one_over_its_levels(levels: int) -> None:
 def test_logistic_is_the_difference_of_two_distribution_functions() -> None:
     """In float64 and where nothing is extreme, the formula of the paper itself."""
     mu, log_s, levels = torch.rand(50, 1, 1, 1).double(), -3 * torch.rand(50, 1, 1, 1).double(), 9
-    p = DiscretisedLogistic(Spec("image", (1, 1, 1), levels=levels))(torch.zeros(50, 2, 1, 1))
+    p = DiscretisedLogistic(pictures((1, 1, 1), levels).x)(torch.zeros(50, 2, 1, 1))
     p.mu, p.log_scale, d = mu, log_s, 1 / (levels - 1)
     for i in range(levels):
         upper = ((i + 0.5) * d - mu) / log_s.exp() if i < levels - 1 else torch.full_like(mu, torch.inf)
@@ -99,7 +99,7 @@ def test_logistic_and_its_gradient_are_finite_everywhere(levels: int) -> None:
     scales = torch.tensor([-1e4, -100, -7, -5, -1, 0, 3, 10, 50, 90, 105, 300, 1e4])
     h = torch.cartesian_prod(values, scales).view(-1, 2, 1, 1).requires_grad_()
     for level in {0, 1, levels // 2, levels - 1}:
-        log_p = DiscretisedLogistic(Spec("image", (1, 1, 1), levels=levels))(h).log_prob(
+        log_p = DiscretisedLogistic(pictures((1, 1, 1), levels).x)(h).log_prob(
             torch.full((len(h), 1, 1, 1), level / (levels - 1))
         )
         (grad,) = torch.autograd.grad(log_p.sum(), h)
@@ -111,9 +111,7 @@ def test_logistic_and_its_gradient_are_finite_everywhere(levels: int) -> None:
 def test_logistic_far_from_the_data_still_points_back() -> None:
     """Where F(a) − F(b) underflows in fp32 the product form still has slope ±1/s in μ."""
     h = torch.tensor([[[[40.0]], [[-5.0]]], [[[-40.0]], [[-5.0]]]]).requires_grad_()
-    DiscretisedLogistic(Spec("image", (1, 1, 1), levels=256))(h).log_prob(
-        torch.full((2, 1, 1, 1), 0.2)
-    ).sum().backward()
+    DiscretisedLogistic(pictures((1, 1, 1), 256).x)(h).log_prob(torch.full((2, 1, 1, 1), 0.2)).sum().backward()
     slope = 0.5 * torch.tensor(7.0).exp()  # ∂μ/∂h = ½
     torch.testing.assert_close(h.grad[:, 0].flatten(), torch.tensor([-slope, slope]), rtol=1e-4, atol=0)
 
@@ -122,7 +120,7 @@ def test_logistic_far_from_the_data_still_points_back() -> None:
 def test_logistic_draws_fall_on_levels_with_their_probabilities(mean: float, log_scale: float) -> None:
     torch.manual_seed(1)
     levels = 17
-    p = DiscretisedLogistic(Spec("image", (1, 1, 1), levels=levels))(
+    p = DiscretisedLogistic(pictures((1, 1, 1), levels).x)(
         torch.tensor([mean, log_scale]).view(1, 2, 1, 1).expand(N, -1, -1, -1)
     )
     x = p.sample().flatten() * (levels - 1)
@@ -136,10 +134,10 @@ def test_logistic_draws_fall_on_levels_with_their_probabilities(mean: float, log
 
 def test_logistic_mean_lies_in_the_support_and_is_mu_well_inside() -> None:
     h = torch.cartesian_prod(torch.tensor([-1e6, -2, 0.0, 1, 1e6]), torch.tensor([-50, -5, 0, 3, 9.0]))
-    p = DiscretisedLogistic(Spec("image", (1, 1, 1), levels=256))(h.view(-1, 2, 1, 1))
+    p = DiscretisedLogistic(pictures((1, 1, 1), 256).x)(h.view(-1, 2, 1, 1))
     assert (p.mean >= 0).all()
     assert (p.mean <= 1).all()
-    sharp = DiscretisedLogistic(Spec("image", (1, 1, 1), levels=256))(torch.tensor([-0.4, -9]).view(1, 2, 1, 1))
+    sharp = DiscretisedLogistic(pictures((1, 1, 1), 256).x)(torch.tensor([-0.4, -9]).view(1, 2, 1, 1))
     torch.testing.assert_close(sharp.mean, torch.full((1, 1, 1, 1), 0.3))
 
 
@@ -193,18 +191,18 @@ def test_mixed_draws_follow_it() -> None:
 
 
 def test_mixed_without_categories_is_gaussian_with_a_variance_for_each_column() -> None:
-    spec = Spec("table", (2,), columns=(Column("a"), Column("b")))
+    field = rows((Column("a"), Column("b"))).x
     x, h = torch.randn(5, 2), torch.randn(5, 2)
-    torch.testing.assert_close(Mixed(spec)(h).log_prob(x), Gaussian(VECTOR)(h).log_prob(x))
+    torch.testing.assert_close(Mixed(field)(h).log_prob(x), Gaussian(VECTOR)(h).log_prob(x))
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_log_prob_is_fp32_whatever_the_network_computed_in(name: str) -> None:
     """From bf16 context, under autocast, log p is that of the same numbers in fp32, one for each example."""
-    spec, family = KINDS[name], LIKELIHOODS[name](KINDS[name])
-    h, b = context(spec, family.per).bfloat16(), 2
+    field, family = KINDS[name], LIKELIHOODS[name](KINDS[name])
+    h, b = context(field, family.per).bfloat16(), 2
     x = family(h.float()).sample()
-    assert x.shape == (b, *spec.shape)
+    assert x.shape == (b, *field.shape)
     with torch.autocast("cpu", torch.bfloat16):
         p = family(h)
         log_p = p.log_prob(x)
@@ -219,7 +217,7 @@ def test_log_prob_is_fp32_whatever_the_network_computed_in(name: str) -> None:
 
 def test_several_draws_of_bernoulli_pixels_are_fp32_under_autocast() -> None:
     x, h = torch.rand(4, 1, 28, 28).round(), 3 * torch.randn(3 * 4, 1, 28, 28)  # K = 3
-    p = Bernoulli(Spec("image", (1, 28, 28), levels=2))(h)
+    p = Bernoulli(pictures((1, 28, 28), 2).x)(h)
     with torch.autocast("cpu", torch.bfloat16):
         log_p = p.log_prob(x)
     torch.testing.assert_close(log_p, p.log_prob(x))
@@ -233,15 +231,10 @@ def test_a_column_that_the_code_can_carry_has_a_bounded_density() -> None:
     assert family(h).log_prob(h).item() < 5 * len(TABLE.columns)
 
 
-def test_a_density_of_categories_is_refused() -> None:
-    with pytest.raises(BestiaryError, match="use likelihood=mixed"):
-        LIKELIHOODS["gaussian"](TABLE)
-
-
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_each_example_has_its_own_log_prob(name: str) -> None:
-    spec, family = KINDS[name], LIKELIHOODS[name](KINDS[name])
-    h = context(spec, family.per, b=5)
+    field, family = KINDS[name], LIKELIHOODS[name](KINDS[name])
+    h = context(field, family.per, b=5)
     x = family(h).sample()
     alone = torch.cat([family(h[i : i + 1]).log_prob(x[i : i + 1]) for i in range(5)])
     torch.testing.assert_close(family(h).log_prob(x), alone)
@@ -249,23 +242,22 @@ def test_each_example_has_its_own_log_prob(name: str) -> None:
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_what_is_learned_gets_a_gradient(name: str) -> None:
-    spec, family = KINDS[name], LIKELIHOODS[name](KINDS[name])
-    h = context(spec, family.per).requires_grad_()
+    field, family = KINDS[name], LIKELIHOODS[name](KINDS[name])
+    h = context(field, family.per).requires_grad_()
     family(h).log_prob(family(h).sample().detach()).sum().backward()
     assert h.grad.isfinite().all()
     assert all(p.grad is not None for p in family.parameters())
 
 
-@pytest.mark.parametrize(("name", "spec", "says"), [
-    ("bernoulli", VECTOR, "likelihood=gaussian"), ("bernoulli", TABLE, "likelihood=gaussian"),
-    ("logistic", VECTOR, "likelihood=gaussian"), ("logistic", TABLE, "likelihood=gaussian"),
-    ("mixed", VECTOR, "likelihood=gaussian"), ("mixed", GREY, "likelihood=gaussian"),
-    ("categorical", VECTOR, "use mixed"), ("pixelcnn", TABLE, "gaussian or mixed"),
-    ("categorical", Spec("image", (1, 2, 2), levels=1000), "likelihood=logistic"),
+@pytest.mark.parametrize(("name", "field", "instead"), [
+    ("bernoulli", VECTOR, "gaussian"), ("bernoulli", TABLE, "mixed"), ("logistic", VECTOR, "gaussian"),
+    ("logistic", TABLE, "mixed"), ("mixed", VECTOR, "gaussian"), ("mixed", GREY, "bernoulli"),
+    ("gaussian", TABLE, "mixed"), ("categorical", VECTOR, "gaussian"), ("pixelcnn", TABLE, "mixed"),
 ])  # fmt: skip
-def test_data_of_another_kind_is_refused_with_a_likelihood_that_fits(name: str, spec: Spec, says: str) -> None:
-    with pytest.raises(BestiaryError, match=says):
-        LIKELIHOODS[name](spec)
+def test_data_of_another_kind_is_refused_with_a_likelihood_that_fits(name: str, field: Field, instead: str) -> None:
+    with pytest.raises(BestiaryError, match=f"use likelihood={instead}$"):
+        LIKELIHOODS[name](field)
+    LIKELIHOODS[instead](field)
 
 
 def test_which_are_probabilities() -> None:
@@ -274,45 +266,45 @@ def test_which_are_probabilities() -> None:
     assert {name for name, family in LIKELIHOODS.items() if family.discrete} == probabilities
 
 
-def every(spec: Spec) -> Tensor:
+def every(field: Field) -> Tensor:
     """Every image there is, (L^CHW, C, H, W)."""
-    levels = [i / (spec.levels - 1) for i in range(spec.levels)]
-    return torch.tensor(list(product(levels, repeat=spec.dimensions))).view(-1, *spec.shape)
+    levels = [i / (field.levels - 1) for i in range(field.levels)]
+    return torch.tensor(list(product(levels, repeat=field.dimensions))).view(-1, *field.shape)
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "spec"),
+    ("name", "options", "field"),
     [
         ("categorical", {}, THREE),
         ("logistic", {"mixtures": 3}, THREE),
-        ("logistic", {"mixtures": 2}, Spec("image", (3, 1, 1), levels=5)),
+        ("logistic", {"mixtures": 2}, pictures((3, 1, 1), 5).x),
         ("pixelcnn", {"layers": 2}, BITS),
         ("pixelcnn", {"head": "categorical"}, THREE),
-        ("pixelcnn", {"head": "logistic", "kernel": 1}, Spec("image", (3, 1, 2), levels=3)),
+        ("pixelcnn", {"head": "logistic", "kernel": 1}, pictures((3, 1, 2), 3).x),
     ],
 )
-def test_over_every_image_it_sums_to_one_and_draws_follow_it(name: str, options: dict, spec: Spec) -> None:
+def test_over_every_image_it_sums_to_one_and_draws_follow_it(name: str, options: dict, field: Field) -> None:
     torch.manual_seed(4)
-    family = LIKELIHOODS[name](spec, **options)
-    h, x = context(spec, family.per, b=1), every(spec)
+    family = LIKELIHOODS[name](field, **options)
+    h, x = context(field, family.per, b=1), every(field)
     with torch.no_grad():
         p = family(h.expand(len(x), *h.shape[1:])).log_prob(x).double().exp()
         torch.testing.assert_close(p.sum(), torch.ones((), dtype=torch.float64), atol=1e-5, rtol=0)
         drawn = family(h.expand(N, *h.shape[1:])).sample()
-    place = (drawn * (spec.levels - 1)).round().long().flatten(1)
-    code = (place * spec.levels ** torch.arange(spec.dimensions).flip(0)).sum(1)
+    place = (drawn * (field.levels - 1)).round().long().flatten(1)
+    code = (place * field.levels ** torch.arange(field.dimensions).flip(0)).sum(1)
     assert fits(torch.bincount(code, minlength=len(x)), p)
     if not family.autoregressive:
         mean = family(h).mean[0]
         if name == "categorical":
             torch.testing.assert_close(mean, torch.einsum("n,nchw->chw", p.float(), x), atol=1e-4, rtol=0)
-        assert ((drawn.mean(0) - mean).abs() < 0.5 / (spec.levels - 1)).all()  # E x to within half a level
+        assert ((drawn.mean(0) - mean).abs() < 0.5 / (field.levels - 1)).all()  # E x to within half a level
 
 
 def test_channels_of_a_mixture_depend_on_those_before() -> None:
-    spec = Spec("image", (3, 1, 1), levels=5)
-    family = LIKELIHOODS["logistic"](spec, mixtures=2)
-    h, x = context(spec, family.per, b=1), torch.tensor([0.5, 0.25, 0.75]).view(1, 3, 1, 1).requires_grad_()
+    field = pictures((3, 1, 1), 5).x
+    family = LIKELIHOODS["logistic"](field, mixtures=2)
+    h, x = context(field, family.per, b=1), torch.tensor([0.5, 0.25, 0.75]).view(1, 3, 1, 1).requires_grad_()
     p = family(h)
     for c in range(3):
         mu = p._channel(c, list(x.unbind(1))[:c]).mu.sum() + 0 * x.sum()
@@ -333,7 +325,7 @@ def test_a_gaussians_deviation_is_the_decoders_or_fixed(sigma: float | str) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "spec", "bad", "says"),
+    ("name", "field", "bad", "says"),
     [
         ("bernoulli", BITS, 0.5, "binarise=dynamic"),
         ("bernoulli", BITS, -0.42, "-0.42"),
@@ -345,18 +337,18 @@ def test_a_gaussians_deviation_is_the_decoders_or_fixed(sigma: float | str) -> N
         ("mixed", TABLE, float("inf"), "infinite"),
     ],
 )
-def test_data_outside_the_support_is_told_before_training(name: str, spec: Spec, bad: float, says: str) -> None:
-    family = LIKELIHOODS[name](spec)
-    family.check(torch.zeros(3, *spec.shape))
+def test_data_outside_the_support_is_told_before_training(name: str, field: Field, bad: float, says: str) -> None:
+    family = LIKELIHOODS[name](field)
+    family.check(torch.zeros(3, *field.shape))
     with pytest.raises(BestiaryError, match=says):
-        family.check(torch.full((3, *spec.shape), bad))
+        family.check(torch.full((3, *field.shape), bad))
 
 
 def test_cached_draws_of_a_pixelcnn_are_those_of_the_whole_network() -> None:
-    spec = Spec("image", (1, 5, 6), levels=2)
+    field = pictures((1, 5, 6), 2).x
     torch.manual_seed(5)
-    family = LIKELIHOODS["pixelcnn"](spec, layers=3, width=8)
-    p = family(context(spec, family.per, b=4))
+    family = LIKELIHOODS["pixelcnn"](field, layers=3, width=8)
+    p = family(context(field, family.per, b=4))
     torch.manual_seed(6)
     cached = p.sample()
     torch.manual_seed(6)
@@ -366,15 +358,15 @@ def test_cached_draws_of_a_pixelcnn_are_those_of_the_whole_network() -> None:
     with pytest.raises(BestiaryError, match="no mean"):
         _ = p.mean
     with pytest.raises(BestiaryError, match="kernel must be odd"):
-        LIKELIHOODS["pixelcnn"](spec, kernel=2)
+        LIKELIHOODS["pixelcnn"](field, kernel=2)
 
 
 def test_repeating_x_is_the_same_as_copying_it() -> None:
     """K·B rows of logits for B rows of x, k after k; nats and gradients, also where logits are large."""
-    spec = Spec("image", (2, 4, 4), levels=2)
-    h = context(spec, 1, b=15, scale=6.0).requires_grad_()
+    field = pictures((2, 4, 4), 2).x
+    h = context(field, 1, b=15, scale=6.0).requires_grad_()
     x = (torch.rand(5, 2, 4, 4, generator=torch.Generator().manual_seed(1)) < 0.5).float()
-    repeated, copied = Bernoulli(spec)(h).log_prob(x), Bernoulli(spec)(h).log_prob(x.repeat(3, 1, 1, 1))
+    repeated, copied = Bernoulli(field)(h).log_prob(x), Bernoulli(field)(h).log_prob(x.repeat(3, 1, 1, 1))
     torch.testing.assert_close(repeated, copied, atol=1e-4, rtol=1e-6)
     slopes = [torch.autograd.grad(p.sum(), h, retain_graph=True)[0] for p in (repeated, copied)]
     torch.testing.assert_close(*slopes, atol=1e-6, rtol=1e-5)

@@ -1,17 +1,19 @@
 """The diagonal Gaussian: its density integrates to 1, its draws have its moments, its divergence is that of draws."""
 
+from dataclasses import replace
 from math import prod
 
 import pytest
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
-from bestiary.data.spec import Spec
+from bestiary.data.spec import label, rows
 from bestiary.densities.latent import Diagonal, Place, Standard
 from bestiary.densities.normal import CLOSED_KL, DiagonalNormal, StandardNormal, closed_kl
 from bestiary.densities.parts import POSTERIORS, PRIORS
 
-PLACE = Place(Spec("vector", (2,)), 3, infer=lambda x: DiagonalNormal(x[:, :1].expand(-1, 3), torch.zeros(len(x), 3)))
+PLACE = Place(rows(2), 3, infer=lambda x: DiagonalNormal(x[:, :1].expand(-1, 3), torch.zeros(len(x), 3)))
+TOLD = replace(PLACE, condition=(label(("cat", "dog")),))
 CASES = {  # μ, log σ² of q and of p, each (B=2, D=3)
     "far": ([[0.0, 1.0, -2.0], [3.0, 0.5, 0.0]], [[0.0, -1.0, 1.0], [0.5, -3.0, 2.0]]),
     "near": ([[0.1, 0.0, -0.1], [0.0, 0.2, 0.0]], [[0.0, 0.1, -0.1], [0.2, 0.0, -0.2]]),
@@ -138,7 +140,26 @@ def test_every_posterior_and_prior_gives_a_distribution() -> None:
         z = q.rsample((2,))
         assert z.shape == (2, 4, 3)
         assert q.log_prob(z).shape == (2, 4)
-        for prior in PRIORS.values():
-            p = prior(PLACE)()
+        for name, prior in PRIORS.items():
+            p = prior(TOLD if name == "conditional" else PLACE)({"label": torch.ones(1, dtype=torch.int64)})
             assert p.log_prob(z).shape == (2, 4)
             assert p.rsample((6,)).reshape(6, -1).shape == (6, 3)
+
+
+def test_a_conditional_prior_begins_as_the_standard_normal_and_has_a_gaussian_for_each_condition() -> None:
+    prior, c = PRIORS["conditional"](TOLD), {"label": torch.tensor([0, 1, 1])}
+    torch.manual_seed(3)
+    assert prior(c).mean.abs().max() < 0.1
+    assert prior(c).log_var.abs().max() < 0.1
+    with torch.no_grad():
+        for p in prior.parameters():
+            p.add_(torch.randn_like(p))
+    p = prior(c)
+    assert (p.mean[1] == p.mean[2]).all()
+    assert (p.mean[0] != p.mean[1]).all()
+    with torch.no_grad():
+        z = prior.codes(2 * N, {"label": torch.arange(2).repeat(N)}).view(N, 2, 3)
+    p = prior({"label": torch.arange(2)})
+    var = p.variance.detach()
+    assert ((z.mean(0) - p.mean).abs() < 4.5 * (var / N).sqrt()).all()
+    assert ((z.var(0) - var).abs() < 4.5 * var * (2 / N) ** 0.5).all()

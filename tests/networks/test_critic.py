@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bestiary.models.gan_parts import bounded
+from bestiary.models.tricks.spectral import bounded
 from bestiary.networks import dcgan, residual
-from bestiary.networks.critic import ROW, Critic, Minibatch, beside
+from bestiary.networks.conditioned import beside
+from bestiary.networks.critic import ROW, Critic, Minibatch
 
 
 def test_the_logit_is_the_sum_of_its_parts() -> None:

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from bestiary.densities.noise import shared
 from bestiary.errors import BestiaryError
 from bestiary.objectives.augment import AUGMENTATIONS, colour, composed, cutout, translation
+from bestiary.training.noise import shared
 
 
 def images(n: int = 64, channels: int = 3, size: int = 16) -> torch.Tensor:

@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bestiary.training.device import on_cpu_alone
+
 __all__ = ["log_bernoulli", "vecdot"]
 
 BLOCK = 1 << 18  # numbers in a block: a megabyte, so that a block and its exponentials stay near the processor
@@ -52,7 +54,8 @@ class _LogBernoulli(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
         ctx.save_for_backward(logits, x)
-        pieces = [_value(logits[block], x) for block in _blocks(logits)]
+        with on_cpu_alone():  # on a device the likelihood takes another road
+            pieces = [_value(logits[block], x) for block in _blocks(logits)]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
     @staticmethod

@@ -21,10 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from bestiary.densities.latent import Diagonal, Place, Prior, StandardBase
+from bestiary.densities.latent import Diagonal, Place, Posterior, Prior, StandardBase, code_of
 from bestiary.densities.normal import DiagonalNormal
 from bestiary.errors import BestiaryError
+from bestiary.networks.conditioned import NOTHING, Fields
 from bestiary.networks.made import MADE
+from bestiary.training.clock import Clock
 
 __all__ = ["IAF", "Flow", "FlowPosterior", "FlowPrior", "coupling", "maf", "maf_posterior", "nsf", "nsf_posterior"]
 
@@ -79,7 +81,7 @@ def _counts(name: str, **numbers: int) -> None:
             raise BestiaryError(f"{name}({key}={number}): must be at least 1")
 
 
-class IAF(nn.Module):
+class IAF(Posterior):
     """(B, F) → an inverse autoregressive flow from a diagonal Gaussian; every step sees the encoder's features."""
 
     def __init__(
@@ -94,12 +96,12 @@ class IAF(nn.Module):
         super().__init__()
         _needs_two("posterior=iaf", latent)
         _counts("iaf", steps=steps, width=width, depth=depth)
-        self.head = Diagonal(features, latent)
+        self.code, self.head = code_of(latent), Diagonal(features, latent)
         self.steps = nn.ModuleList(
             MADE(latent, 2, [width] * depth, features, reverse=bool(i % 2)).start_at([0.0, 0.0]) for i in range(steps)
         )
 
-    def forward(self, features: Tensor) -> Flow:
+    def forward(self, features: Tensor, clock: Clock | None = None) -> Flow:
         def down(u: Tensor) -> tuple[Tensor, Tensor]:
             log_det = u.new_zeros(u.shape[:-1])
             for step in self.steps:
@@ -123,14 +125,15 @@ class IAF(nn.Module):
         return Flow(self.head(features), down, up)
 
 
-class FlowPosterior(nn.Module):
+class FlowPosterior(Posterior):
     """(B, F) → zuko transforms of a diagonal Gaussian, drawn from in the fast direction."""
 
     def __init__(self, flow: nn.Module, features: int, latent: int, context: int) -> None:
         super().__init__()
+        self.code = code_of(latent)
         self.head, self.context, self.flow = Diagonal(features, latent), nn.Linear(features, context), flow
 
-    def forward(self, features: Tensor) -> Flow:
+    def forward(self, features: Tensor, clock: Clock | None = None) -> Flow:
         h = torch.tanh(self.context(features)).float()
         return Flow(self.head(features), *_maps(self.flow, h))
 
@@ -142,7 +145,7 @@ class FlowPrior(Prior):
         super().__init__()
         self.flow, self.base = flow, StandardBase(latent)
 
-    def forward(self) -> Flow:
+    def forward(self, c: Fields = NOTHING) -> Flow:
         towards, away = _maps(self.flow, None)
         return Flow(self.base(), away, towards)
 

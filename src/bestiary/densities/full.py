@@ -12,9 +12,11 @@ from math import log, pi
 import torch
 from torch import Tensor, nn
 
-from bestiary.densities.noise import normal
+from bestiary.densities.latent import Posterior, code_of
 from bestiary.densities.normal import StandardNormal
 from bestiary.errors import BestiaryError
+from bestiary.training.clock import Clock
+from bestiary.training.noise import normal
 
 __all__ = ["WHOLE_KL", "Full", "FullNormal"]
 
@@ -71,7 +73,7 @@ WHOLE_KL: dict[tuple[type, type], Callable[[FullNormal, StandardNormal], Tensor]
 }
 
 
-class Full(nn.Module):
+class Full(Posterior):
     """A Gaussian with full covariance, for small latents."""
 
     def __init__(self, features: int, latent: int) -> None:
@@ -81,13 +83,13 @@ class Full(nn.Module):
                 f"posterior=full with latent={latent} needs {latent * (latent + 3) // 2} numbers for each x:"
                 f" use latent={MOST} or less, or posterior=iaf"
             )
-        self.latent = latent
+        self.latent, self.code = latent, code_of(latent)
         self.head = nn.Linear(features, latent * (latent + 3) // 2)
         with torch.no_grad():  # begins nearly diagonal
             self.head.weight[2 * latent :].mul_(0.01)
             self.head.bias[2 * latent :].zero_()
 
-    def forward(self, features: Tensor) -> FullNormal:
+    def forward(self, features: Tensor, clock: Clock | None = None) -> FullNormal:
         """(B, F) → N(μ, L Lᵀ) over (B, D)."""
         mean, log_diagonal, below = (
             self.head(features).float().split([self.latent, self.latent, self.latent * (self.latent - 1) // 2], -1)

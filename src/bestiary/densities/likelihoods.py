@@ -27,16 +27,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bestiary.data.spec import Spec
+from bestiary.data.spec import Field
 from bestiary.densities.bernoulli import log_bernoulli, vecdot
-from bestiary.densities.noise import normal, uniform
 from bestiary.errors import BestiaryError
+from bestiary.training.noise import normal, uniform
+from bestiary.training.part import Part
 
 __all__ = ["Bernoulli", "Categorical", "DiscretisedLogistic", "Gaussian", "Likelihood", "Mixed", "Observed"]
 
 
 class Observed(Protocol):
     """p(x|z) for a batch of z."""
+
+    @property
+    def repeats(self) -> bool: ...  # log_prob takes x (B, …) for K·B rows, K of them for each x
 
     @property
     def mean(self) -> Tensor: ...
@@ -46,19 +50,27 @@ class Observed(Protocol):
     def sample(self) -> Tensor: ...
 
 
-class Likelihood(nn.Module):
+class Likelihood(Part):
     """A family of distributions over x. `per`: how many numbers it wants from the decoder for each number of x."""
 
     per: int = 1
     discrete: bool = False  # log_prob is the logarithm of a probability, not of a density
     binary: bool = False  # wants x in {0, 1}: greys are binarised by the model
-    repeats: bool = False  # log_prob takes x (B, …) for an h of K·B rows, K of them for each x
     autoregressive: bool = False  # the mean has no closed form: a model shows a draw
     cost: int = 1  # numbers held in memory for each number of x while log_prob is computed
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, field: Field) -> None:
         super().__init__()
-        self.spec = spec
+        self.field = field
+
+    def _must_fit(self, name: str, needs: str) -> None:
+        """Refuse data of another support."""
+        field = self.field
+        if name not in (fits := field.support.fits(field.channels)):
+            instead = f"use likelihood={fits[0]}" if fits else "no likelihood fits it"
+            raise BestiaryError(
+                f"likelihood={name} needs {needs}, and {field.noun}s hold {field.support.values}: {instead}"
+            )
 
     def forward(self, h: Tensor) -> Observed:
         raise NotImplementedError
@@ -70,6 +82,8 @@ class Likelihood(nn.Module):
 
 
 class _Bernoulli:
+    repeats = True
+
     def __init__(self, logits: Tensor) -> None:
         self.logits = logits
 
@@ -97,14 +111,10 @@ class Bernoulli(Likelihood):
 
     discrete = True
     binary = True
-    repeats = True
 
-    def __init__(self, spec: Spec) -> None:
-        super().__init__(spec)
-        if spec.kind != "image":
-            raise BestiaryError(
-                f"likelihood=bernoulli needs x in {{0, 1}}, and a {spec.kind} holds numbers: use likelihood=gaussian"
-            )
+    def __init__(self, field: Field) -> None:
+        super().__init__(field)
+        self._must_fit("bernoulli", "x in {0, 1}")
 
     def check(self, x: Tensor) -> None:
         super().check(x)
@@ -119,6 +129,8 @@ class Bernoulli(Likelihood):
 
 
 class _Gaussian:
+    repeats = False
+
     def __init__(self, mean: Tensor, log_var: Tensor) -> None:
         self.mean, self.log_var = mean, log_var
 
@@ -135,13 +147,12 @@ class Gaussian(Likelihood):
 
     def __init__(
         self,
-        spec: Spec,
+        field: Field,
         *,
         sigma: float | Literal["learned", "pixel"] = "learned",  # one learned number, a fixed one, or the decoder's
     ) -> None:
-        super().__init__(spec)
-        if any(column.categories for column in spec.columns or ()):
-            raise BestiaryError("likelihood=gaussian is a density, and this table has categories: use likelihood=mixed")
+        super().__init__(field)
+        self._must_fit("gaussian", "numbers")
         self.sigma, self.per = sigma, 2 if sigma == "pixel" else 1
         if isinstance(sigma, float | int):
             if not 0 < sigma < float("inf"):
@@ -159,6 +170,8 @@ class Gaussian(Likelihood):
 
 
 class _DiscretisedLogistic:
+    repeats = False
+
     def __init__(self, mu: Tensor, log_scale: Tensor, levels: int) -> None:
         self.mu, self.log_scale, self.levels = mu, log_scale, levels
 
@@ -189,6 +202,8 @@ class _DiscretisedLogistic:
 
 class _LogisticMixture:
     """Channel after channel: a mixture of discretised logistics whose μ are shifted by the channels before."""
+
+    repeats = False
 
     def __init__(self, h: Tensor, mixtures: int, channels: int, levels: int) -> None:
         h = h.unflatten(1, (channels, -1))  # (B, C, 3M + C − 1, H, W)
@@ -236,33 +251,32 @@ class DiscretisedLogistic(Likelihood):
 
     def __init__(
         self,
-        spec: Spec,
+        field: Field,
         *,
         mixtures: int = 1,  # logistics for each channel; more than one also couple the channels of a pixel
     ) -> None:
-        super().__init__(spec)
+        super().__init__(field)
         if mixtures < 1:
             raise BestiaryError(f"logistic(mixtures={mixtures}): it needs at least one")
         self.mixtures = mixtures
-        self.per = self.cost = 2 if mixtures == 1 else 3 * mixtures + spec.shape[0] - 1
-        if spec.kind != "image":
-            raise BestiaryError(
-                f"likelihood=logistic needs pixels with levels, not a {spec.kind}: use likelihood=gaussian"
-            )
+        self.per = self.cost = 2 if mixtures == 1 else 3 * mixtures + field.channels - 1
+        self._must_fit("logistic", "pixels with levels")
 
     def check(self, x: Tensor) -> None:
         super().check(x)
-        _on_levels(x, self.spec.levels, "logistic")
+        _on_levels(x, self.field.levels, "logistic")
 
     def forward(self, h: Tensor) -> Observed:
         if self.mixtures > 1:
-            return _LogisticMixture(h.float(), self.mixtures, self.spec.shape[0], self.spec.levels)
+            return _LogisticMixture(h.float(), self.mixtures, self.field.channels, self.field.levels)
         mean, log_scale = h.float().chunk(2, dim=1)
         # Centred so that h = 0 means grey with s = e^{-2}; s is kept from vanishing on pixels that never change.
-        return _DiscretisedLogistic(0.5 + 0.5 * mean, (log_scale - 2).clamp(min=-7), self.spec.levels)
+        return _DiscretisedLogistic(0.5 + 0.5 * mean, (log_scale - 2).clamp(min=-7), self.field.levels)
 
 
 class _Categorical:
+    repeats = False
+
     def __init__(self, log_p: Tensor) -> None:
         self.log_p = log_p  # (B, C, L, H, W)
 
@@ -284,20 +298,17 @@ class Categorical(Likelihood):
 
     discrete = True
 
-    def __init__(self, spec: Spec) -> None:
-        super().__init__(spec)
-        if spec.kind != "image":
-            raise BestiaryError(f"likelihood=categorical needs pixels with levels, not a {spec.kind}: use mixed")
-        if spec.levels > 256:
-            raise BestiaryError(f"likelihood=categorical with {spec.levels} levels: use likelihood=logistic")
-        self.per = self.cost = spec.levels
+    def __init__(self, field: Field) -> None:
+        super().__init__(field)
+        self._must_fit("categorical", "pixels with levels")
+        self.per = self.cost = field.levels
 
     def check(self, x: Tensor) -> None:
         super().check(x)
-        _on_levels(x, self.spec.levels, "categorical")
+        _on_levels(x, self.field.levels, "categorical")
 
     def forward(self, h: Tensor) -> _Categorical:
-        return _Categorical(h.float().unflatten(1, (self.spec.shape[0], -1)).log_softmax(2))
+        return _Categorical(h.float().unflatten(1, (self.field.channels, -1)).log_softmax(2))
 
 
 def _gumbel(log_p: Tensor, dim: int) -> Tensor:
@@ -319,13 +330,15 @@ def _on_levels(x: Tensor, levels: int, name: str) -> None:
 
 
 class _Mixed:
-    def __init__(self, h: Tensor, log_var: Tensor, spec: Spec) -> None:
-        self.h, self.log_var, self.spec = h, log_var, spec
+    repeats = False
+
+    def __init__(self, h: Tensor, log_var: Tensor, field: Field) -> None:
+        self.h, self.log_var, self.field = h, log_var, field
 
     def _parts(self) -> list[tuple[slice, int]]:
         parts, at = [], 0
-        for i, column in enumerate(self.spec.columns):
-            parts.append((slice(at, at + column.width), i if not column.categories else -1))
+        for i, column in enumerate(self.field.columns):
+            parts.append((slice(at, at + column.width), i if not column.words else -1))
             at += column.width
         return parts
 
@@ -355,12 +368,11 @@ class _Mixed:
 class Mixed(Likelihood):
     """A table's row: numbers and categories."""
 
-    def __init__(self, spec: Spec) -> None:
-        super().__init__(spec)
-        if not spec.columns:
-            raise BestiaryError("likelihood=mixed needs a table with columns: use likelihood=gaussian")
-        self.log_var = nn.Parameter(torch.zeros(len(spec.columns)))
+    def __init__(self, field: Field) -> None:
+        super().__init__(field)
+        self._must_fit("mixed", "a table with columns")
+        self.log_var = nn.Parameter(torch.zeros(len(field.columns)))
 
     def forward(self, h: Tensor) -> _Mixed:
         # σ ≥ e^{−3.5} of a column's own: one that the code can carry would otherwise raise the density without end
-        return _Mixed(h.float(), self.log_var.clamp(-7, 7), self.spec)
+        return _Mixed(h.float(), self.log_var.clamp(-7, 7), self.field)

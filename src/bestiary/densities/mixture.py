@@ -25,9 +25,10 @@ from torch import Tensor, nn
 
 from bestiary.densities.full import FullNormal
 from bestiary.densities.latent import Place, Prior
-from bestiary.densities.noise import normal, uniform
 from bestiary.densities.normal import DiagonalNormal, widest
 from bestiary.errors import BestiaryError
+from bestiary.networks.conditioned import NOTHING, Fields
+from bestiary.training.noise import normal, uniform
 
 __all__ = ["GaussianMixture", "Mixture", "mixture_of"]
 
@@ -179,5 +180,5 @@ class Mixture(Prior):
         self.mean = nn.Parameter(torch.randn(components, place.latent))
         self.log_var = nn.Parameter(torch.zeros(components, place.latent))
 
-    def forward(self) -> GaussianMixture:
+    def forward(self, c: Fields = NOTHING) -> GaussianMixture:
         return GaussianMixture(self.logits.log_softmax(0), self.mean, self.log_var)

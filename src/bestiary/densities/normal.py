@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from bestiary.densities.noise import normal
+from bestiary.training.noise import normal
 
 __all__ = ["CLOSED_KL", "DiagonalNormal", "Distribution", "StandardNormal", "closed_kl", "widest"]
 

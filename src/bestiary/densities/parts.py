@@ -1,16 +1,15 @@
 """The posteriors, priors and likelihoods there are, by name.
 
-posterior(features: int, latent: int, *, options) → module: what the encoder makes of x (B, F) → q(z|x) over (B, D)
-prior(place: Place, *, options)                   → module: () → p(z) over (1, D)
+posterior(features: int, latent: int, *, options) → part: what the encoder makes of x (B, F) → q(z|x) over (B, D)
+prior(place: Place, *, options)                   → part: c → p(z|c) over (1, D) or (B, D)
+likelihood(field: Field, *, options)              → part: what the decoder makes of z → p(x|z)
 """
 
 from collections.abc import Callable
 
-from torch import nn
-
 from bestiary.densities.flow import IAF, coupling, maf, maf_posterior, nsf, nsf_posterior
 from bestiary.densities.full import Full
-from bestiary.densities.latent import Diagonal, Prior, Standard
+from bestiary.densities.latent import Conditional, Diagonal, Posterior, Prior, Standard
 from bestiary.densities.likelihoods import Bernoulli, Categorical, DiscretisedLogistic, Gaussian, Likelihood, Mixed
 from bestiary.densities.mixture import Mixture
 from bestiary.densities.pixelcnn import PixelCNN
@@ -18,7 +17,7 @@ from bestiary.densities.vamp import Aggregated, Vamp
 
 __all__ = ["LIKELIHOODS", "POSTERIORS", "PRIORS"]
 
-POSTERIORS: dict[str, Callable[..., nn.Module]] = {
+POSTERIORS: dict[str, Callable[..., Posterior]] = {
     "diagonal": Diagonal,
     "full": Full,
     "iaf": IAF,
@@ -28,6 +27,7 @@ POSTERIORS: dict[str, Callable[..., nn.Module]] = {
 
 PRIORS: dict[str, Callable[..., Prior]] = {
     "standard": Standard,
+    "conditional": Conditional,
     "mixture": Mixture,
     "vamp": Vamp,
     "aggregated": Aggregated,

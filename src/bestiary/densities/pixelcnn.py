@@ -16,23 +16,24 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bestiary.data.load import likelihood_that_fits
-from bestiary.data.spec import Spec
+from bestiary.data.spec import Field
 from bestiary.densities.likelihoods import Bernoulli, Categorical, DiscretisedLogistic, Likelihood
 from bestiary.errors import BestiaryError
 from bestiary.networks.pixelcnn import GatedPixels
 
 __all__ = ["PixelCNN"]
 
-HEADS: dict[str, Callable[[Spec], Likelihood]] = {
+HEADS: dict[str, Callable[[Field], Likelihood]] = {
     "bernoulli": Bernoulli,
-    "logistic": lambda spec: DiscretisedLogistic(spec, mixtures=5),
+    "logistic": lambda field: DiscretisedLogistic(field, mixtures=5),
     "categorical": Categorical,
 }
 
 
 class _Pixels:
     """p(x|z) for a batch of contexts (B, F, H, W)."""
+
+    repeats = False
 
     def __init__(self, net: GatedPixels, head: Likelihood, context: Tensor) -> None:
         self.net, self.head, self.context = net, head, context
@@ -67,7 +68,7 @@ class PixelCNN(Likelihood):
 
     def __init__(
         self,
-        spec: Spec,
+        field: Field,
         *,
         layers: int = 4,  # gated layers
         kernel: int = 3,  # odd width of their windows; the reach is 1 + layers·⌊kernel/2⌋ pixels
@@ -75,16 +76,15 @@ class PixelCNN(Likelihood):
         context: int = 4,  # numbers of the decoder for each number of x
         head: Literal["auto", "bernoulli", "logistic", "categorical"] = "auto",  # the distribution of one pixel
     ) -> None:
-        super().__init__(spec)
-        if spec.kind != "image":
-            raise BestiaryError(f"likelihood=pixelcnn needs an image, and this is a {spec.kind}: use gaussian or mixed")
+        super().__init__(field)
+        self._must_fit("pixelcnn", "an image")
         if min(layers, width, context) < 1 or kernel < 1 or kernel % 2 == 0:
             raise BestiaryError(
                 f"pixelcnn(layers={layers},kernel={kernel},width={width},context={context}): kernel must be odd, and"
                 " none may be below 1"
             )
-        channels, name = spec.shape[0], likelihood_that_fits(spec)[0] if head == "auto" else head
-        self.head = HEADS[name](spec)
+        channels, name = field.channels, field.likelihood.value if head == "auto" else head
+        self.head = HEADS[name](field)
         self.per, self.binary, self.cost = context, self.head.binary, 4 * width
         self.net = GatedPixels(channels, self.head.per * channels, context * channels, width, layers, kernel)
 

@@ -27,16 +27,9 @@ from torch import Tensor, nn
 from bestiary.networks.digits import fp32
 from bestiary.networks.mlp import mlp
 
-__all__ = ["Critic", "Minibatch", "beside"]
+__all__ = ["Critic", "Minibatch"]
 
 ROW = 3  # numbers compared by each kernel; the paper's experiments take 5 to 16 with far wider layers
-
-
-def beside(x: Tensor, c: Tensor) -> Tensor:
-    """[x, c]: (B, F) and (B, n) → (B, F + n); (B, C, H, W) and (B, n) → (B, C + n, H, W)."""
-    if x.ndim > 2:
-        c = c[:, :, None, None].expand(-1, -1, *x.shape[2:])
-    return torch.cat([x, c], 1)
 
 
 class Minibatch(nn.Module):

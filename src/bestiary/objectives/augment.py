@@ -20,8 +20,8 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from bestiary.densities.noise import uniform
 from bestiary.errors import unknown
+from bestiary.training.noise import uniform
 
 __all__ = ["AUGMENTATIONS", "Lens", "colour", "composed", "cutout", "translation"]
 

@@ -1,37 +1,57 @@
-"""What a latent-variable objective sees: a draw of z for each x, and its densities.
+"""One look at a batch: what objectives, parts and judges see.
 
-    x ~ data,   z_1 … z_K ~ q(z|x),   log p(x|z),   log p(z),   log q(z|x)
+    x as observed, c what the model is told,   z_1 … z_K ~ q(z|x, c),   p(z|c),   p(x|z, c),   or x_fake = G(z, c)
 
-Densities are computed when an objective asks for them: an objective with the closed form of KL(q‖p) never pays for
-log p(z) and log q(z|x). Nothing else knows how z was drawn.
+Densities are computed when somebody asks for them: an objective with the closed form of KL(q‖p) never pays for log p(z)
+and log q(z|x). Nothing else knows how z was drawn.
 
 Legend: B batch, K samples, D latent; all densities (K, B) in nats.
 """
 
+from __future__ import annotations
+
 from functools import cached_property
+from typing import Any
 
 from torch import Tensor
 
 from bestiary.densities.full import WHOLE_KL
-from bestiary.densities.normal import Distribution, closed_kl
+from bestiary.densities.normal import closed_kl
+from bestiary.networks.conditioned import NOTHING, Fields
 from bestiary.training.clock import Clock
 
 __all__ = ["Draw"]
 
 
 class Draw:
-    """x, z, log p(x|z), log p(z), log q(z|x), the distributions q and p, and the clock."""
+    """x, c, z, the distributions that were met, and the clock; `target`: what of x p(x|z, c) is of, if not all."""
 
-    def __init__(self, x: Tensor, z: Tensor, log_px: Tensor, q: Distribution, p: Distribution, clock: Clock) -> None:
-        self.x, self.z, self.log_px, self.q, self.p, self.clock = x, z, log_px, q, p, clock
+    def __init__(
+        self, x: Tensor, z: Tensor | None = None, *, clock: Clock, c: Fields = NOTHING, n: Tensor | int = 1,
+        q: Any = None, p: Any = None, px: Any = None, fake: Tensor | None = None, target: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        self.x, self.c, self.clock, self.n = x, c, clock, n  # n: training examples
+        self.q, self.p, self.px, self.fake = q, p, px, fake
+        self.target = x if target is None else target
+        self._z = z
+
+    @property
+    def z(self) -> Tensor:
+        """(K, B, …)."""
+        assert self._z is not None  # whoever asks for z was given a draw of it
+        return self._z
+
+    @cached_property
+    def log_px(self) -> Tensor:
+        return self.px.log_prob(spread(self.target, len(self.z), self.px)).view(len(self.z), -1)
 
     @cached_property
     def log_pz(self) -> Tensor:
-        return self.p.log_prob(self.z)  # (K, B)
+        return self.p.log_prob(self.z)
 
     @cached_property
     def log_qz(self) -> Tensor:
-        return self.q.log_prob(self.z)  # (K, B)
+        return self.q.log_prob(self.z)
 
     @cached_property
     def kl_dims(self) -> Tensor | None:
@@ -45,5 +65,15 @@ class Draw:
             return self.kl_dims.sum(-1)
         whole = WHOLE_KL.get((type(self.q), type(self.p)))
         if whole is not None:
-            return whole(self.q, self.p)  # type: ignore[arg-type]
+            return whole(self.q, self.p)
         return (self.log_qz - self.log_pz).mean(0)
+
+    @property
+    def made(self) -> Tensor:
+        """What the model made of z: samples of a game, else E[x|z] (K·B, …)."""
+        return self.px.mean if self.fake is None else self.fake
+
+
+def spread(x: Tensor, k: int, px: Any) -> Tensor:
+    """x (B, …) for a p(x|z) of K·B rows, K of them for each x: repeated, unless p(x|z) does that without a copy."""
+    return x if k == 1 or px.repeats else x.expand(k, *x.shape).flatten(0, 1)

@@ -29,8 +29,9 @@ from bestiary.errors import BestiaryError
 from bestiary.objectives.draw import Draw
 from bestiary.training.clock import Schedule, at
 from bestiary.training.parallel import whole_mean
+from bestiary.training.part import Part
 
-__all__ = ["OBJECTIVES", "Objective", "capacity", "dip", "elbo", "free_bits", "iwae"]
+__all__ = ["OBJECTIVES", "Objective", "ObjectiveFunction", "capacity", "dip", "elbo", "free_bits", "iwae"]
 
 
 def _parts(draw: Draw) -> dict[str, Tensor]:
@@ -134,7 +135,20 @@ def covariance(mean: Tensor) -> Tensor:
     return whole_mean(centred[:, :, None] * centred[:, None, :])
 
 
-Objective = Callable[[Draw], Mapping[str, Tensor]]
+ObjectiveFunction = Callable[[Draw], Mapping[str, Tensor]]
+
+
+class Objective(Part):
+    """A function of a draw as a part of a model."""
+
+    def __init__(self, function: ObjectiveFunction) -> None:
+        super().__init__()
+        self.function = function
+
+    def terms(self, draw: Draw) -> Mapping[str, Tensor]:
+        return self.function(draw)
+
+
 OBJECTIVES: dict[str, Callable[..., dict[str, Tensor]]] = {
     "elbo": elbo,
     "free_bits": free_bits,

@@ -21,9 +21,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from bestiary.densities.noise import uniform
 from bestiary.errors import BestiaryError
 from bestiary.networks.digits import fp32
+from bestiary.training.noise import uniform
 
 __all__ = ["PENALTIES", "Critic", "Penalty", "gp", "nothing", "r1", "r1r2", "r2", "squared_slope"]
 
