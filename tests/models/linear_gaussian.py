@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
 from bestiary.data.dataset import Dataset
-from bestiary.data.spec import Spec
+from bestiary.data.spec import rows
 from bestiary.models.vae import VAE
 from bestiary.models.zoo import build
 from bestiary.training.clock import Clock
@@ -53,7 +53,7 @@ def posterior(w: Tensor, b: Tensor, log_var: Tensor) -> tuple[Tensor, Tensor, Te
 
 def untrained(latent: int = D, features: int = F, **options: object) -> VAE:
     """A VAE with a linear decoder and a posterior that is linear in x."""
-    spec = Spec("vector", (features,))
+    spec = rows(features)
     parts = {"encoder": nn.Flatten(), "decoder": nn.Linear(latent, features), "likelihood": "gaussian"}
     model = build("vae", spec, latent=latent, **{**parts, **options})
     assert isinstance(model, VAE)
@@ -64,8 +64,8 @@ def untrained(latent: int = D, features: int = F, **options: object) -> VAE:
 def best(w: Tensor, b: Tensor, log_var: Tensor, **options: object) -> VAE:
     """The VAE of these weights with the best diagonal posterior: the exact one where W has orthogonal columns."""
     model, d = untrained(w.shape[1], len(b), **options), w.shape[1]
-    model.decoder.weight.copy_(w)
-    model.decoder.bias.copy_(b)
+    model.decoder.net.weight.copy_(w)
+    model.decoder.net.bias.copy_(b)
     model.likelihood.log_var.copy_(log_var)
     a, shift, precision = posterior(w, b, log_var)
     head = model.posterior.head
@@ -77,5 +77,6 @@ def best(w: Tensor, b: Tensor, log_var: Tensor, **options: object) -> VAE:
 
 def dataset(x: Tensor) -> Dataset:
     """All of x as training data."""
-    spec, rows = Spec("vector", (x.shape[1],)), np.arange(len(x))
-    return Dataset("linear", spec, x.numpy(), {"train": rows, "validation": rows, "test": rows})
+    every = np.arange(len(x))
+    parts = {"train": every, "validation": every, "test": every}
+    return Dataset("linear", rows(x.shape[1]), {"x": x.numpy()}, parts)

@@ -5,21 +5,21 @@ import torch
 from torch import Tensor, nn
 
 from bestiary.data.batches import Batch
-from bestiary.data.spec import Column, Spec
-from bestiary.densities.noise import shared
+from bestiary.data.spec import Spec, pictures, rows
+from bestiary.data.support import Category, Column
 from bestiary.errors import BestiaryError
 from bestiary.models.gan import GAN
 from bestiary.models.zoo import build
 from bestiary.networks.norm import BatchNorm
 from bestiary.objectives.games import GAMES, Game
 from bestiary.training.clock import Clock
+from bestiary.training.noise import shared
 from bestiary.training.player import Adam
 from bestiary.training.turn import Turn
 
-IMAGE = Spec("image", (1, 8, 8), levels=17)
-TABLE = Spec("table", (6,), columns=(Column("b", categories=("x", "y", "z")), Column("a"),
-                                      Column("c", categories=("u", "v"))))  # fmt: skip
-VECTOR = Spec("vector", (3,))
+IMAGE = pictures((1, 8, 8), 17)
+TABLE = rows((Column("b", Category(("x", "y", "z"))), Column("a"), Column("c", Category(("u", "v")))))  # fmt: skip
+VECTOR = rows(3)
 CLOCK = Clock(torch.tensor(0.0), 10)
 
 
@@ -65,7 +65,7 @@ def test_a_turn_moves_its_own_player_and_no_other(name: str, who: int) -> None:
 def test_the_critics_loss_does_not_reach_the_generator(name: str) -> None:
     """Even if all gradients are asked for: the generator is not differentiated in the critic's turn."""
     model = small(*MODELS[name])
-    model.critic_loss(batch(model.spec), CLOCK)["total"].backward()
+    model.critic_loss(batch(model.spec), CLOCK)[0]["total"].backward()
     assert all(p.grad is None for p in model.generator.parameters())
     assert all(p.grad is not None for p in model.critic.parameters())
 
@@ -75,16 +75,16 @@ def test_the_losses_are_the_games(name: str) -> None:
     """On the logits of the critic, images taken to [−1, 1]; in fp32 and averaged."""
     model, given = small(*MODELS[name]).eval(), batch(MODELS[name][1])
     torch.manual_seed(5)
-    found = model.critic_loss(given, CLOCK)
+    found, _ = model.critic_loss(given, CLOCK)
     torch.manual_seed(5)
     fake = model.critic(model.generator(torch.randn(6, 4)))
-    real = model.critic(2 * given.x - 1 if model.spec.kind == "image" else given.x)
+    real = model.critic(2 * given.x - 1 if model.spec.x.pictured else given.x)
     game = GAMES["nonsaturating"]()
     torch.testing.assert_close(found["total"], game.critic(real, fake).mean())
     torch.testing.assert_close(found["real"], real.sigmoid().mean())
     torch.testing.assert_close(found["fake"], fake.sigmoid().mean())
     torch.manual_seed(5)
-    torch.testing.assert_close(model.generator_loss(given, CLOCK)["total"], game.generator(real, fake).mean())
+    torch.testing.assert_close(model.generator_loss(given, CLOCK)[0]["total"], game.generator(real, fake).mean())
 
 
 class Watch(nn.Module):
@@ -103,7 +103,7 @@ class Watch(nn.Module):
 def test_real_and_fake_pass_in_batches_of_their_own() -> None:
     """Each is normalised by its own moments: the running ones are those of two updates, not of one joint batch."""
     model = small("gan", VECTOR, critic=Watch())
-    critic, x = model.critic, batch(VECTOR).x + 10
+    critic, x = model.critic.net, batch(VECTOR).x + 10
     critic.seen.clear()
     critic.norm.reset_running_stats()
     model.critic_loss(Batch(x), CLOCK)
@@ -122,11 +122,10 @@ def test_real_and_fake_pass_in_batches_of_their_own() -> None:
 def test_the_generators_turn_shows_the_critic_real_only_if_the_game_is_paired() -> None:
     paired = Game(GAMES["nonsaturating"]().critic, lambda real, fake: (real - fake).square(), paired=True)
     for game, passes in ((GAMES["nonsaturating"](), 1), (paired, 2)):
-        model = small("gan", VECTOR, critic=Watch())
-        model.game = game
-        model.critic.seen.clear()
+        model = small("gan", VECTOR, critic=Watch(), game=game)
+        model.critic.net.seen.clear()
         model.generator_loss(batch(VECTOR), CLOCK)
-        assert len(model.critic.seen) == passes
+        assert len(model.critic.net.seen) == passes
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -151,21 +150,21 @@ def test_samples_lie_in_the_support(name: str) -> None:
         p.mul_(3)  # so that outputs reach the edges
     x = model.sample(50)
     assert x.shape == (50, *model.spec.shape)
-    if model.spec.kind == "image":
+    if model.spec.x.pictured:
         assert 0 <= x.min() < 0.3
         assert 0.7 < x.max() <= 1
-    if model.spec.kind == "table":
+    if model.spec.x.columns:
         for category in (x[:, :3], x[:, 4:]):
             torch.testing.assert_close(category.sum(1), torch.ones(50))
             assert category.min() >= 0
         assert x[:, 3].abs().max() > 1  # a number is not squashed
 
 
-def test_inward_undoes_decode() -> None:
+def test_what_is_shown_is_what_the_generator_made_in_model_units() -> None:
     model = small("gan", IMAGE)
     z = torch.randn(4, 4)
     with torch.no_grad():
-        torch.testing.assert_close(model.inward(model.decode(z)), model.generator(z), atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(model.centred(model.show(z)), model.generator(z), atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("who", ["critic_loss", "generator_loss"])
@@ -175,7 +174,7 @@ def test_the_losses_of_two_processes_are_those_of_one(who: str) -> None:
     def loss(x: Tensor, rank: int, world: int) -> Tensor:
         torch.manual_seed(6)
         with shared(rank, world), torch.no_grad():
-            return getattr(model, who)(Batch(x), CLOCK)["total"]
+            return getattr(model, who)(Batch(x), CLOCK)[0]["total"]
 
     halves = [loss(part, rank, 2) for rank, part in enumerate(x.chunk(2))]
     torch.testing.assert_close(torch.stack(halves).mean(), loss(x, 0, 1))
@@ -184,9 +183,9 @@ def test_the_losses_of_two_processes_are_those_of_one(who: str) -> None:
 def test_critics_may_give_a_column_or_a_vector() -> None:
     for critic in (nn.Linear(3, 1), nn.Sequential(nn.Linear(3, 1), nn.Flatten(0))):
         model = small("gan", VECTOR, critic=critic)
-        assert model.sight.judge(torch.randn(7, 3)).shape == (7,)
+        assert model.critic(torch.randn(7, 3)).shape == (7,)
     with torch.autocast("cpu", torch.bfloat16):
-        assert model.sight.judge(torch.randn(7, 3)).dtype == torch.float32
+        assert model.critic(torch.randn(7, 3)).dtype == torch.float32
 
 
 def test_simultaneous_matching_compares_the_features_of_the_critic_of_before() -> None:
@@ -196,19 +195,21 @@ def test_simultaneous_matching_compares_the_features_of_the_critic_of_before() -
     torch.manual_seed(5)
     with torch.no_grad():
         fake = model.generator(torch.randn(6, 4))
-        wanted = (model.critic.features(given.x).mean(0) - model.critic.features(fake).mean(0)).square().sum()
+        h_real, h_fake = (model.critic.net.features(x) for x in (given.x, fake))
+        wanted = (h_real.mean(0) - h_fake.mean(0)).square().sum()
     Turn(model.players()[0], torch.device("cpu"))(given, CLOCK)
     with torch.no_grad():
         for p in model.critic.parameters():
             p += 0.1
     torch.manual_seed(5)
-    torch.testing.assert_close(model.generator_loss(given, CLOCK)["matching"].detach(), wanted)
+    torch.testing.assert_close(model.generator_loss(given, CLOCK)[0]["matching"].detach(), wanted)
 
 
 @pytest.mark.parametrize("options", [
     {"unroll": 3}, {"unroll": 2, "simultaneous": True}, {"unroll": 2, "matching": 1.0}, {"simultaneous": True},
     {"unroll": 2, "spectral": True}, {"simultaneous": True, "spectral": True, "matching": 1.0},
-    {"unroll": 2, "pack": 2, "joint": True}, {"unroll": 1, "game": "relativistic", "penalty": "r1r2(1)"},
+    {"unroll": 2, "pack": 2, "joint": True, "critic_norm": "batch"},
+    {"unroll": 1, "game": "relativistic", "penalty": "r1r2(1)"},
 ])  # fmt: skip
 def test_tricks_compose_and_the_critics_weights_stay_in_the_generators_turn(options: dict[str, object]) -> None:
     model, given = small("ns-gan", VECTOR, **options), batch(VECTOR)
@@ -229,17 +230,17 @@ def test_the_unrolled_gradient_of_a_whole_model_is_that_of_difference_quotients(
     more: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Through the game, the critic's answer and the weights that it is given: ∂ of the generator's own loss."""
-    model, given = small("unrolled-gan", VECTOR, unroll=3, unroll_rate=0.5, **more).double(), batch(VECTOR)
-    if model.past_critic is not None:
-        for mean in list(model.past_critic.buffers())[1:]:
+    model = small("unrolled-gan", VECTOR, tricks="unroll(3,rate=0.5)", **more).double()
+    if "history" in more:
+        for mean in list(model.tricks["history"].past_critic.buffers())[1:]:
             mean += 0.3
-    given = Batch(given.x.double())
-    model.noise = lambda n, device: torch.randn(n, 4, dtype=torch.float64)  # type: ignore[method-assign]
+    given = Batch(batch(VECTOR).x.double())
+    model.codes = lambda n, c: torch.randn(n, 4, dtype=torch.float64)  # type: ignore[method-assign]
     monkeypatch.setattr(Tensor, "float", lambda x: x)  # no rounding to fp32
 
     def value() -> Tensor:
         torch.manual_seed(3)
-        return model.generator_loss(given, CLOCK)["total"]
+        return model.generator_loss(given, CLOCK)[0]["total"]
 
     own = list(model.generator.parameters())
     slopes = torch.autograd.grad(value(), own)
@@ -264,7 +265,7 @@ def test_a_penalty_refuses_a_critic_that_mixes_examples() -> None:
     mixing = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
     with pytest.raises(BestiaryError, match="BatchNorm mixes them"):
         small("wgan-gp", VECTOR, critic=mixing)
-    assert small("ns-gan", VECTOR, critic=mixing).critic is mixing
+    assert small("ns-gan", VECTOR, critic=mixing).critic.net is mixing
 
 
 def test_simultaneous_play_answers_the_critic_of_before_its_first_turn() -> None:
@@ -275,5 +276,7 @@ def test_simultaneous_play_answers_the_critic_of_before_its_first_turn() -> None
         began = weights(model.critic)
         for turn in range(3):
             critic(given, Clock(torch.tensor(float(round)), 10, torch.tensor(float(turn))))
-            assert all(torch.equal(a, b) for a, b in zip(began, weights(model.before), strict=True))
+            assert all(
+                torch.equal(a, b) for a, b in zip(began, weights(model.tricks["simultaneous"].before), strict=True)
+            )
         assert not any(torch.equal(a, b) for a, b in zip(began, weights(model.critic), strict=True))

@@ -11,7 +11,7 @@ from math import log, pi
 
 import torch
 
-from bestiary.data.batches import Batches
+from bestiary.data.batches import Batch, Batches
 from bestiary.training.clock import Cosine
 from bestiary.training.recipe import Recipe
 from bestiary.training.trainer import Trainer
@@ -38,16 +38,16 @@ def test_training_reaches_the_maximum_likelihood_of_probabilistic_pca() -> None:
 
     assert last <= most + 1e-4  # a maximum is one
     assert most - last < 0.005 * (most - first)
-    w, b, log_var = model.decoder.weight.detach(), model.decoder.bias.detach(), model.likelihood.log_var.detach()
+    w, b, log_var = (p.detach() for p in (model.decoder.net.weight, model.decoder.net.bias, model.likelihood.log_var))
     assert (b - x.mean(0)).abs().max() < 0.5 * (var / N).sqrt()  # half of what another sample would have changed
     assert (w - u[:, :D] @ u[:, :D].T @ w).norm() < 0.02 * w.norm()  # W spans the leading directions
     assert abs(float(log_var.exp() / var) - 1) < 0.02
     gram = w.T @ w
     assert (gram - gram.diag().diag()).norm() < 0.05 * gram.norm()  # the ELBO makes the columns orthogonal
-    gap = log_p(x, w, b, log_var).double() - model.bound(x, 1).detach()
+    gap = log_p(x, w, b, log_var).double() - model.bound(Batch(x)).detach()
     assert float(gap.mean()) < 0.01 + 4.5 * float(gap.std()) / N**0.5  # and is then tight
 
 
 def likelihood(model, x: torch.Tensor) -> float:
     with torch.no_grad():
-        return float(log_p(x, model.decoder.weight, model.decoder.bias, model.likelihood.log_var).mean())
+        return float(log_p(x, model.decoder.net.weight, model.decoder.net.bias, model.likelihood.log_var).mean())

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from bestiary.data.batches import Batch
+from bestiary.densities.latent import Posterior
 from bestiary.densities.normal import DiagonalNormal
 from bestiary.errors import BestiaryError
 from bestiary.models.vae import VAE
+from bestiary.training.clock import Clock
 from tests.models.linear_gaussian import CLOCK, best, data, log_p, posterior, truth
 
 
@@ -36,10 +38,10 @@ def test_with_the_exact_posterior_every_draw_gives_log_p() -> None:
     w, b, log_var = truth()
     model, x = best(w, b, log_var), data(50, w, b, log_var)
     exact = log_p(x, w, b, log_var)
-    drawn = model.draw(x, 7, CLOCK)
+    drawn = model.draw(Batch(x), 7, CLOCK)
     torch.testing.assert_close(drawn.log_px + drawn.log_pz - drawn.log_qz, exact.expand(7, -1), rtol=0, atol=1e-4)
     for k in (1, 5):
-        torch.testing.assert_close(model.bound(x, k), exact.double(), rtol=0, atol=1e-4)
+        torch.testing.assert_close(model.bound(Batch(x), k), exact.double(), rtol=0, atol=1e-4)
 
 
 def test_elbo_with_the_exact_posterior_is_log_p() -> None:
@@ -47,7 +49,7 @@ def test_elbo_with_the_exact_posterior_is_log_p() -> None:
     torch.manual_seed(1)
     w, b, log_var = truth()
     model, x = best(w, b, log_var), data(20, w, b, log_var)
-    drawn = model.draw(x, 4000, CLOCK)
+    drawn = model.draw(Batch(x), 4000, CLOCK)
     assert within(drawn.log_px - drawn.kl, log_p(x, w, b, log_var).double())
 
 
@@ -59,7 +61,7 @@ def test_the_mean_field_gap_is_known() -> None:
     precision = posterior(w, b, log_var)[2]
     gap = 0.5 * (precision.diagonal().log().sum() - precision.logdet())
     assert gap > 0.3
-    drawn = model.draw(x, 4000, CLOCK)
+    drawn = model.draw(Batch(x), 4000, CLOCK)
     assert within(drawn.log_px - drawn.kl, (log_p(x, w, b, log_var) - gap).double())
 
 
@@ -67,7 +69,7 @@ def gradients(model: VAE, x: Tensor, draws: int) -> dict[str, Tensor]:
     """So many independent estimates of the gradient of the loss, for each parameter: (draws, *shape)."""
     found: dict[str, list[Tensor]] = {name: [] for name, _ in model.named_parameters()}
     for _ in range(draws):
-        total = model.loss(Batch(x), CLOCK)["total"]
+        total = model.loss(Batch(x), CLOCK)[0]["total"]
         for (name, _), g in zip(
             model.named_parameters(), torch.autograd.grad(total, list(model.parameters())), strict=True
         ):
@@ -82,7 +84,7 @@ def test_gradient_at_the_exact_posterior_is_that_of_log_p() -> None:
     x = data(64, *(t.detach() for t in truth(orthogonal=False)))  # data of another model: gradients are not small
     exact = torch.autograd.grad(-log_p(x, w, b, log_var).mean(), (w, b, log_var))
     found = gradients(best(w.detach(), b.detach(), log_var.detach()), x, 400)
-    for name, g in zip(("decoder.weight", "decoder.bias", "likelihood.log_var"), exact, strict=True):
+    for name, g in zip(("decoder.net.weight", "decoder.net.bias", "likelihood.log_var"), exact, strict=True):
         assert g.abs().max() > 0.05
         assert within(found[name], g.double()), name
     for name in ("posterior.head.weight", "posterior.head.bias"):
@@ -94,7 +96,12 @@ def test_gradient_of_a_loose_bound_is_that_of_its_closed_form() -> None:
     torch.manual_seed(4)
     model = spoiled(best(*truth(orthogonal=False)))
     x = data(64, *truth())
-    head, w, b, log_var = model.posterior.head, model.decoder.weight, model.decoder.bias, model.likelihood.log_var
+    head, w, b, log_var = (
+        model.posterior.head,
+        model.decoder.net.weight,
+        model.decoder.net.bias,
+        model.likelihood.log_var,
+    )
     mean, log_s = head(x).chunk(2, 1)
     misfit = (x - b - mean @ w.T).square().sum(1) + (log_s.exp() * w.square().sum(0)).sum(1)
     reconstruction = 0.5 * (x.shape[1] * (log_var + log(2 * torch.pi)) + misfit / log_var.exp())
@@ -111,7 +118,7 @@ def test_bound_rises_with_k_towards_log_p() -> None:
     w, b, log_var = truth(orthogonal=False)
     model, x = spoiled(best(w, b, log_var)), data(400, w, b, log_var)
     with torch.no_grad():
-        bounds = [model.bound(x, k) for k in (1, 5, 50)] + [log_p(x, w, b, log_var).double()]
+        bounds = [model.bound(Batch(x), k) for k in (1, 5, 50)] + [log_p(x, w, b, log_var).double()]
     for looser, tighter in pairwise(bounds):
         step = tighter - looser
         assert step.mean() > 3 * step.std() / len(step) ** 0.5
@@ -124,22 +131,22 @@ def test_the_last_of_the_gap_shrinks_as_one_over_k() -> None:
     w, b, log_var = truth()
     model, x, r, k = best(w, b, log_var), data(20_000, w, b, log_var), 2.0, 100
     model.posterior.head.bias[3:] += log(r)
-    gap = (log_p(x, w, b, log_var).double() - model.bound(x, k)).mean()
+    gap = (log_p(x, w, b, log_var).double() - model.bound(Batch(x), k)).mean()
     wanted = ((r / (2 * r - 1) ** 0.5) ** 3 - 1) / (2 * k)
     error = (2 * wanted / len(x)) ** 0.5  # of L_k over examples: its variance is Var(w)/(k p²)
     assert abs(gap - wanted) < 4.5 * error + 10 * wanted / k
     assert wanted > 4.5 * error
 
 
-class Table(torch.nn.Module):
+class Table(Posterior):
     """A posterior whose noise is read off a table, line after line, however the lines are asked for."""
 
     def __init__(self, inner: torch.nn.Module, noise: Tensor) -> None:
         super().__init__()
         self.inner, self.noise = inner, noise
 
-    def forward(self, features: Tensor) -> DiagonalNormal:
-        q, lines = self.inner(features), iter(self.noise)
+    def forward(self, features: Tensor, clock: Clock) -> DiagonalNormal:
+        q, lines = self.inner(features, clock), iter(self.noise)
 
         def rsample(shape: tuple[int]) -> Tensor:
             noise = torch.stack([next(lines) for _ in range(shape[0])])
@@ -156,12 +163,12 @@ def test_chunks_do_not_change_the_bound() -> None:
     w, b, log_var = truth(orthogonal=False)
     model, x = spoiled(best(w, b, log_var)), data(30, w, b, log_var)
     model.posterior = Table(model.posterior, torch.randn(60, 30, 3))
-    whole = model.bound(x, 60, chunk=60)
-    drawn = model.draw(x, 60, CLOCK)
+    whole = model.bound(Batch(x), 60, chunk=60)
+    drawn = model.draw(Batch(x), 60, CLOCK)
     by_hand = (drawn.log_px + drawn.log_pz - drawn.log_qz).double().exp().mean(0).log()
     torch.testing.assert_close(whole, by_hand, rtol=0, atol=1e-5)
     for chunk in (1, 7, 59, 1000, 0):
-        torch.testing.assert_close(model.bound(x, 60, chunk=chunk), whole, rtol=0, atol=1e-5)
+        torch.testing.assert_close(model.bound(Batch(x), 60, chunk=chunk), whole, rtol=0, atol=1e-5)
 
 
 @torch.no_grad()
@@ -169,23 +176,23 @@ def test_chunks_have_the_same_distribution() -> None:
     torch.manual_seed(7)
     w, b, log_var = truth(orthogonal=False)
     model, x = spoiled(best(w, b, log_var)), data(800, w, b, log_var)
-    assert within(model.bound(x, 20, chunk=3) - model.bound(x, 20, chunk=20), 0.0)
+    assert within(model.bound(Batch(x), 20, chunk=3) - model.bound(Batch(x), 20, chunk=20), 0.0)
 
 
 def test_bound_is_float64_per_example_and_refuses_no_samples() -> None:
     w, b, log_var = truth()
     model, x = best(w, b, log_var), data(6, w, b, log_var)
-    assert model.bound(x, 3).shape == (6,)
-    assert model.bound(x, 3).dtype == torch.float64
+    assert model.bound(Batch(x), 3).shape == (6,)
+    assert model.bound(Batch(x), 3).dtype == torch.float64
     with pytest.raises(BestiaryError, match="k ≥ 1 samples; got k=0"):
-        model.bound(x, 0)
+        model.bound(Batch(x), 0)
 
 
 def test_many_samples_only_average() -> None:
     """`samples=K` has the mean of `samples=1` and about a K-th of its variance."""
     torch.manual_seed(8)
     x = data(16, *truth())
-    one, many = (gradients(spoiled(best(*truth(), samples=k)), x, 300)["decoder.weight"] for k in (1, 16))
+    one, many = (gradients(spoiled(best(*truth(), samples=k)), x, 300)["decoder.net.weight"] for k in (1, 16))
     assert within(one - many, 0.0)
     ratio = float(one.var(0).mean() / many.var(0).mean())
     assert 12 < ratio < 21  # 16, to within the errors of two variances of 300 draws of 15 correlated numbers
@@ -205,9 +212,9 @@ def test_samples_are_draws_of_p() -> None:
 
 
 @torch.no_grad()
-def test_encode_and_decode_are_the_means() -> None:
+def test_encode_and_show_are_the_means() -> None:
     w, b, log_var = truth()
     model, x, z = best(w, b, log_var), data(9, w, b, log_var), torch.randn(9, 3)
     a, shift, _ = posterior(w, b, log_var)
-    torch.testing.assert_close(model.encode(x), x @ a.T + shift)
-    torch.testing.assert_close(model.decode(z), z @ w.T + b)
+    torch.testing.assert_close(model.encode(Batch(x)), x @ a.T + shift)
+    torch.testing.assert_close(model.show(z), z @ w.T + b)

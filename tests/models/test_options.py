@@ -9,9 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from bestiary.data.spec import rows
 from bestiary.errors import BestiaryError
-from bestiary.models.options import called, comments, like, made, part_options, signature_options, signed, split
-from bestiary.models.zoo import MODELS
+from bestiary.models.options import (
+    called,
+    comments,
+    gathered,
+    like,
+    list_options,
+    made,
+    part_options,
+    signature_options,
+    signed,
+    split,
+)
+from bestiary.models.tricks.packing import Packing
+from bestiary.models.tricks.table import TRICKS, trick_options, tricks_of
+from bestiary.models.zoo import LISTS, MODELS, build
 from bestiary.training.clock import Linear, Schedule
 
 
@@ -93,3 +107,41 @@ def test_a_variant_has_its_own_defaults_and_the_help_of_the_whole() -> None:
 @pytest.mark.parametrize("name", ["vae", "ae", "gan"])
 def test_every_option_has_its_help(name: str) -> None:
     assert signature_options(MODELS[name]).keys() <= comments(MODELS[name]).keys()
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "tricks"),
+    [
+        ("gan", {"pack": 2, "noise": Linear(0.1, 0, 20)}, "pack(2),noise(linear(0.1,0,20))"),
+        ("gan", {"spectral": True, "joint": "yes"}, "spectral,joint"),
+        ("gan", {"tricks": "noise(0.5),pack(3)", "pack": 2}, "noise(0.5),pack(2)"),  # the own name is the later word
+        ("gan", {"augment": ("cutout", "colour")}, "augment((cutout,colour))"),
+        ("gan", {"noise": 0.0, "spectral": False, "unroll": 0, "augment": ()}, ""),
+        ("wgan", {"weight_clip": 0.1}, "weight_clip(0.1)"),
+        ("wgan", {"weight_clip": 0}, ""),  # what the name itself has can be left out
+        ("pac-gan", {"matching": 2.0}, "pack(2),matching(2.0)"),
+    ],
+)
+def test_a_trick_by_its_own_name_stands_among_the_others(model: str, given: dict, tricks: str) -> None:
+    found = gathered(MODELS[model], {**given, "latent": 3}, LISTS)
+    assert found == {"tricks": tricks, "latent": 3}
+    assert gathered(MODELS[model], found, LISTS) == found
+    assert trick_options(tricks).keys() == tricks_of(tricks).keys()
+
+
+def test_every_trick_has_a_name_of_its_own_on_adversarial_models_alone() -> None:
+    assert list_options(MODELS["gan"], LISTS).keys() == TRICKS.keys()
+    assert list_options(MODELS["vae"], LISTS) == {}
+    with pytest.raises(BestiaryError, match="unknown option of vae `pack`"):
+        build("vae", rows(3), pack=2)
+
+
+def test_tricks_of_ones_own_stand_beside_those_by_name() -> None:
+    model = build("gan", rows(3), tricks=["noise(0.1)", Packing(m=2)])
+    assert list(model.tricks) == ["noise", "pack"]
+    assert model.group == 2
+    with pytest.raises(BestiaryError, match="put noise among them"):
+        build("gan", rows(3), tricks=[Packing(m=2)], noise=0.1)
+    for wrong, says in (("pack(2),pack(3)", "names pack twice"), ("pakc(2)", "did you mean `pack`")):
+        with pytest.raises(BestiaryError, match=says):
+            build("gan", rows(3), tricks=wrong)

@@ -10,22 +10,24 @@ from torch import nn
 from torch.distributions import Independent, Normal
 
 from bestiary.data.batches import Batch
-from bestiary.data.spec import Column, Spec
-from bestiary.densities.noise import shared
+from bestiary.data.spec import Spec, pictures, rows
+from bestiary.data.support import Category, Column
 from bestiary.densities.normal import DiagonalNormal
 from bestiary.errors import BestiaryError
+from bestiary.models.model import Bounds, Coded, Drawn, Encodes, Samples, Shows
 from bestiary.models.vae import VAE
 from bestiary.models.zoo import build
 from bestiary.training.clock import Clock, Linear
+from bestiary.training.noise import shared
 
-GREY = Spec("image", (1, 8, 8), levels=17)
-TABLE = Spec("table", (4,), columns=(Column("a"), Column("b", categories=("x", "y", "z"))))
+GREY = pictures((1, 8, 8), 17)
+TABLE = rows((Column("a"), Column("b", Category(("x", "y", "z")))))
 SPECS = {
     "grey": GREY,
-    "binary": Spec("image", (1, 8, 8), levels=2),
-    "colour": Spec("image", (3, 16, 9), levels=256),
-    "tiny colour": Spec("image", (3, 5, 4), levels=256),
-    "vector": Spec("vector", (3,)),
+    "binary": pictures((1, 8, 8), 2),
+    "colour": pictures((3, 16, 9), 256),
+    "tiny colour": pictures((3, 5, 4), 256),
+    "vector": rows(3),
     "table": TABLE,
 }
 
@@ -41,21 +43,22 @@ def small(spec: Spec, **options: object) -> VAE:
     return model
 
 
-def observed(model: VAE, n: int = 4) -> torch.Tensor:
-    return model.observe(torch.rand(n, *model.spec.shape))
+def observed(model: VAE, n: int = 4) -> Batch:
+    return model.observe(Batch(torch.rand(n, *model.spec.shape)))
 
 
 @pytest.mark.parametrize("name", SPECS)
 def test_every_kind_of_data_has_a_vae(name: str) -> None:
     """All that a model offers, in the data's shape; every weight of the one player gets a gradient."""
     spec, model = SPECS[name], small(SPECS[name])
-    x = observed(model)
+    batch = observed(model)
     assert model.sample(5).shape == (5, *spec.shape)
-    assert model.encode(x).shape == (4, 2)
-    assert model.decode(torch.zeros(6, 2)).shape == (6, *spec.shape)
-    assert model.bound(x, 3).shape == (4,)
+    assert model.encode(batch).shape == (4, 2)
+    assert model.show(torch.zeros(6, 2)).shape == (6, *spec.shape)
+    assert model.bound(batch, 3).shape == (4,)
+    assert model.bounds(batch, (1, 3)).shape == (2, 4)
     (player,) = model.players()
-    terms = player.loss(Batch(torch.rand(4, *spec.shape)), clock())
+    terms, _ = player.loss(Batch(torch.rand(4, *spec.shape)), clock())
     assert all(term.shape == () for term in terms.values())
     terms["total"].backward()
     assert {id(p) for p in player.parameters} == {id(p) for p in model.parameters()}
@@ -65,10 +68,10 @@ def test_every_kind_of_data_has_a_vae(name: str) -> None:
 @pytest.mark.parametrize("name", SPECS)
 def test_samples_lie_in_the_support(name: str) -> None:
     x = small(SPECS[name]).sample(50)
-    if SPECS[name].kind == "image":
+    if SPECS[name].x.pictured:
         assert x.min() >= 0
         assert x.max() <= 1
-    if SPECS[name].columns:
+    if SPECS[name].x.columns:
         assert torch.equal(x[:, 1:].sort(1).values, torch.tensor([0.0, 0, 1]).expand(50, -1))
 
 
@@ -77,26 +80,37 @@ def test_dynamic_ink_has_the_probability_of_the_grey() -> None:
     n, model = 20_000, small(GREY)
     grey = torch.rand(1, 1, 8, 8)
     grey[0, 0, 0, :2] = torch.tensor([0.0, 1.0])
-    ink = model.observe(grey.expand(n, -1, -1, -1))
+    ink = model.observe(Batch(grey.expand(n, -1, -1, -1))).x
     assert set(ink.unique().tolist()) == {0, 1}
     assert ((ink.mean(0) - grey[0]).abs() <= 4.5 * (grey[0] * (1 - grey[0]) / n).sqrt()).all()
 
 
 def test_threshold_cuts_at_a_half_and_none_changes_nothing() -> None:
     x = torch.tensor([0, 0.49, 0.5, 1]).expand(1, 1, 2, 4)
-    spec = Spec("image", (1, 2, 4), levels=17)
-    cut = small(spec, binarise="threshold").observe(x)
-    assert torch.equal(cut, torch.tensor([0.0, 0, 1, 1]).expand(1, 1, 2, 4))
-    assert small(spec, likelihood="gaussian").observe(x) is x
+    spec = pictures((1, 2, 4), 17)
+    cut = small(spec, binarise="threshold").observe(Batch(x))
+    assert torch.equal(cut.x, torch.tensor([0.0, 0, 1, 1]).expand(1, 1, 2, 4))
+    assert small(spec, likelihood="gaussian").observe(Batch(x)).x is x
+
+
+def test_what_was_observed_stays_as_it_is() -> None:
+    """observe ∘ observe = observe, also where the second would draw other pixels, and rows and pieces remember it."""
+    model, batch = small(GREY), Batch(torch.rand(40, 1, 8, 8), {"label": torch.arange(40)})
+    once = model.observe(batch)
+    assert model.observe(once) is once
+    assert once.beside == batch.beside
+    torch.testing.assert_close(torch.cat([model.observe(piece).x for piece in once.split(7)]), once.x)
+    assert not torch.equal(model.observe(batch).x, once.x)
 
 
 def test_the_loss_averages_what_the_objective_gives_per_example() -> None:
     model = small(SPECS["vector"], beta=Linear(0, 1, 10))
-    x = torch.randn(6, 3)
+    batch = Batch(torch.randn(6, 3))
     torch.manual_seed(2)
-    terms = model.loss(Batch(x), clock(5))
+    terms, left = model.loss(batch, clock(5))
     torch.manual_seed(2)
-    drawn = model.draw(x, 1, clock(5))
+    drawn = model.draw(batch, 1, clock(5))
+    torch.testing.assert_close(left.z, drawn.z)  # what a part is told after the step
     torch.testing.assert_close(terms["total"], (-drawn.log_px[0] + 0.5 * drawn.kl).mean())
 
 
@@ -110,7 +124,7 @@ def test_the_loss_of_two_processes_is_that_of_one(name: str, samples: int) -> No
     def loss(x: torch.Tensor, rank: int, world: int) -> torch.Tensor:
         torch.manual_seed(3)
         with shared(rank, world), torch.no_grad():
-            return model.loss(Batch(x), clock())["total"]
+            return model.loss(Batch(x), clock())[0]["total"]
 
     halves = [loss(x, rank, 2) for rank, x in enumerate(batch.chunk(2))]
     torch.testing.assert_close(torch.stack(halves).mean(), loss(batch, 0, 1))
@@ -118,21 +132,23 @@ def test_the_loss_of_two_processes_is_that_of_one(name: str, samples: int) -> No
 
 def test_log_px_pairs_each_x_with_its_own_draws() -> None:
     model = small(SPECS["vector"])
-    x, z = torch.randn(4, 3), torch.randn(5, 4, 2)
-    one_by_one = [[model.log_px(x[b : b + 1], z[k : k + 1, b : b + 1]).item() for b in range(4)] for k in range(5)]
+    x = torch.randn(4, 3)
     with torch.no_grad():
-        torch.testing.assert_close(model.log_px(x, z), torch.tensor(one_by_one))
+        drawn = model.draw(Batch(x), 5)
+        one_by_one = [[model.px(drawn.z[k, b : b + 1]).log_prob(x[b : b + 1]) for b in range(4)] for k in range(5)]
+    torch.testing.assert_close(drawn.log_px, torch.tensor(one_by_one))
 
 
-def test_what_a_gan_cannot_do_is_said() -> None:
-    model = build("gan", SPECS["vector"], latent=2, hidden=(4,))
-    for ability, call in (
-        ("encode", lambda: model.encode(torch.zeros(1, 3))),
-        ("bound", lambda: model.bound(torch.zeros(1, 3))),
-    ):
-        assert ability not in model.abilities
-        with pytest.raises(BestiaryError, match=f"GAN cannot {ability}: it can decode, sample"):
-            call()
+def test_what_a_model_can_do_is_its_type() -> None:
+    every = (Samples, Shows, Coded, Encodes, Drawn, Bounds)
+    can = {
+        "vae": {Samples, Shows, Coded, Encodes, Drawn, Bounds},
+        "gan": {Samples, Shows, Coded},
+        "ae": {Shows, Encodes},
+    }
+    for name, abilities in can.items():
+        model = build(name, SPECS["vector"], latent=2, hidden=(4,))
+        assert {ability for ability in every if isinstance(model, ability)} == abilities, name
 
 
 @pytest.mark.parametrize("prior", ["vamp(5)", "aggregated(5)"])
@@ -168,7 +184,7 @@ class Loose(nn.Linear):
 
 def test_a_posterior_of_torch_stands_for_a_whole_z_or_is_refused() -> None:
     model = small(SPECS["vector"], posterior=Loose(whole=True))
-    assert model.bound(torch.randn(4, 3), 2).shape == (4,)
+    assert model.bound(Batch(torch.randn(4, 3)), 2).shape == (4,)
     with pytest.raises(BestiaryError, match=r"posterior= must give .* log_prob of shape \(K, B\); .* \(1, 2, 2\)"):
         small(SPECS["vector"], posterior=Loose(whole=False))
     with pytest.raises(BestiaryError, match="do not fit"):
@@ -196,7 +212,5 @@ class Far(nn.Module):
 
 
 def test_samples_are_drawn_from_the_models_own_prior() -> None:
-    model = build(
-        "vae", Spec("vector", (2,)), latent=2, decoder=nn.Identity(), prior=Far(), likelihood="gaussian(sigma=0.01)"
-    )
+    model = build("vae", rows(2), latent=2, decoder=nn.Identity(), prior=Far(), likelihood="gaussian(sigma=0.01)")
     assert (model.sample(50) - 5).abs().max() < 0.2

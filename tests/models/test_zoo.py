@@ -11,28 +11,31 @@ from torch import Tensor, nn
 import bestiary.models
 from bestiary.data.batches import Batch
 from bestiary.data.dataset import Dataset, split
-from bestiary.data.spec import Column, Spec
+from bestiary.data.spec import Spec, label, pictures, rows
+from bestiary.data.support import Category, Column
 from bestiary.errors import BestiaryError
-from bestiary.models.gan_parts import TableOutput
-from bestiary.models.infer import INFER, infer
+from bestiary.models.infer import infer
+from bestiary.models.model import Samples
 from bestiary.models.options import signature_options
 from bestiary.models.zoo import MODELS, build
 from bestiary.models.zoo_adversarial import ADVERSARIAL
 from bestiary.networks.digits import Tanh
+from bestiary.networks.ends import RowEnd
 from bestiary.networks.mlp import Flat
 from bestiary.objectives.games import GAMES
 from bestiary.runs.plan import plan
 from bestiary.training.clock import Clock, Cosine, Linear
+from bestiary.training.part import Look
 from bestiary.training.trainer import Trainer
 from tests.training.games import trainer
 
-BINARY, DIGITS = Spec("image", (1, 28, 28), levels=2), Spec("image", (1, 8, 8), levels=17)
-LABELLED = Spec("image", (1, 8, 8), levels=17, classes=("even", "odd"))
-BIG_GREY, COLOUR = Spec("image", (1, 64, 64), levels=256), Spec("image", (3, 32, 32), levels=256)
-STRIP, SPECK = Spec("image", (1, 8, 100), levels=256), Spec("image", (3, 5, 9), levels=256)
-VECTOR = Spec("vector", (5,))
-NUMBERS = Spec("table", (2,), columns=(Column("a"), Column("b")))
-TABLE = Spec("table", (4,), columns=(Column("a"), Column("b", categories=("x", "y", "z"))))
+BINARY, DIGITS = pictures((1, 28, 28), 2), pictures((1, 8, 8), 17)
+LABELLED = pictures((1, 8, 8), 17, label(("even", "odd")))
+BIG_GREY, COLOUR = pictures((1, 64, 64), 256), pictures((3, 32, 32), 256)
+STRIP, SPECK = pictures((1, 8, 100), 256), pictures((3, 5, 9), 256)
+VECTOR = rows(5)
+NUMBERS = rows((Column("a"), Column("b")))
+TABLE = rows((Column("a"), Column("b", Category(("x", "y", "z")))))
 TINY = {"latent": 2, "hidden": (4,), "width": 2}
 
 
@@ -43,17 +46,17 @@ TINY = {"latent": 2, "hidden": (4,), "width": 2}
     (VECTOR, "gaussian", "mlp", "none"), (NUMBERS, "gaussian", "mlp", "none"), (TABLE, "mixed", "mlp", "none"),
 ])  # fmt: skip
 def test_auto_follows_the_data_and_says_why(spec: Spec, likelihood: str, network: str, binarise: str) -> None:
-    options, reasons = infer(MODELS["vae"], spec, {})
+    options, inferred = infer(MODELS["vae"], spec, {})
     assert (options["likelihood"], options["network"], options["binarise"]) == (likelihood, network, binarise)
-    assert reasons.keys() == INFER.keys() - {"norm", "critic_norm", "penalty"}
-    assert all(reasons.values())
+    assert inferred.keys() == {"likelihood", "network", "binarise"}
+    assert all(found.reason and found.value == options[key] for key, found in inferred.items())
     build("vae", spec, **TINY)
 
 
 def test_what_is_given_is_not_inferred_and_what_follows_heeds_it() -> None:
-    options, reasons = infer(MODELS["vae"], DIGITS, {"likelihood": "gaussian", "network": "conv"})
+    options, inferred = infer(MODELS["vae"], DIGITS, {"likelihood": "gaussian", "network": "conv"})
     assert (options["likelihood"], options["network"], options["binarise"]) == ("gaussian", "conv", "none")
-    assert reasons.keys() == {"binarise"}
+    assert inferred.keys() == {"binarise"}
 
 
 @pytest.mark.parametrize(("spec", "given", "network", "norm", "critic_norm"), [
@@ -62,19 +65,19 @@ def test_what_is_given_is_not_inferred_and_what_follows_heeds_it() -> None:
     (DIGITS, {"network": "residual"}, "residual", "batch", "none"),
 ])  # fmt: skip
 def test_auto_of_a_game(spec: Spec, given: dict[str, str], network: str, norm: str, critic_norm: str) -> None:
-    options, reasons = infer(MODELS["gan"], spec, given)
+    options, inferred = infer(MODELS["gan"], spec, given)
     assert (options["network"], options["norm"], options["critic_norm"]) == (network, norm, critic_norm)
-    assert all(reasons.values())
+    assert all(found.reason and found.value == options[key] for key, found in inferred.items())
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_builds_from_its_defaults(name: str) -> None:
     model = build(name, LABELLED if name == "cgan" else DIGITS)
     assert model.players()
-    if "sample" in model.abilities:
+    if isinstance(model, Samples):
         assert model.sample(2).shape == (2, 1, 8, 8)
     else:
-        assert model.decode(torch.zeros(2, model.latent)).shape == (2, 1, 8, 8)
+        assert model.show(torch.zeros(2, *model.code.shape)).shape == (2, 1, 8, 8)
     assert inspect.getdoc(MODELS[name])
 
 
@@ -96,8 +99,13 @@ REFUSED = [
     ("gan", VECTOR, {"history": float("inf")}, "history=inf must be finite"),
     ("gan", VECTOR, {"game": "least_squares(1,1)"}, "targets a=1.0 on fake and b=1.0 on real must differ"),
     ("gan", VECTOR, {"beta1": 1.0}, "beta1=1.0 must lie in [0, 1)"),
-    ("vae", TABLE, {"likelihood": "bernoulli"}, "a table holds numbers: use likelihood=gaussian"),
-    ("vae", VECTOR, {"likelihood": "logistic"}, "not a vector: use likelihood=gaussian"),
+    ("vae", TABLE, {"likelihood": "bernoulli"}, "tables hold numbers and categories: use likelihood=mixed"),
+    (
+        "vae",
+        VECTOR,
+        {"likelihood": "logistic"},
+        "pixels with levels, and vectors hold numbers: use likelihood=gaussian",
+    ),
     ("vae", VECTOR, {"likelihood": "mixed"}, "needs a table with columns"),
     ("vae", DIGITS, {"likelihood": "bernouli"}, "unknown likelihood `bernouli`: did you mean `bernoulli`?"),
     ("vae", DIGITS, {"binarise": "none"}, "binarise=dynamic"),
@@ -137,27 +145,23 @@ def test_mistakes_are_refused_with_the_way_out(name: str, spec: Spec, options: d
         build(name, spec, **options)
 
 
-ROWS = {"image": LABELLED, "vector": Spec("vector", (5,), classes=("a", "b")), "table": TABLE}
+ROWS = {"image": LABELLED, "vector": rows(5, label(("a", "b"))), "table": TABLE}
 PICTURES = {"dcgan"}  # names that are for images only
 FEW = {"latent": 4, "hidden": (8,), "width": 4}
 
 
 def examples(spec: Spec, n: int = 40) -> Dataset:
-    """Random data of a spec, with labels if it has classes."""
+    """Random data of a spec, with all that stands beside x."""
     draw = np.random.default_rng(0)
-    if spec.kind == "image":
-        stored = draw.integers(0, spec.levels, (n, *spec.shape[1:], spec.shape[0])).astype(np.uint8)
-    else:
-        stored = draw.normal(size=(n, *spec.shape)).astype(np.float32)
-    return Dataset("random", spec, stored, split(n), np.arange(n) % 2 if spec.classes else None)
+    stored = {field.name: field.drawn(n, draw) for field in (spec.x, *spec.beside)}
+    return Dataset("random", spec, stored, split(n))
 
 
 def game(name: str, spec: Spec, **options: object) -> Trainer:
     torch.manual_seed(0)
     data = examples(spec)
     model = build(name, spec, **FEW, **options)
-    labels = None if data.labels is None else torch.as_tensor(data.labels)
-    model.begin(lambda n=None: torch.zeros(n or 40, *spec.shape), labels)
+    model.begin(Look(40, lambda n: model.observe(data.rows(np.arange(min(n, 40)))), draw=lambda batch: None))
     return trainer(model, data, batch=8, log=2)
 
 
@@ -165,7 +169,7 @@ def game(name: str, spec: Spec, **options: object) -> Trainer:
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_every_game_is_played_on_every_kind_of_data(name: str, kind: str) -> None:
     spec = ROWS[kind]
-    if (name in PICTURES and kind != "image") or (name == "cgan" and not spec.classes):
+    if (name in PICTURES and kind != "image") or (name == "cgan" and spec.label is None):
         with pytest.raises(BestiaryError):
             build(name, spec)
         return
@@ -186,7 +190,8 @@ def test_named_games_are_those_of_their_papers() -> None:
     told = {name: {key: default for key, (_, default) in options.items()} for name, options in given.items()}
     assert (told["gan"]["game"], told["ns-gan"]["game"]) == ("saturating", "nonsaturating")
     wgan = told["wgan"]
-    assert (wgan["optimiser"], wgan["lr"], wgan["weight_clip"], wgan["critic_turns"]) == ("rmsprop", 5e-5, 0.01, "wgan")
+    assert (wgan["optimiser"], wgan["lr"], wgan["critic_turns"]) == ("rmsprop", 5e-5, "wgan")
+    assert wgan["tricks"] == "weight_clip(0.01)"
     gp = told["wgan-gp"]
     assert (gp["optimiser"], gp["lr"], gp["beta2"], gp["critic_turns"]) == ("adam", 1e-4, 0.9, 5)
     assert (told["dcgan"]["lr"], told["dcgan"]["beta1"], told["dcgan"]["latent"]) == (2e-4, 0.5, 100)
@@ -199,7 +204,7 @@ def test_named_games_are_those_of_their_papers() -> None:
 def test_the_penalty_weighs_as_the_paper_has_it(data: str, penalty: str) -> None:
     found = plan(data, "wgan-gp", {"steps": 10})
     assert found.model_options["penalty"] == penalty
-    assert "paper" in found.inferred["penalty"]
+    assert "paper" in found.inferred["penalty"].reason
 
 
 @pytest.mark.parametrize(("name", "options"), [
@@ -228,7 +233,7 @@ def test_a_restored_game_goes_on_bit_by_bit(name: str, options: dict[str, object
 
 def test_schedules_are_read_from_their_words() -> None:
     model = build("vae", VECTOR, **TINY, beta="linear(0,1,5)", lr="cosine(0.1,0,9)")
-    assert model.objective.keywords["beta"] == Linear(0, 1, 5)
+    assert model.objective.function.keywords["beta"] == Linear(0, 1, 5)
     assert model.optimiser.lr == Cosine(0.1, 0, 9)
 
 
@@ -279,7 +284,7 @@ def test_a_part_must_be_a_module(part: str, given: object) -> None:
 
 def test_what_a_decoder_must_give_follows_the_likelihood() -> None:
     one, two = nn.Sequential(nn.Linear(2, 3), nn.Unflatten(1, (3, 1, 1))), nn.Sequential(nn.Linear(2, 6))
-    spec = Spec("image", (3, 1, 1), levels=256)
+    spec = pictures((3, 1, 1), 256)
     build("vae", spec, **TINY, network="mlp", likelihood="gaussian", decoder=one)
     with pytest.raises(BestiaryError, match=re.escape("(B, 2) to (B, 6, 1, 1); for B=2 it gave (2, 3, 1, 1)")):
         build("vae", spec, **TINY, network="mlp", likelihood="logistic", decoder=one)
@@ -293,14 +298,14 @@ def test_an_empty_sequence_is_a_part_like_any_other(part: str, make) -> None:
     """`nn.Sequential()` is the identity, and false in the eyes of Python."""
     given = make()
     model = build(PARTS[part], VECTOR, **{"latent": 5, part: given})
-    assert getattr(model, part) is given
+    assert getattr(model, part).net is given
 
 
 def test_trying_a_part_leaves_it_as_it_was() -> None:
     critic = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
     before = {k: v.clone() for k, v in critic.state_dict().items()}
     model = build("gan", VECTOR, critic=critic)
-    assert model.critic is critic
+    assert model.critic.net is critic
     assert critic.training
     assert all(torch.equal(v, before[k]) for k, v in critic.state_dict().items())
 
@@ -325,7 +330,7 @@ def test_the_room_offers_its_names_late() -> None:
         ("ns-gan", {"simultaneous": True, "spectral": True, "minibatch": 2}),
         ("lsgan", {"unroll": 1, "pack": 2, "smoothing": 0.1, "matching": 0.5}),
         ("cgan", {"augment": ("colour", "translation", "cutout")}), ("dcgan", {}), ("wgan", {"critic_turns": 2}),
-        ("r3gan", {}), ("f-gan", {}), ("vae", {}), ("vamp-vae", {}),
+        ("r3gan", {}), ("f-gan", {}), ("vae", {}), ("vamp-vae", {"prior": "vamp(5)"}),
     ],
 )  # fmt: skip
 def test_a_turn_reads_no_value_on_the_host(name: str, options: dict, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,7 +361,7 @@ def test_gradients_in_bf16_point_where_those_in_fp32_do(name: str, options: dict
         for bf16 in (False, True):
             torch.manual_seed(1)
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                total = player.loss(batch, Clock(torch.tensor(0.0), 10))["total"]
+                total = player.loss(batch, Clock(torch.tensor(0.0), 10))[0]["total"]
             assert total.dtype == torch.float32
             slopes = torch.autograd.grad(total, player.parameters, allow_unused=True)
             found.append(torch.cat([s.flatten() for s in slopes if s is not None]))
@@ -378,28 +383,25 @@ def test_bf16_far_out_has_a_slope_at_the_end() -> None:
     (slope,) = torch.autograd.grad(Tanh()(far).sum(), far)
     torch.testing.assert_close(slope.float(), 1 - far.detach().float().tanh() ** 2, rtol=0.01, atol=0)
     far = torch.tensor([[0.0, 7.0]], dtype=torch.bfloat16, requires_grad=True)
-    share = TableOutput(Spec("table", (2,), columns=(Column("c", categories=("a", "b")),)))(far)
+    share = RowEnd(rows((Column("c", Category(("a", "b"))),)).x)(far)
     (slope,) = torch.autograd.grad(share[0, 1], far)
     torch.testing.assert_close(
         slope[0, 1].float(), torch.tensor(7.0).sigmoid() * torch.tensor(-7.0).sigmoid(), rtol=0.01, atol=0
     )
 
 
-@pytest.mark.parametrize("spec", [DIGITS, VECTOR, TABLE], ids=lambda s: s.kind)
+@pytest.mark.parametrize("kind", ROWS)
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_plays_in_bf16(name: str, spec: Spec) -> None:
+def test_every_model_plays_in_bf16(name: str, kind: str) -> None:
     """Each player's loss and its gradient under autocast."""
-    if name == "cgan":
-        spec = LABELLED
-    if name in ("pixel-vae", "dcgan") and spec.kind != "image":
+    spec = ROWS[kind]
+    if (name in {"pixel-vae", *PICTURES} and kind != "image") or (name == "cgan" and spec.label is None):
         return
     torch.manual_seed(0)
-    small = {"latent": 2} | ({} if name in ADVERSARIAL and spec.kind == "image" else {"hidden": (4,)})
-    model = build(name, spec, **small)
-    x = torch.rand(8, *spec.shape)
-    batch = Batch(x, torch.zeros(8, dtype=torch.long) if spec.classes else None)
+    small = {"latent": 2} | ({} if name in ADVERSARIAL and kind == "image" else {"hidden": (4,)})
+    model = build(name, spec, **({"first": "vae(latent=2,hidden=(4,))"} if name == "two-stage" else small))
     for player in model.players():
         with torch.autocast("cpu", torch.bfloat16):
-            terms = player.loss(batch, Clock(torch.tensor(0.0), 10))
+            terms, _ = player.loss(spec.drawn(8), Clock(torch.tensor(0.0), 10))
         assert terms["total"].isfinite()
         torch.autograd.backward([terms["total"]], inputs=player.parameters)

@@ -1,6 +1,6 @@
 """The autoencoder, plain and denoising: a code of x and the x that is made of it, with no p(z).
 
-    z = code(encoder(x + σ ε)),   ε ~ N(0, I);       minimised: −log p(x|z)
+    z = code(encoder(x + σ ε, c)),   ε ~ N(0, I);       minimised: −log p(x|z, c)
 
 σ = 0: the plain autoencoder (Hinton and Salakhutdinov 2006); σ > 0: noise in, x out (Vincent et al. 2008). It has no
 distribution over z, so it can compress and make features, but it cannot sample.
@@ -8,51 +8,70 @@ distribution over z, so it can compress and make features, but it cannot sample.
 Legend: B batch, D latent.
 """
 
+from __future__ import annotations
+
 from torch import Tensor, nn
 
 from bestiary.data.batches import Batch
 from bestiary.data.spec import Spec
+from bestiary.densities.latent import code_of
 from bestiary.densities.likelihoods import Likelihood
-from bestiary.densities.noise import normal
+from bestiary.models.condition import Condition
 from bestiary.models.latent import Binarise, LatentModel
+from bestiary.models.model import Reconstructs
+from bestiary.networks.conditioned import Fields
+from bestiary.objectives.draw import Draw
 from bestiary.training.clock import Clock
+from bestiary.training.noise import normal
 from bestiary.training.player import Adam, Optimiser, Player, Terms
 
 __all__ = ["Autoencoder"]
 
 
-class Autoencoder(LatentModel):
+class Autoencoder(LatentModel, Reconstructs):
     """A game of one without a prior."""
-
-    abilities = frozenset({"encode", "decode"})
 
     def __init__(
         self,
         spec: Spec,
         latent: int,
         encoder: nn.Module,
-        code: nn.Module,
+        to_code: nn.Module,
         decoder: nn.Module,
         likelihood: Likelihood,
         noise: float = 0.0,
         binarise: Binarise = "none",
         optimiser: Optimiser = Adam(),
+        condition: Condition | None = None,
     ) -> None:
-        super().__init__(spec, latent, encoder, decoder, likelihood, binarise)
-        self.code, self.noise, self.optimiser = code, noise, optimiser
+        super().__init__(spec, code_of(latent), encoder, decoder, likelihood, binarise, condition)
+        self.to_code, self.noise, self.optimiser = to_code, noise, optimiser
 
     def players(self) -> list[Player]:
-        return [Player("autoencoder", list(self.parameters()), self.loss, optimiser=self.optimiser)]
+        main = Player("autoencoder", self.own(), self.loss, after=self.after, optimiser=self.optimiser, main=True)
+        return [main, *self.guests()]
 
-    def loss(self, batch: Batch, clock: Clock) -> Terms:
-        """−log p(x|z) in nats, z the code of x made noisy."""
-        x = self.observe(batch.x)
+    def loss(self, batch: Batch, clock: Clock) -> tuple[Terms, Draw]:
+        """−log p(x|z, c) in nats, z the code of x made noisy, and what its parts add."""
+        self.tick(clock)
+        batch = self.observe(batch)
+        x, c = batch.x, self.condition.of(batch)
         noisy = x + self.noise * normal(x.shape, x.device) if self.noise else x
-        return {"total": -self.log_px(x, self.encode(noisy)[None]).mean()}
+        z = self._code(noisy, c)[None]
+        px, target = self.px(z[0], c), self.condition.rest(x)
+        draw = Draw(x, z, clock=clock, c=c, n=self.examples, px=px, target=target)
+        return self.summed(draw, {"total": -draw.log_px}), draw
 
-    def encode(self, x: Tensor) -> Tensor:
-        return self.code(self.encoder(x)).float()  # (B, D)
+    def _code(self, x: Tensor, c: Fields) -> Tensor:
+        return self.to_code(self.encoder(x, c)).float()  # (B, D)
 
-    def distortion(self, x: Tensor, z: Tensor | None = None) -> Tensor:
-        """−log p(x|z) of each x (B,), in nats, under its own code or under another."""
-        return -self.log_px(x, (self.encode(x) if z is None else z)[None])[0]
+    def encode(self, batch: Batch) -> Tensor:
+        batch = self.observe(batch)
+        return self._code(batch.x, self.condition.of(batch))
+
+    def distortion(self, batch: Batch, z: Tensor | None = None) -> Tensor:
+        """−log p(x|z, c) of each x (B,), in nats, under its own code or under another."""
+        batch = self.observe(batch)
+        c = self.condition.of(batch)
+        px = self.px(self._code(batch.x, c) if z is None else z, c)
+        return -px.log_prob(self.condition.rest(batch.x))

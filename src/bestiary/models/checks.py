@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from bestiary.data.spec import Spec
+from bestiary.data.spec import Field
 from bestiary.densities.likelihoods import Likelihood
 from bestiary.errors import BestiaryError
 
@@ -16,11 +16,11 @@ def positive(**numbers: int) -> None:
             raise BestiaryError(f"{name}={number} must be at least 1")
 
 
-def binariser(asked: str, spec: Spec, family: Likelihood) -> Literal["none", "dynamic", "threshold"]:
+def binariser(asked: str, field: Field, family: Likelihood) -> Literal["none", "dynamic", "threshold"]:
     """How greys become 0 and 1, if the likelihood wants that."""
-    if asked == "none" and family.binary and spec.levels > 2:
+    if asked == "none" and family.binary and field.levels > 2:
         raise BestiaryError(
-            f"this likelihood needs x in {{0, 1}}, and these images have {spec.levels} levels:"
+            f"this likelihood needs x in {{0, 1}}, and these images have {field.levels} levels:"
             " use binarise=dynamic, binarise=threshold or likelihood=logistic"
         )
     if asked != "none" and not family.binary:

@@ -4,7 +4,7 @@
     dcgan       networks/dcgan.py, with or without BatchNorm, strides or average pooling, growing or constant widths
     residual    networks/residual.py
 
-A generator ends in tanh for images, in a softmax for each category of a table, and in nothing for numbers.
+A generator ends in what the support of its data asks for (networks/ends.py).
 
 Legend: B batch, C channels, H height, W width, F features.
 """
@@ -15,22 +15,18 @@ from itertools import pairwise
 from math import prod
 from typing import NamedTuple
 
-import torch
-from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
-from torch.nn.utils.parametrizations import spectral_norm
-from torch.nn.utils.parametrize import is_parametrized
+from torch import nn
 
-from bestiary.data.spec import Spec
+from bestiary.data.spec import Field
 from bestiary.errors import BestiaryError, unknown
-from bestiary.models.parts import pixels
+from bestiary.models.parts import maps
 from bestiary.networks import dcgan, residual
 from bestiary.networks.critic import Critic
-from bestiary.networks.digits import Tanh, fp32
+from bestiary.networks.ends import end_of
 from bestiary.networks.mlp import ACTIVATIONS, Flat, Maxout, Shaped
 from bestiary.networks.norm import BatchNorm
 
-__all__ = ["GAN_NETWORKS", "Style", "TableOutput", "bounded"]
+__all__ = ["GAN_NETWORKS", "Style"]
 
 
 @dataclass(frozen=True)
@@ -60,23 +56,10 @@ class Style:
 
 
 class GanPair(NamedTuple):
-    """generator(spec, inputs, style) and critic(shape, style, projected, kernels)."""
+    """generator(field, inputs, style) and critic(shape, style, projected, kernels)."""
 
-    generator: Callable[[Spec, int, Style], nn.Module]
+    generator: Callable[[Field, int, Style], nn.Module]
     critic: Callable[[tuple[int, ...], Style, int, int], Critic]
-
-
-class TableOutput(nn.Module):
-    """A generator's output on a table: numbers as they are, each category's columns through a softmax."""
-
-    def __init__(self, spec: Spec) -> None:
-        super().__init__()
-        self.widths = [column.width for column in spec.columns]
-        self.category = [bool(column.categories) for column in spec.columns]
-
-    def forward(self, h: Tensor) -> Tensor:
-        pieces = h.split(self.widths, 1)
-        return torch.cat([fp32(p).softmax(1) if c else p for p, c in zip(pieces, self.category, strict=True)], 1)
 
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {
@@ -99,14 +82,10 @@ def _layers(sizes: Sequence[int], activation: str, norm: str) -> list[nn.Module]
     return layers
 
 
-def _mlp_generator(spec: Spec, inputs: int, style: Style) -> nn.Module:
+def _mlp_generator(field: Field, inputs: int, style: Style) -> nn.Module:
     sizes = [inputs, *style.hidden]
-    layers = [*_layers(sizes, style.activation, style.norm), nn.Linear(sizes[-1], spec.dimensions)]
-    if spec.kind == "image":
-        layers.append(Tanh())
-    elif any(column.categories for column in spec.columns):
-        layers.append(TableOutput(spec))
-    return Shaped(nn.Sequential(*layers), spec.shape)
+    layers = [*_layers(sizes, style.activation, style.norm), nn.Linear(sizes[-1], field.dimensions)]
+    return Shaped(nn.Sequential(*layers, *end_of(field)), field.shape)
 
 
 def _mlp_critic(shape: tuple[int, ...], style: Style, projected: int, kernels: int) -> Critic:
@@ -117,16 +96,24 @@ def _mlp_critic(shape: tuple[int, ...], style: Style, projected: int, kernels: i
     return Critic(body, sizes[-1], projected, kernels)
 
 
-def _dcgan_generator(spec: Spec, inputs: int, style: Style) -> nn.Module:
-    return dcgan.Generator(inputs, pixels(spec), style.width, style.norm, style.constant)
+def _ending_in_tanh(field: Field) -> tuple[int, ...]:
+    """The shape of maps of levels: these generators end in tanh."""
+    shape = maps(field)
+    if field.support.end != "tanh":
+        raise BestiaryError(f"this generator ends in tanh, and {field.name} holds {field.support.values}: network=mlp")
+    return shape
+
+
+def _dcgan_generator(field: Field, inputs: int, style: Style) -> nn.Module:
+    return dcgan.Generator(inputs, _ending_in_tanh(field), style.width, style.norm, style.constant)
 
 
 def _dcgan_critic(shape: tuple[int, ...], style: Style, projected: int, kernels: int) -> Critic:
     return dcgan.critic(shape, style.width, style.critic_norm, style.pool, style.constant, projected, kernels)
 
 
-def _residual_generator(spec: Spec, inputs: int, style: Style) -> nn.Module:
-    return residual.Generator(inputs, pixels(spec), style.width, style.norm)
+def _residual_generator(field: Field, inputs: int, style: Style) -> nn.Module:
+    return residual.Generator(inputs, _ending_in_tanh(field), style.width, style.norm)
 
 
 def _residual_critic(shape: tuple[int, ...], style: Style, projected: int, kernels: int) -> Critic:
@@ -144,15 +131,3 @@ GAN_NETWORKS: dict[str, GanPair] = {
     "dcgan": GanPair(_dcgan_generator, _dcgan_critic),
     "residual": GanPair(_residual_generator, _residual_critic),
 }
-
-
-def bounded(critic: nn.Module) -> nn.Module:
-    """Spectral norm: every weight, as a matrix of outputs × all else, is divided by its largest singular value
-    (Miyato et al. 2018, 1802.05957). A linear layer has slope 1 at most; a convolution's is bounded, but not by 1."""
-    found = [m for m in critic.modules() if isinstance(m, nn.Linear | _ConvNd)]
-    if not found:
-        raise BestiaryError("spectral norm divides linear layers and convolutions, and this critic has neither")
-    for layer in found:
-        if not is_parametrized(layer, "weight"):  # one's own critic is bounded once, however often it is given
-            spectral_norm(layer)
-    return critic

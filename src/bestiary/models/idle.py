@@ -11,7 +11,7 @@ __all__ = ["IDLE", "refuse_idle"]
 _CONVOLUTIONS = ("conv", "dcgan", "residual")
 
 
-# option → another one, and the values of that under which it does nothing; or those alone under which it does something
+# option → another one, and the values of that under which it does nothing
 IDLE: dict[str, tuple[str, tuple[object, ...]]] = {
     "hidden": ("network", _CONVOLUTIONS),
     "critic_hidden": ("network", _CONVOLUTIONS),
@@ -22,14 +22,9 @@ IDLE: dict[str, tuple[str, tuple[object, ...]]] = {
     "pool": ("network", ("mlp", "residual")),
     "beta1": ("optimiser", ("rmsprop",)),
     "beta2": ("optimiser", ("rmsprop", "sgd")),
-    "unroll_rate": ("unroll", (0,)),
-    "joint": ("critic_norm", ("none", "layer")),  # without moments of a batch there is nothing to mix
 }
 
 
-ACTIVE: dict[str, tuple[str, tuple[object, ...]]] = {
-    "conditioning": ("condition", ("label", "vector")),  # columns are seen beside the others
-}
 # parts of one's own → options that shape what stands in their place else
 OWN: dict[tuple[str, ...], tuple[str, ...]] = {
     ("generator",): ("norm", "activation"),
@@ -50,10 +45,10 @@ def refuse_idle(given: Mapping[str, Any], options: Mapping[str, Any], defaults: 
     vain = replaced(given)
     for key in sorted(asked & vain):
         raise BestiaryError(f"{key}={text(given[key])} shapes a network that is your own: leave it out")
-    for key, (other, values) in [*IDLE.items(), *ACTIVE.items()]:
+    for key, (other, values) in IDLE.items():
         if other in vain:  # of one's own part nobody knows what it is
             continue
-        if key in asked and (options.get(other) in values) == (key in IDLE):
+        if key in asked and options.get(other) in values:
             raise BestiaryError(
                 f"{key}={text(given[key])} does nothing with {other}={text(options[other])}:"
                 f" leave it out, or give another {other}"

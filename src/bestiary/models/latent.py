@@ -1,6 +1,6 @@
-"""What all models with an encoder and a decoder share: what they observe, and p(x|z).
+"""What all models with an encoder and a decoder share: what they observe, and p(x|z, c).
 
-    p(x|z) = likelihood(decoder(z))
+    p(x|z, c) = likelihood(decoder(h, c)),   h what the decoder takes of z
 
 Greys under a likelihood of 0 and 1 are probabilities of ink: `binarise="dynamic"` draws new pixels at every look (and a
 judge draws them once, by seed), `"threshold"` cuts at ½.
@@ -8,66 +8,89 @@ judge draws them once, by seed), `"threshold"` cuts at ½.
 Legend: B batch, K samples, D latent.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 from torch import Tensor, nn
 
-from bestiary.data.spec import Spec
-from bestiary.densities.likelihoods import Likelihood
-from bestiary.densities.noise import uniform
-from bestiary.models.model import Model
+from bestiary.data.batches import Batch
+from bestiary.data.spec import Field, Spec
+from bestiary.densities.likelihoods import Likelihood, Observed
+from bestiary.models.condition import Condition
+from bestiary.models.model import Encodes, Model, Shows
+from bestiary.networks.conditioned import NOTHING, Conditioned, Fields
+from bestiary.training.noise import uniform
+from bestiary.training.part import Look
 
 __all__ = ["Binarise", "LatentModel"]
 
 Binarise = Literal["none", "dynamic", "threshold"]
 
 
-class LatentModel(Model):
+class LatentModel(Model, Shows, Encodes):
     """An encoder, a decoder and the likelihood of what it decodes."""
 
     def __init__(
         self,
         spec: Spec,
-        latent: int,
-        encoder: nn.Module,
-        decoder: nn.Module,
+        code: Field,
+        encoder: nn.Module,  # (x, c) → features
+        decoder: nn.Module,  # (h, c) → what the likelihood wants
         likelihood: Likelihood,
         binarise: Binarise = "none",
+        condition: Condition | None = None,
     ) -> None:
-        super().__init__(spec)
-        self.latent, self.binarise, self.discrete = latent, binarise, likelihood.discrete
-        self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
+        super().__init__(spec, condition)
+        self.code, self.binarise, self.discrete = code, binarise, likelihood.discrete
+        self.encoder, self.decoder = told(encoder), told(decoder)
+        self.likelihood = likelihood
 
-    def begin(self, examples: Callable[..., Tensor], labels: Tensor | None = None) -> None:
+    def begin(self, look: Look) -> None:
         """Before the first round: refuse data that p(x|z) gives no probability to."""
-        self.likelihood.check(examples())
+        self.likelihood.check(self.condition.rest(look.some(1024).x))
+        super().begin(look)
 
-    def observe(self, x: Tensor) -> Tensor:
+    def observe(self, batch: Batch) -> Batch:
+        if batch.observed:
+            return batch
+        x = batch.x
         binarisers: dict[str, Callable[[], Tensor]] = {
             "none": lambda: x,
             "dynamic": lambda: (uniform(x.shape, x.device) < x).to(x.dtype),
             "threshold": lambda: (x >= 0.5).to(x.dtype),
         }
-        return binarisers[self.binarise]()
+        return replace(batch, x=binarisers[self.binarise](), observed=True)
 
-    def log_px(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x|z): x (B, …), z (K, B, D) → (K, B)."""
-        k, b = z.shape[:2]
-        xs = x if k == 1 or self.likelihood.repeats else x.expand(k, *x.shape).flatten(0, 1)  # (K·B, …)
-        return self.likelihood(self.decoder(z.flatten(0, 1))).log_prob(xs).view(k, b)
+    def embed(self, z: Tensor) -> Tensor:
+        """What the decoder takes of codes."""
+        return z
 
-    def decode(self, z: Tensor) -> Tensor:
-        """E[x|z]; where the likelihood has no closed form for it, a draw of x."""
-        px = self.likelihood(self.decoder(z))
-        return px.sample() if self.likelihood.autoregressive else px.mean
+    def px(self, h: Tensor, c: Fields = NOTHING) -> Observed:
+        """p(x|z, c) for h (R, …)."""
+        return self.likelihood(self.decoder(h, c))
 
     @property
     def shows_means(self) -> bool:
-        """Whether a sample is E[x|z] in place of a draw from p(x|z)."""
-        return self.spec.kind == "image" and not self.likelihood.autoregressive
+        """Whether a sample is E[x|z], as is the custom for pictures, in place of a draw from p(x|z)."""
+        return self.spec.x.pictured and not self.likelihood.autoregressive
 
-    def show(self, z: Tensor) -> Tensor:
-        """x for z: E[x|z] for images, as is the custom; a draw from p(x|z) for numbers, which need its noise."""
-        px = self.likelihood(self.decoder(z))
-        return px.mean if self.shows_means else px.sample()
+    def show(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
+        """E[x|z, c]; where the likelihood has no closed form for it, a draw of x."""
+        self.condition.refuse(c, len(z))
+        px = self.px(self.embed(z), c)
+        return self.condition.whole(px.sample() if self.likelihood.autoregressive else px.mean, c)
+
+    def make(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
+        """The mean of pictures, as is the custom; a draw from p(x|z, c) of numbers, which need its noise."""
+        if self.shows_means:
+            return self.show(z, c)
+        self.condition.refuse(c, len(z))
+        return self.condition.whole(self.px(self.embed(z), c).sample(), c)
+
+
+def told(network: nn.Module) -> Conditioned:
+    """A network of (a, c); one that a user brings is of a alone."""
+    return network if isinstance(network, Conditioned) else Conditioned(network)

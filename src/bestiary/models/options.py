@@ -18,11 +18,15 @@ from bestiary.errors import BestiaryError, unknown
 from bestiary.models.values import coerce
 from bestiary.models.values import text as value_text
 
-__all__ = ["called", "comments", "like", "made", "part_options", "signature_options", "signed"]
+__all__ = [
+    "called", "comments", "gathered", "groups", "like", "list_options", "made", "part_options", "signature_options",
+    "signed", "split",
+]  # fmt: skip
 
 T = TypeVar("T")
 
 _COMMENT = re.compile(r"\s*([^\W\d]\w*)\s*:[^#]*#\s*(.*\S)")
+_HEADING = re.compile(r"\s*#\s*(.*\S)\s*")
 _CALL = re.compile(r"\s*([^\W\d][\w-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _NAMED = re.compile(r"\s*([^\W\d]\w*)\s*=(.*)", re.DOTALL)
 
@@ -58,6 +62,26 @@ def comments(function: Callable[..., Any]) -> dict[str, str]:
     except (OSError, TypeError):  # no source at hand
         return {}
     return {found[1]: found[2] for line in source.splitlines() if (found := _COMMENT.match(line))}
+
+
+def groups(function: Callable[..., Any]) -> dict[str, str]:
+    """What each parameter is for: the last comment that stands on a line of its own above it.
+
+    >>> from bestiary.models.zoo_adversarial import gan
+    >>> groups(gan)["tricks"], groups(gan)["beta1"]
+    ('the game', 'the steps')
+    """
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):
+        return {}
+    found, group = dict[str, str](), ""
+    for line in source.partition(") ->")[0].splitlines():
+        if heading := _HEADING.fullmatch(line):
+            group = heading[1]
+        elif parameter := _COMMENT.match(line):
+            found[parameter[1]] = group
+    return found
 
 
 def split(text: str) -> list[str]:
@@ -130,8 +154,13 @@ def signed(name: str, options: Mapping[str, tuple[Any, Any]]) -> str:
     >>> signed("vamp", {"components": (int, 500)})
     'vamp(components=500)'
     """
-    inside = ",".join(f"{key}={value_text(default)}" for key, (_, default) in options.items())
+    inside = ",".join(f"{key}={_within(default)}" for key, (_, default) in options.items())
     return f"{name}({inside})" if inside else name
+
+
+def _within(value: Any) -> str:
+    """A value as it stands between the parentheses of a call."""
+    return f"({value_text(value)})" if isinstance(value, tuple) else value_text(value)
 
 
 def made(what: str, part: Any, table: Mapping[str, Callable[..., T]], *arguments: object) -> T:
@@ -169,3 +198,53 @@ def like(model: Callable[..., T], says: str, **parts: object) -> Callable[..., T
     named.__doc__ = says
     named.__signature__ = whole.replace(parameters=changed)  # type: ignore[attr-defined]
     return named
+
+
+# ------------------------------------------------------------------ options that take several parts
+
+
+def gathered(
+    model: Callable[..., Any], options: Mapping[str, Any], lists: Mapping[str, Mapping[str, Callable[..., Any]]]
+) -> dict[str, Any]:
+    """Options in which a part that was given by its own name, pack=2, stands in the list that takes it, tricks=."""
+    taken, found = signature_options(model), dict(options)
+    for option, table in lists.items():
+        mine = [key for key in options if key in table and key not in taken]
+        if option not in taken or not mine:
+            continue
+        words = options.get(option, taken[option][1])
+        if not isinstance(words, str):
+            raise BestiaryError(f"{option}= holds parts from Python: put {', '.join(mine)} among them")
+        parts = {word.partition("(")[0].strip(): word for word in split(words)}
+        for key in mine:
+            word = _part_word(key, found.pop(key), table[key])
+            parts = {**parts, key: word} if word else {k: v for k, v in parts.items() if k != key}
+        found[option] = ",".join(parts.values())
+    return found
+
+
+def list_options(
+    model: Callable[..., Any], lists: Mapping[str, Mapping[str, Callable[..., Any]]]
+) -> dict[str, tuple[Any, Any]]:
+    """The parts of such lists as options of a model: each takes what the part's first option takes, else yes or no."""
+    taken = signature_options(model)
+    found: dict[str, tuple[Any, Any]] = {}
+    for option, table in lists.items():
+        for name, builder in table.items() if option in taken else ():
+            first = next(iter(part_options(builder).values()), (bool, False))
+            found[name] = (first[0], None)
+    return {name: kind for name, kind in found.items() if name not in taken}
+
+
+def _part_word(name: str, value: Any, builder: Callable[..., Any]) -> str:
+    """pack, 2 → `pack(2)`; empty where the value says to leave it out."""
+    known = part_options(builder)
+    written = value_text(value).strip()
+    if written in ("no", "none", "0", "0.0", "()", "", "false", "off"):
+        return ""
+    if not known:
+        if written.lower() not in ("yes", "true", "on", "1"):
+            raise BestiaryError(f"{name}={written}: say {name}=yes or {name}=no")
+        return name
+    several = "," in written and not _CALL.fullmatch(written)
+    return f"{name}(({written.strip('()')}))" if several else f"{name}({written})"

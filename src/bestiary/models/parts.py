@@ -11,19 +11,17 @@ training starts.
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from bestiary.data.spec import Spec
+from bestiary.data.spec import Field
 from bestiary.errors import BestiaryError, unknown
 from bestiary.networks.conv import ConvDecoder, conv_encoder
 from bestiary.networks.mlp import Flat, Shaped, mlp
-from bestiary.objectives.draw import Draw
-from bestiary.training.clock import Clock
 
-__all__ = ["VAE_NETWORKS", "choose", "features_of", "must_give", "pixels", "tried"]
+__all__ = ["VAE_NETWORKS", "choose", "features_of", "maps", "must_be_module", "must_give", "tried"]
 
 
 P = TypeVar("P")
@@ -34,48 +32,52 @@ class Pair(NamedTuple):
 
     inward: Callable[..., nn.Module]
     outward: Callable[..., nn.Module]
+    join: Literal["rows", "maps"]  # where c stands beside x
+
+
+Shape = tuple[int, ...]
 
 
 def _stack(shape: tuple[int, ...], per: int) -> tuple[int, ...]:
     return (per * shape[0], *shape[1:])
 
 
-def _mlp_encoder(spec: Spec, latent: int, hidden: Sequence[int], width: int, activation: str) -> nn.Module:
-    return Flat(*mlp([spec.dimensions, *hidden], activation, last=True).children())
+def _mlp_encoder(shape: Shape, told: int, hidden: Sequence[int], width: int, activation: str) -> nn.Module:
+    return Flat(*mlp([prod(shape) + told, *hidden], activation, last=True).children())
 
 
-def _mlp_decoder(spec: Spec, latent: int, hidden: Sequence[int], width: int, activation: str, per: int) -> nn.Module:
-    shape = _stack(spec.shape, per)
+def _mlp_decoder(latent: int, shape: Shape, hidden: Sequence[int], width: int, activation: str, per: int) -> nn.Module:
+    shape = _stack(shape, per)
     return Shaped(mlp([latent, *hidden[::-1], prod(shape)], activation), shape)
 
 
-def _conv_encoder(spec: Spec, latent: int, hidden: Sequence[int], width: int, activation: str) -> nn.Module:
-    return conv_encoder(spec.shape, width)[0]
+def _conv_encoder(shape: Shape, told: int, hidden: Sequence[int], width: int, activation: str) -> nn.Module:
+    return conv_encoder((shape[0] + told, *shape[1:]), width)[0]
 
 
-def _conv_decoder(spec: Spec, latent: int, hidden: Sequence[int], width: int, activation: str, per: int) -> nn.Module:
-    return ConvDecoder(latent, spec.shape, per * spec.shape[0], width)
+def _conv_decoder(latent: int, shape: Shape, hidden: Sequence[int], width: int, activation: str, per: int) -> nn.Module:
+    return ConvDecoder(latent, shape, per * shape[0], width)
 
 
 VAE_NETWORKS: dict[str, Pair] = {
-    "mlp": Pair(_mlp_encoder, _mlp_decoder),
-    "conv": Pair(_conv_encoder, _conv_decoder),
+    "mlp": Pair(_mlp_encoder, _mlp_decoder, "rows"),
+    "conv": Pair(_conv_encoder, _conv_decoder, "maps"),
 }
 
 
-def pixels(spec: Spec) -> tuple[int, ...]:
+def maps(field: Field) -> tuple[int, ...]:
     """The shape of images; what convolves takes nothing else."""
-    if spec.kind != "image":
-        raise BestiaryError(f"convolutional networks need images, and this is a {spec.kind}: use network=mlp")
-    return spec.shape
+    if not field.maps:
+        raise BestiaryError(f"convolutional networks need images, and this is a {field.noun}: use network=mlp")
+    return field.shape
 
 
-def choose(table: dict[str, P], name: str, spec: Spec) -> P:
+def choose(table: dict[str, P], name: str, field: Field) -> P:
     """The pair of networks of that name, for this kind of data."""
     if name not in table:
         raise unknown("network", name, table)
     if name != "mlp":
-        pixels(spec)
+        maps(field)
     return table[name]
 
 
@@ -97,20 +99,20 @@ def _try(part: nn.Module, x: Tensor, what: str) -> Tensor:
     return out
 
 
-def features_of(encoder: nn.Module, spec: Spec) -> int:
-    """How many features an encoder gives."""
-    _is_module(encoder, "encoder")
-    out = _try(encoder, torch.zeros(2, *spec.shape), "encoder=")
+def features_of(encoder: nn.Module, shape: Sequence[int]) -> int:
+    """How many features an encoder gives of inputs of a shape."""
+    must_be_module(encoder, "encoder")
+    out = _try(encoder, torch.zeros(2, *shape), "encoder=")
     if out.ndim != 2 or len(out) != 2:
         raise BestiaryError(
-            f"encoder= must map (B, {_text(spec.shape)}) to (B, features); for B=2 it gave {tuple(out.shape)}"
+            f"encoder= must map (B, {_text(shape)}) to (B, features); for B=2 it gave {tuple(out.shape)}"
         )
     return out.shape[1]
 
 
 def must_give(part: nn.Module, name: str, given: Sequence[int], wanted: Sequence[int]) -> None:
     """Try a part that a user brought: (2, *given) must become (2, *wanted)."""
-    _is_module(part, name)
+    must_be_module(part, name)
     out = _try(part, torch.zeros(2, *given), f"{name}=")
     if tuple(out.shape) != (2, *wanted) and not (name == "critic" and tuple(out.shape) == (2,)):
         raise BestiaryError(
@@ -119,22 +121,23 @@ def must_give(part: nn.Module, name: str, given: Sequence[int], wanted: Sequence
 
 
 def tried(model: Any) -> None:
-    """Draw z ~ q(z|x) and ask for log q, log p(z) and the objective once, before anything else is made."""
-    x, k, d = torch.zeros(2, *model.spec.shape), model.samples, model.latent
-    x = x.to(next(model.parameters()).device)
+    """Look once at any two examples: q, p and the objective must fit, before anything else is made."""
     was = model.training
     model.eval()
     try:
         with torch.no_grad():
-            q, p = model.infer(x), model.prior()
-            z = q.rsample((k,))
-            for name, found in (("posterior", q.log_prob(z)), ("prior", p.log_prob(z))):
-                if tuple(z.shape) != (k, 2, d) or tuple(found.shape) != (k, 2):
+            batch = model.spec.drawn(2, model.reads()).to(model.device)
+            k, code, draw = model.samples, model.code, model.draw(batch, model.samples)
+            for name, found in (("posterior", draw.log_qz), ("prior", draw.log_pz)):
+                if tuple(draw.z.shape) != (k, 2, *code.shape) or tuple(found.shape) != (k, 2):
+                    shape = _text(code.shape)
                     raise BestiaryError(
-                        f"{name}= must give a distribution over z of {d} dimensions as a whole: z of shape (K, B, {d})"
-                        f" and log_prob of shape (K, B); for K={k}, B=2 they are {tuple(z.shape)}, {tuple(found.shape)}"
+                        f"{name}= must give a distribution over z of {shape} dimensions as a whole: z of shape (K, B,"
+                        f" {shape}) and log_prob of shape (K, B); for K={k}, B=2 they are {tuple(draw.z.shape)},"
+                        f" {tuple(found.shape)}"
                     )
-            model.objective(Draw(x, z, z.new_zeros(k, 2), q, p, Clock(z.new_zeros(()), 1)))
+            draw.log_px = torch.zeros(k, 2, device=draw.x.device)  # any values do: what is tried is the objective
+            model.objective.terms(draw)
     except BestiaryError:
         raise
     except Exception as error:  # parts may be the user's code: anything can come
@@ -144,7 +147,8 @@ def tried(model: Any) -> None:
         model.train(was)
 
 
-def _is_module(part: object, name: str) -> None:
+def must_be_module(part: object, name: str) -> None:
+    """Raise unless a part that a user brought is a module."""
     if not isinstance(part, nn.Module):
         raise BestiaryError(f"{name}= takes a torch.nn.Module and so can be given from Python only; got {part!r}")
 

@@ -1,40 +1,46 @@
-"""The variational autoencoder: posterior × prior × likelihood × objective.
+"""The variational autoencoder: posterior × prior × likelihood × objective, told c or nothing.
 
-    z ~ p(z),   x ~ p(x|z) = likelihood(decoder(z)),   q(z|x) = posterior(encoder(x))
+    z ~ p(z|c),   x ~ p(x|z, c) = likelihood(decoder(z, c)),   q(z|x, c) = posterior(encoder(x, c))
 
-Minimised: the objective of a draw z_1 … z_K ~ q(z|x), averaged over the batch (Kingma and Welling 2014, Rezende,
-Mohamed and Wierstra 2014). Judged: the importance-weighted bound (Burda, Grosse and Salakhutdinov 2016),
+Minimised: the objective of a draw z_1 … z_K ~ q(z|x, c), averaged over the batch (Kingma and Welling 2014, Rezende,
+Mohamed and Wierstra 2014; with c: Sohn, Lee and Yan 2015), and what its parts add. Judged: the importance-weighted
+bound (Burda, Grosse and Salakhutdinov 2016),
 
-    log p(x) ≥ L_K = E log 1/K Σ_k w_k,   w_k = p(x|z_k) p(z_k) / q(z_k|x),    L_1 = ELBO,   L_K rises with K.
+    log p(x|c) ≥ L_K = E log 1/K Σ_k w_k,   w_k = p(x|z_k, c) p(z_k|c) / q(z_k|x, c),    L_1 = ELBO,   L_K rises with K.
 
 Legend: B batch, K samples, D latent.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from math import log
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bestiary.data.batches import Batch
 from bestiary.data.spec import Spec
-from bestiary.densities.latent import Prior
+from bestiary.densities.latent import posterior_of, prior_of
 from bestiary.densities.likelihoods import Likelihood
-from bestiary.densities.normal import Distribution, widest
+from bestiary.densities.normal import StandardNormal, widest
 from bestiary.errors import BestiaryError
+from bestiary.models.condition import Condition
 from bestiary.models.latent import Binarise, LatentModel
-from bestiary.objectives.draw import Draw
-from bestiary.objectives.latent import Objective
+from bestiary.models.model import Bounds, Coded, Drawn
+from bestiary.networks.conditioned import NOTHING, Fields, repeated
+from bestiary.objectives.draw import Draw, spread
+from bestiary.objectives.latent import Objective, ObjectiveFunction
 from bestiary.training.clock import Clock
-from bestiary.training.player import Adam, Optimiser, Player, Terms
+from bestiary.training.part import Part
+from bestiary.training.player import FOREVER, Adam, Optimiser, Player, Terms
 
 __all__ = ["VAE"]
 
 
-class VAE(LatentModel):
-    """A game of one."""
-
-    abilities = frozenset({"encode", "decode", "bound", "sample", "posterior"})
+class VAE(LatentModel, Coded, Drawn, Bounds):
+    """A game of one, and of the guests that its parts bring."""
 
     def __init__(
         self,
@@ -45,24 +51,25 @@ class VAE(LatentModel):
         prior: nn.Module,
         decoder: nn.Module,
         likelihood: Likelihood,
-        objective: Objective,
+        objective: Part | ObjectiveFunction,
         samples: int = 1,
         binarise: Binarise = "none",
         optimiser: Optimiser = Adam(),
+        condition: Condition | None = None,
+        rounds: range = FOREVER,
     ) -> None:
-        super().__init__(spec, latent, encoder, decoder, likelihood, binarise)
-        self.posterior, self.prior = posterior, prior
-        if isinstance(prior, Prior):
-            prior.infer = self.infer  # a method: a copy's prior asks the copy's encoder
-        self.samples, self.objective, self.optimiser = samples, objective, optimiser
+        q = posterior_of(posterior, latent)
+        super().__init__(spec, q.code, encoder, decoder, likelihood, binarise, condition)
+        self.posterior, self.prior = q, prior_of(prior)
+        self.prior.infer = self.infer  # a method: a copy's prior asks the copy's encoder
+        self.objective = objective if isinstance(objective, Part) else Objective(objective)
+        self.samples, self.optimiser, self.rounds = samples, optimiser, rounds
 
     def players(self) -> list[Player]:
-        return [Player("vae", list(self.parameters()), self.loss, optimiser=self.optimiser)]
-
-    def begin(self, examples: Callable[..., Tensor], labels: Tensor | None = None) -> None:
-        super().begin(examples, labels)
-        if isinstance(self.prior, Prior):
-            self.prior.begin(examples)
+        main = Player(
+            "vae", self.own(), self.loss, after=self.after, optimiser=self.optimiser, rounds=self.rounds, main=True
+        )
+        return [main, *self.guests()]
 
     def whole_only(self) -> str:
         """FSDP2 gathers gradients where tensors enter and leave a network, and none enters or leaves a prior."""
@@ -72,61 +79,96 @@ class VAE(LatentModel):
             else ""
         )
 
-    def loss(self, batch: Batch, clock: Clock) -> Terms:
-        """The objective's terms, averaged over the batch."""
-        terms = self.objective(self.draw(self.observe(batch.x), self.samples, clock))
-        return {name: term.mean() for name, term in terms.items()}
+    def loss(self, batch: Batch, clock: Clock) -> tuple[Terms, Draw]:
+        """The objective's terms and those of other parts, averaged over the batch."""
+        self.tick(clock)
+        draw = self.draw(batch, self.samples, clock, exact=False)
+        return self.summed(draw), draw
 
-    def infer(self, x: Tensor) -> Distribution:
-        """q(z|x); x as `observe` gave it."""
-        return self.posterior(self.encoder(x))
+    def infer(self, x: Tensor, c: Fields = NOTHING, clock: Clock | None = None) -> Any:
+        """q(z|x, c); x as `observe` gave it."""
+        return self.posterior(self.encoder(x, c), self.clock if clock is None else clock)
 
-    def draw(self, x: Tensor, k: int, clock: Clock) -> Draw:
-        """z_1 … z_K ~ q(z|x) and their densities; x as `observe` gave it."""
-        q, p = self.infer(x), self.prior()
-        z = q.rsample((k,))  # (K, B, D)
-        return Draw(x, z, self.log_px(x, z), q, p, clock)
+    def look(self, batch: Batch, clock: Clock | None = None, exact: bool = True) -> Draw:
+        return self._look(batch, clock, exact)[0]
 
-    def log_weights(self, x: Tensor, k: int, chunk: int = 0) -> Iterator[Tensor]:
-        """log w_1 … log w_K in float64 where there is any, in pieces (≤ chunk, B)."""
+    def _look(self, batch: Batch, clock: Clock | None, exact: bool, k: int = 0) -> tuple[Draw, Any]:
+        """x, c, q and p, and k draws of z where k > 0."""
+        batch = self.observe(batch)
+        c, clock = self.condition.of(batch), self.clock if clock is None else clock
+        q, p = self.infer(batch.x, c, clock), self.prior(c) if exact else self.prior.against(c)
+        z, h = self.posterior.drawn(q, k, exact) if k else (None, None)
+        px = None if h is None else self.px(h.flatten(0, 1), repeated(c, k))
+        target = self.condition.rest(batch.x)
+        return Draw(batch.x, z, clock=clock, c=c, n=self.examples, q=q, p=p, px=px, target=target), h
+
+    def draw(self, batch: Batch, k: int = 1, clock: Clock | None = None, exact: bool = True) -> Draw:
+        return self._look(batch, clock, exact, k)[0]
+
+    def log_weights(self, look: Draw, k: int, chunk: int = 0) -> Iterator[Tensor]:
+        """log w_1 … log w_K of one look, in float64 where there is any, in pieces (≤ chunk, B)."""
+        x = look.target
         most = 1 << 19 if x.device.type == "cpu" else 1 << 23  # numbers of x at once: on a CPU they stay in the cache
         size = chunk or max(1, most // (len(x) * self.spec.dimensions * self.likelihood.cost))
-        q, p = self.infer(x), self.prior()
         for first in range(0, k, size):
-            z = q.rsample((min(size, k - first),))
-            yield (self.log_px(x, z) + p.log_prob(z) - q.log_prob(z)).to(widest(x.device))
+            m = min(size, k - first)
+            z, h = self.posterior.drawn(look.q, m, exact=True)
+            px = self.px(h.flatten(0, 1), repeated(look.c, m))
+            log_px = px.log_prob(spread(x, m, px)).view(m, -1)
+            yield (log_px + look.p.log_prob(z) - look.q.log_prob(z)).to(widest(x.device))
 
-    def bound(self, x: Tensor, k: int = 1, chunk: int = 0) -> Tensor:
+    def bound(self, batch: Batch, k: int = 1, chunk: int = 0) -> Tensor:
         """L_K per example (B,), the sum over k in float64, in chunks of samples."""
         if k < 1:
             raise BestiaryError(f"the importance-weighted bound needs k ≥ 1 samples; got k={k}")
-        total = torch.full((len(x),), -torch.inf, dtype=widest(x.device), device=x.device)
-        for log_w in self.log_weights(x, k, chunk):
+        return self.bound_of(self.look(batch), k, chunk)
+
+    def bound_of(self, look: Draw, k: int, chunk: int = 0) -> Tensor:
+        """L_K of one look (B,)."""
+        total = torch.full((len(look.x),), -torch.inf, dtype=widest(look.x.device), device=look.x.device)
+        for log_w in self.log_weights(look, k, chunk):
             total = torch.logaddexp(total, log_w.logsumexp(0))
         return total - log(k)
 
-    def bounds(self, x: Tensor, ks: Sequence[int]) -> Tensor:
+    def bounds(self, batch: Batch, ks: Sequence[int]) -> Tensor:
         """L_k for each k, all from the same draws: the mean over disjoint runs of k of them, (R, B)."""
-        log_w = torch.cat(list(self.log_weights(x, max(ks))))  # (K, B)
+        return self.bounds_of(self.look(batch), ks)
+
+    def bounds_of(self, look: Draw, ks: Sequence[int]) -> Tensor:
+        """L_k for each k, of one look."""
+        log_w = torch.cat(list(self.log_weights(look, max(ks))))  # (K, B)
         runs = [log_w[: len(log_w) // k * k].unflatten(0, (-1, k)) for k in ks]
         return torch.stack([run.logsumexp(1).mean(0) - log(run.shape[1]) for run in runs])
 
-    def vitals(self, x: Tensor, y: Tensor | None = None, fitted: Batch | None = None) -> dict[str, Tensor]:
+    def vitals(self, batch: Batch, fitted: Batch | None = None) -> dict[str, Tensor]:
         """Rate, share of active dimensions, distortion, and distortion with the z of another example."""
-        q, p = self.infer(x), self.prior()
-        z = q.rsample((1,))
-        drawn = Draw(x, z, self.log_px(x, z), q, p, Clock(torch.zeros(()), 1))
+        drawn, h = self._look(batch, None, True, 1)
         known = drawn.kl_dims  # where it is not, there is no scale of z but its own
-        swapped = self.log_px(x, z.roll(1, 1))
+        other = self.px(h.roll(1, 1).flatten(0, 1), drawn.c)
+        swapped = other.log_prob(drawn.target)
+        if self.code.support.integer:  # words of the code that are in use
+            active = torch.bincount(drawn.z.flatten(), minlength=len(self.code.words)).float()
+        else:
+            active = drawn.q.mean.var(0) / drawn.z[0].var(0) if known is None else known.mean(0)
         return {
             "kl": drawn.kl.mean(),
-            "active": ((q.mean.var(0) / z[0].var(0) if known is None else known.mean(0)) > 0.01).float().mean(),
+            "active": (active > 0.01).float().mean(),
             "distortion": -drawn.log_px.mean(),
             "swapped": -swapped.mean(),
         }
 
-    def encode(self, x: Tensor) -> Tensor:
-        return self.infer(x).mean
+    def encode(self, batch: Batch) -> Tensor:
+        return self.posterior.best(self.look(batch).q)
 
-    def sample(self, n: int, condition: Tensor | None = None) -> Tensor:
-        return self.show(self.prior().rsample((n,)).reshape(n, -1))
+    def embed(self, z: Tensor) -> Tensor:
+        return self.posterior.embed(z)
+
+    def codes(self, n: int, c: Fields = NOTHING) -> Tensor:
+        return self.prior.codes(n, c)
+
+    def log_pz(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
+        return self.prior(c).log_prob(z)
+
+    @property
+    def standard(self) -> bool:
+        return isinstance(self.prior(NOTHING), StandardNormal) if not self.condition.fields else False

@@ -22,8 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bestiary.densities.noise import uniform
 from bestiary.errors import BestiaryError, unknown
+from bestiary.training.noise import uniform
 
 __all__ = ["WALKS", "analogy", "linear", "path", "spherical", "truncated"]
 

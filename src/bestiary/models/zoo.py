@@ -13,13 +13,16 @@ from bestiary.densities.parts import LIKELIHOODS, POSTERIORS, PRIORS
 from bestiary.errors import unknown
 from bestiary.models.infer import infer
 from bestiary.models.model import Model
+from bestiary.models.options import gathered
+from bestiary.models.tricks.table import TRICKS, refuse_renamed
 from bestiary.models.zoo_adversarial import ADVERSARIAL
 from bestiary.models.zoo_latent import LATENT
+from bestiary.models.zoo_stages import staged
 from bestiary.objectives.games import GAMES
 from bestiary.objectives.latent import OBJECTIVES
 from bestiary.objectives.penalties import PENALTIES
 
-__all__ = ["MODELS", "PARTS", "build"]
+__all__ = ["LISTS", "MODELS", "PARTS", "build"]
 
 MODELS: dict[str, Callable[..., Model]] = {**LATENT, **ADVERSARIAL}
 
@@ -32,15 +35,24 @@ PARTS: dict[str, Mapping[str, Callable[..., Any]]] = {
     "objective": OBJECTIVES,
     "game": GAMES,
     "penalty": PENALTIES,
+    "tricks": TRICKS,
 }
+
+
+# options that take several parts → the parts there are: each may be given by its own name too
+LISTS: dict[str, Mapping[str, Callable[..., Any]]] = {"tricks": TRICKS}
 
 
 def build(name: str, spec: Spec, **options: object) -> Model:
     """The model of that name for data of that spec; options left at `auto` are inferred."""
     if name not in MODELS:
         raise unknown("model", name, MODELS)
-    whole, _ = infer(MODELS[name], spec, options)
+    refuse_renamed(options)
     known = signature(MODELS[name]).parameters.keys() - {"spec"}
+    whole, _ = infer(MODELS[name], spec, gathered(MODELS[name], options, LISTS))
     for option in whole.keys() - known:
         raise unknown(f"option of {name}", option, known)
     return MODELS[name](spec, **whole)
+
+
+MODELS |= staged(MODELS, build)

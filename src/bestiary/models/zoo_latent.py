@@ -20,17 +20,24 @@ from bestiary.densities.parts import LIKELIHOODS, POSTERIORS, PRIORS
 from bestiary.errors import BestiaryError
 from bestiary.models.autoencoder import Autoencoder
 from bestiary.models.checks import binariser, positive
+from bestiary.models.condition import Condition, condition_of
+from bestiary.models.infer import binarise as binarise_rule
+from bestiary.models.infer import likelihood as likelihood_rule
+from bestiary.models.infer import rules, vae_network
 from bestiary.models.model import Model
 from bestiary.models.options import called, like, made
 from bestiary.models.parts import VAE_NETWORKS, choose, features_of, must_give, tried
 from bestiary.models.vae import VAE
-from bestiary.objectives.latent import OBJECTIVES, Objective
+from bestiary.networks.conditioned import Conditioned, width_of
+from bestiary.objectives.latent import OBJECTIVES, ObjectiveFunction
 from bestiary.training.clock import Schedule, parse_schedule
+from bestiary.training.part import Part
 from bestiary.training.player import Adam
 
 __all__ = ["LATENT", "ae", "vae"]
 
 
+@rules(likelihood=likelihood_rule, network=vae_network, binarise=binarise_rule)
 def vae(
     spec: Spec,
     *,
@@ -43,35 +50,40 @@ def vae(
     binarise: Literal["auto", "none", "dynamic", "threshold"] = "auto",  # greys under a likelihood of 0 and 1
     posterior: str | nn.Module = "diagonal",  # q(z|x); from Python a module, features → distribution
     prior: str | nn.Module = "standard",  # p(z); from Python a module, () → distribution
-    objective: str | Objective = "elbo",  # what is minimised; from Python a function of a Draw
+    objective: str | Part | ObjectiveFunction = "elbo",  # what is minimised; from Python a part or a function
     beta: float | Schedule = 1.0,  # weight of the KL in objective=elbo: a number or e.g. linear(0,1,2000)
     samples: int = 1,  # draws of z for each x
+    condition: str = "none",  # what the model is told: fields beside x (label), or columns of a table, by commas
     lr: float | Schedule = 1e-3,  # Adam's rate
-    encoder: nn.Module | None = None,  # from Python: (B, *shape) → (B, features)
-    decoder: nn.Module | None = None,  # from Python: (B, latent) → (B, per·C, H, W) or (B, per·F)
+    encoder: nn.Module | None = None,  # from Python: (B, *shape) → (B, features); c beside x
+    decoder: nn.Module | None = None,  # from Python: (B, latent + |c|) → (B, per·C, H, W) or (B, per·F)
 ) -> Model:
     """Variational autoencoder: a lower bound on log p(x), an encoder and a decoder."""
     positive(latent=latent, samples=samples, width=width, hidden=min(hidden, default=1))
-    family = made("likelihood", likelihood, LIKELIHOODS, spec)
-    encode, decode = _networks(spec, latent, network, hidden, width, activation, encoder, decoder, family)
-    q = made("posterior", posterior, POSTERIORS, features_of(encode, spec), latent)
+    c = condition_of(condition, spec)
+    family = made("likelihood", likelihood, LIKELIHOODS, c.target)
+    encode, decode, features = _networks(spec, c, latent, network, hidden, width, activation, encoder, decoder, family)
+    q = made("posterior", posterior, POSTERIORS, features, latent)
+    place = Place(spec, latent, infer=lambda x: q(encode(x)), condition=c.fields)
     model = VAE(
         spec,
         latent,
         encoder=encode,
         posterior=q,
-        prior=made("prior", prior, PRIORS, Place(spec, latent, infer=lambda x: q(encode(x)))),
+        prior=made("prior", prior, PRIORS, place),
         decoder=decode,
         likelihood=family,
         objective=_objective(objective, parse_schedule(beta), samples),
         samples=samples,
-        binarise=binariser(binarise, spec, family),
+        binarise=binariser(binarise, c.target, family),
         optimiser=Adam(parse_schedule(lr)),
+        condition=c,
     )
     tried(model)
     return model
 
 
+@rules(likelihood=likelihood_rule, network=vae_network, binarise=binarise_rule)
 def ae(
     spec: Spec,
     *,
@@ -83,26 +95,29 @@ def ae(
     likelihood: str | Likelihood = "auto",  # p(x|z): −log p(x|z) is what is lost in the code
     binarise: Literal["auto", "none", "dynamic", "threshold"] = "auto",  # greys under a likelihood of 0 and 1
     noise: float = 0.0,  # σ: x + σ ε in, x out
+    condition: str = "none",  # what the model is told: fields beside x (label), or columns of a table, by commas
     lr: float | Schedule = 1e-3,  # Adam's rate
-    encoder: nn.Module | None = None,  # from Python: (B, *shape) → (B, features)
-    decoder: nn.Module | None = None,  # from Python: (B, latent) → (B, per·C, H, W) or (B, per·F)
+    encoder: nn.Module | None = None,  # from Python: (B, *shape) → (B, features); c beside x
+    decoder: nn.Module | None = None,  # from Python: (B, latent + |c|) → (B, per·C, H, W) or (B, per·F)
 ) -> Model:
     """Autoencoder: compresses and makes features; it has no p(z) and does not sample."""
     positive(latent=latent, width=width, hidden=min(hidden, default=1))
     if not 0 <= noise < float("inf"):
         raise BestiaryError(f"noise={noise}: the standard deviation of what is added to x must be finite and ≥ 0")
-    family = made("likelihood", likelihood, LIKELIHOODS, spec)
-    encode, decode = _networks(spec, latent, network, hidden, width, activation, encoder, decoder, family)
+    c = condition_of(condition, spec)
+    family = made("likelihood", likelihood, LIKELIHOODS, c.target)
+    encode, decode, features = _networks(spec, c, latent, network, hidden, width, activation, encoder, decoder, family)
     return Autoencoder(
         spec,
         latent,
         encoder=encode,
-        code=nn.Linear(features_of(encode, spec), latent),
+        to_code=nn.Linear(features, latent),
         decoder=decode,
         likelihood=family,
         noise=noise,
-        binarise=binariser(binarise, spec, family),
+        binarise=binariser(binarise, c.target, family),
         optimiser=Adam(parse_schedule(lr)),
+        condition=c,
     )
 
 
@@ -124,20 +139,23 @@ LATENT: dict[str, Callable[..., Model]] = {
 
 
 def _networks(
-    spec: Spec, latent: int, network: str, hidden: tuple[int, ...], width: int, activation: str,
+    spec: Spec, c: Condition, latent: int, network: str, hidden: tuple[int, ...], width: int, activation: str,
     encoder: nn.Module | None, decoder: nn.Module | None, family: Likelihood,
-) -> tuple[nn.Module, nn.Module]:  # fmt: skip
-    """Encoder and decoder by name, or the user's own, tried."""
-    nets = choose(VAE_NETWORKS, network, spec)
+) -> tuple[Conditioned, Conditioned, int]:  # fmt: skip
+    """Encoder and decoder by name, or the user's own, tried; and how many features the encoder gives."""
+    nets, told, shape = choose(VAE_NETWORKS, network, spec.x), width_of(c.fields), c.target.shape
     if decoder is not None:
-        must_give(decoder, "decoder", [latent], (family.per * spec.shape[0], *spec.shape[1:]))
-    return (
-        nets.inward(spec, latent, hidden, width, activation) if encoder is None else encoder,
-        nets.outward(spec, latent, hidden, width, activation, family.per) if decoder is None else decoder,
-    )
+        must_give(decoder, "decoder", [latent + told], (family.per * shape[0], *shape[1:]))
+    down = nets.inward(spec.shape, told, hidden, width, activation) if encoder is None else encoder
+    up = nets.outward(latent + told, shape, hidden, width, activation, family.per) if decoder is None else decoder
+    join = nets.join if encoder is None else "maps"
+    flat = (spec.dimensions + told,) if join == "rows" and told else (spec.shape[0] + told, *spec.shape[1:])
+    return Conditioned(down, c.fields, join), Conditioned(up, c.fields), features_of(down, flat)
 
 
-def _objective(objective: str | Objective, beta: float | Schedule, samples: int) -> Objective:
+def _objective(
+    objective: str | Part | ObjectiveFunction, beta: float | Schedule, samples: int
+) -> Part | ObjectiveFunction:
     """An objective by its name or call, with β where it has one."""
     if not isinstance(objective, str):
         if not callable(objective):

@@ -1,13 +1,25 @@
-"""Historical averaging (Salimans et al. 2016, arXiv 1606.03498): a player is drawn to the mean of its past weights."""
+"""Historical averaging (Salimans et al. 2016, arXiv 1606.03498): a player is drawn to the mean θ̄ of its past weights.
+
+λ ‖θ − θ̄‖²,   θ̄ the mean over its turns
+"""
+
+from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from bestiary.models.critic_view import CriticView
+from bestiary.models.tricks.trick import Trick, not_negative
 from bestiary.training.parallel import full
+from bestiary.training.player import Terms
 
-__all__ = ["Past"]
+if TYPE_CHECKING:
+    from bestiary.models.match import Match
+
+__all__ = ["HistoricalAverage", "Past"]
 
 
 class Past(nn.Module):
@@ -34,3 +46,32 @@ class Past(nn.Module):
         self.turns += 1
         for p, mean in zip(net.parameters(), self._means(), strict=True):
             mean += (full(p) - mean) / self.turns
+
+
+class HistoricalAverage(Trick):
+    """Both players are drawn to the mean of their past weights."""
+
+    def __init__(
+        self,
+        *,
+        weight: float = 0.1,  # λ
+    ) -> None:
+        super().__init__()
+        not_negative(history=weight)
+        self.weight = weight
+
+    def attach(self, view: CriticView, generator: nn.Module) -> None:
+        self.past_critic, self.past_generator = Past(view), Past(generator)
+
+    def terms(self, draw: Match) -> Terms:
+        return {"total": self.weight * self.past_generator.distance(draw.generator.parameters())}
+
+    def critic_terms(self, draw: Match) -> Terms:
+        weights = draw.view.parameters() if draw.weights is None else draw.weights.values()
+        return {"total": self.weight * self.past_critic.distance(weights)}
+
+    def after(self, draw: Match) -> None:
+        self.past_generator.update(draw.generator)
+
+    def after_critic(self, draw: Match) -> None:
+        self.past_critic.update(draw.view)

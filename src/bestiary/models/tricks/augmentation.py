@@ -1,0 +1,29 @@
+"""Differentiable augmentation: real and fake pass through the same random lens (objectives/augment.py)."""
+
+from torch import Tensor
+
+from bestiary.errors import BestiaryError
+from bestiary.models.tricks.trick import Setting, Trick
+from bestiary.objectives.augment import composed
+from bestiary.training.clock import Clock
+
+__all__ = ["Augmentation"]
+
+
+class Augmentation(Trick):
+    """A random lens for images."""
+
+    def __init__(
+        self,
+        *,
+        kinds: tuple[str, ...] = ("translation", "cutout"),  # colour, translation, cutout, in this order
+    ) -> None:
+        super().__init__()
+        self.kinds, self.lens = kinds, composed(kinds)
+
+    def refuse(self, setting: Setting) -> None:
+        if not setting.spec.x.maps:
+            raise BestiaryError(f"augment= is for images, and this is a {setting.spec.x.noun}")
+
+    def shown(self, x: Tensor, clock: Clock | None) -> Tensor:
+        return self.lens(x)

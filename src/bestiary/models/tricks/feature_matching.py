@@ -1,0 +1,34 @@
+"""Feature matching: λ ‖E h(real) − E h(fake)‖², h the critic's features (Salimans et al. 2016, arXiv 1606.03498)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bestiary.models.tricks.trick import Trick, not_negative
+from bestiary.training.parallel import whole_mean
+from bestiary.training.player import Terms
+
+if TYPE_CHECKING:
+    from bestiary.models.match import Match
+
+__all__ = ["FeatureMatching"]
+
+
+class FeatureMatching(Trick):
+    """The generator matches the mean of the critic's features."""
+
+    needs_real = True
+    looks_inside = True
+
+    def __init__(
+        self,
+        *,
+        weight: float = 1.0,  # λ
+    ) -> None:
+        super().__init__()
+        not_negative(matching=weight)
+        self.weight = weight
+
+    def terms(self, draw: Match) -> Terms:
+        h_real, h_fake = map(whole_mean, draw.features)
+        return {"total": self.weight * (h_real - h_fake).square().sum()}
