@@ -159,7 +159,7 @@ def test_neither_the_optimum_nor_one_turn_each_is_best(tmp_path) -> None:
                 )  # fmt: skip
             else:
                 run = bst.fit(resume=run, steps=turns // (k + 1), quiet=True)
-            found[k].append(float(wasserstein_lines(run.sample_x(1000), run.part("test", 1000)[0]).mean()))
+            found[k].append(float(wasserstein_lines(run.sample_x(1000), run.part("test", 1000).x).mean()))
     early, late = ({k: np.mean(d[part]) for k, d in found.items()} for part in (slice(1), slice(1, None)))
     assert 2 * early[5] < early[20]
     assert late[5] < 0.85 * late[20]
@@ -175,7 +175,7 @@ def test_clipping_drives_weights_to_the_ends_and_the_penalty_slopes_to_one(tmp_p
         critic = run.model.critic
         weights = torch.cat([p.detach().flatten() for p in critic.parameters() if p.ndim == 2])
         ends[name] = float((weights.abs() > 0.95 * weights.abs().max()).double().mean())
-        x = torch.lerp(run.sample_x(500), run.part("train", 500)[0], torch.rand(500, 1))
+        x = torch.lerp(run.sample_x(500), run.part("train", 500).x, torch.rand(500, 1))
         slopes[name] = float(squared_slope(critic, x).sqrt().detach().median())
     assert ends["wgan"] > 0.3 > 0.1 > ends["wgan-gp"]
     assert 0.5 < slopes["wgan-gp"] < 1.5
@@ -223,7 +223,7 @@ def test_three_equal_moments_are_not_enough_and_the_classifier_sees_it() -> None
 
 def test_a_two_sample_statistic_teaches_a_generator() -> None:
     torch.manual_seed(0)
-    data = torch.from_numpy(load("moons").stored)
+    data = torch.from_numpy(load("moons").x)
     generator = mlp([4, 64, 64, 2], "silu")
     adam = torch.optim.Adam(generator.parameters(), lr=3e-3)
 
@@ -248,13 +248,13 @@ def test_a_two_sample_statistic_teaches_a_generator() -> None:
 
 def test_joined_batches_give_another_gradient_whatever_their_size_and_small_ones_are_biased_and_noisy() -> None:
     data, clock = load("moons"), Clock(torch.tensor(0.0), 1)
-    x = torch.from_numpy(data.stored)
+    x = torch.from_numpy(data.x)
 
     def slope(joint: bool, rows: torch.Tensor) -> torch.Tensor:
         torch.manual_seed(0)
         model = build("ns-gan", data.spec, latent=4, hidden=(32, 32), critic_norm="batch", joint=joint)
         torch.manual_seed(int(rows[0]))
-        loss = model.critic_loss(Batch(x[rows]), clock)["total"]
+        loss = model.critic_loss(Batch(x[rows]), clock)[0]["total"]
         return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.critic.parameters()))])
 
     limits = [slope(joint, torch.arange(20_000)) for joint in (False, True)]
@@ -290,7 +290,7 @@ def test_the_wasserstein_critics_loss_follows_the_distance_and_the_standard_ones
             lines = [json.loads(line) for line in (run.path / "journal.jsonl").read_text().splitlines()]
             last = [line for line in lines if "critic.real" in line][-1]
             loss = last["critic.fake"] - last["critic.real"] if name == "wgan-gp" else last["critic.total"]
-            real, fake = run.part("test")[0].flatten(1), run.sample_x(1000).flatten(1)
+            real, fake = run.part("test").x.flatten(1), run.sample_x(1000).flatten(1)
             told.append((-loss, float(wasserstein_lines(fake, real).mean())))
         found.setdefault(name, []).append(float(np.corrcoef(np.array(told).T)[0, 1]))
     assert np.mean(found["wgan-gp"]) > 0.7
@@ -313,7 +313,7 @@ def test_generators_that_the_standard_game_does_not_fit(tmp_path) -> None:
             torch.manual_seed(0)
             critic = dcgan.critic((1, 8, 8), 16, norm)
             run = bst.fit("digits", game, critic=critic, root=tmp_path, batch=64, lr=1e-3, **QUIET, **net, **options)
-            real = run.part("test")[0].flatten(1)
+            real = run.part("test").x.flatten(1)
             reached[game] = prdc(real, run.sample_x(len(real)).flatten(1)).covered
         if name == "dcgan":
             assert 2 / 3 < reached["wgan-gp"] / reached["ns-gan"] < 3 / 2

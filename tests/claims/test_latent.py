@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import bestiary as bst
+from bestiary.data.batches import Batch
 from bestiary.data.load import load
 from bestiary.densities.mixture import GaussianMixture, mixture_of
 from bestiary.densities.normal import DiagonalNormal, StandardNormal
@@ -20,8 +21,8 @@ def fit(root, model: str = "vae", **options: object) -> bst.Run:
     return bst.fit("digits", model, root=root, quiet=True, **{**SMALL, **options})
 
 
-def observed(run: bst.Run, part: str = "test") -> torch.Tensor:
-    return run.observe(run.part(part)[0])
+def observed(run: bst.Run, part: str = "test") -> Batch:
+    return run.observe(run.part(part))
 
 
 def test_both_gradients_have_the_same_mean_and_the_score_varies_far_more() -> None:
@@ -76,7 +77,7 @@ def test_a_flow_prior_is_a_flow_posterior_with_equal_gradients() -> None:
             epsilon, log_det = p.backward(z)
             z, log_q = p.forward(epsilon)[0], log_q - log_det
             log_p = StandardNormal(torch.zeros(1, 4)).log_prob(epsilon)
-        bound = (model.log_px(x, z) + log_p - log_q)[0]
+        bound = model.px(z[0]).log_prob(x) + (log_p - log_q)[0]
         found.append((bound.detach(), torch.autograd.grad(bound.mean(), weights)))
     torch.testing.assert_close(found[0][0], found[1][0], atol=1e-4, rtol=1e-5)
     for a, b in zip(found[0][1], found[1][1], strict=True):
@@ -86,7 +87,7 @@ def test_a_flow_prior_is_a_flow_posterior_with_equal_gradients() -> None:
 @pytest.mark.parametrize("version", ["i", "ii"])
 def test_dip_draws_the_moments_to_the_identity(tmp_path, version: str) -> None:
     def distance(run: bst.Run) -> float:
-        q = run.model.infer(observed(run, "train"))
+        q = run.model.infer(observed(run, "train").x)
         c = np.cov(q.mean.detach().T.numpy())
         c = c + np.diag(q.variance.mean(0).detach().numpy()) if version == "ii" else c
         return float(np.square(c - np.eye(len(c))).sum())
@@ -143,7 +144,7 @@ def test_more_dimensions_tell_more_until_they_do_not_pay(tmp_path) -> None:
 
 def test_classes_are_neighbours_on_the_manifold(tmp_path) -> None:
     run = fit(tmp_path, latent=2, steps=600)
-    x, labels = run.part("test")
-    codes = run.encode(run.observe(x))
+    part = run.part("test")
+    codes, labels = run.encode(part), part.beside["label"]
     same = labels[torch.cdist(codes, codes).fill_diagonal_(torch.inf).argmin(1)] == labels
-    assert float(same.float().mean()) > 0.1 + 3 * (0.09 / len(x)) ** 0.5
+    assert float(same.float().mean()) > 0.1 + 3 * (0.09 / len(part)) ** 0.5

@@ -3,20 +3,21 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from bestiary.data.load import load
-from bestiary.data.spec import Spec
+from bestiary.data.spec import pictures, rows
 from bestiary.errors import BestiaryError
 from bestiary.measures.features import FEATURES, MNIST, extractor, fitting, weights_hash
 from bestiary.networks.classifier import Classifier
 from bestiary.networks.inception import Inception
 from bestiary.networks.vit import ViT
 
-GREY, COLOUR, TABLE = Spec("image", (1, 28, 28), 256), Spec("image", (3, 16, 16), 256), Spec("vector", (5,))
+GREY, COLOUR, TABLE = pictures((1, 28, 28), 256), pictures((3, 16, 16), 256), rows(5)
 
 
 @pytest.mark.parametrize("name", FEATURES)
@@ -70,12 +71,12 @@ def test_asking_for_features_leaves_the_callers_noise_alone() -> None:
 def test_the_shipped_classifier_knows_digits_it_was_not_made_for() -> None:
     """scikit-learn's 8×8 digits, resized: far above chance, so that its features mean something there too."""
     data = load("digits")
-    x = torch.from_numpy(data.stored).permute(0, 3, 1, 2).float() / 16
+    digits = data.rows(np.arange(len(data)))
     found = extractor("mnist", data.spec)
     assert "resized to 28×28" in found.about
     assert not extractor("mnist", GREY).about
-    logits = found.classes(x)
-    assert float((logits[:, :10].argmax(1) == torch.from_numpy(data.labels)).double().mean()) > 0.3
+    logits = found.classes(digits.x)
+    assert float((logits[:, :10].argmax(1) == digits.beside["label"]).double().mean()) > 0.3
 
 
 def test_a_file_of_weights(tmp_path: Path) -> None:
@@ -117,7 +118,7 @@ def test_inception_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         large = 2 * F.interpolate(x, (299, 299), mode="bilinear").repeat(1, 3, 1, 1) - 1
         torch.testing.assert_close(found(x, 1), large)
     with pytest.raises(BestiaryError, match="images with 3 channels; these have 2"):
-        extractor(str(tmp_path / "pt_inception.safetensors"), Spec("image", (2, 8, 8), 256))
+        extractor(str(tmp_path / "pt_inception.safetensors"), pictures((2, 8, 8), 256))
     short = {k: v for k, v in net.state_dict().items() if k != "Mixed_5b.branch1x1.conv.weight"}
     save_file(short, tmp_path / "short.safetensors")
     with pytest.raises(BestiaryError, match=r"Missing key.*Mixed_5b\.branch1x1"):
@@ -170,7 +171,7 @@ def test_what_does_not_fit_is_refused() -> None:
 
 def test_what_auto_means() -> None:
     assert [fitting(s)[0] for s in (GREY, COLOUR, TABLE)] == ["mnist", "random", "pixels"]
-    assert fitting(Spec("image", (1, 8, 8), 17))[0] == "random"  # too small for the shipped network
+    assert fitting(pictures((1, 8, 8), 17))[0] == "random"  # too small for the shipped network
 
 
 def test_random_features_are_named_by_what_they_are() -> None:

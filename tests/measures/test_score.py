@@ -5,7 +5,7 @@ from math import exp, log
 import pytest
 import torch
 
-from bestiary.data.spec import Spec
+from bestiary.data.spec import pictures
 from bestiary.errors import BestiaryError
 from bestiary.measures.features import extractor
 from bestiary.measures.score import _reached, class_kl, class_numbers, score, score_numbers, stacked_classes
@@ -95,7 +95,7 @@ def test_classes_that_cannot_be_are_refused() -> None:
 def test_stacked_digits_are_told_channel_by_channel() -> None:
     x = torch.rand(6, 3, 28, 28, generator=torch.Generator().manual_seed(0))
     x[3:] = torch.zeros(3, 3, 28, 28)
-    digits = extractor("mnist", Spec("image", (1, 28, 28), 256)).classes(x.reshape(18, 1, 28, 28))[:, :10].argmax(1)
+    digits = extractor("mnist", pictures((1, 28, 28), 256)).classes(x.reshape(18, 1, 28, 28))[:, :10].argmax(1)
     expected = [int("".join(str(int(d)) for d in three)) for three in digits.view(6, 3)]
     assert stacked_classes(x).tolist() == expected
     with pytest.raises(BestiaryError, match="three channels"):

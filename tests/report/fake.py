@@ -12,7 +12,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 from safetensors.numpy import save_file
 
-from bestiary.data.spec import Column, Spec
+from bestiary.data.spec import Spec, label, pictures, rows
+from bestiary.data.support import Category, Column, Reals
+from bestiary.version import FORMAT
 
 __all__ = ["KINDS", "fake"]
 
@@ -23,10 +25,10 @@ def digits(n: int, rng: np.random.Generator, blur: float = 0.0) -> tuple[np.ndar
     """Typeset digits, 8 × 8 with 17 levels: (n, 8, 8, 1) uint8 and their labels."""
     labels = rng.integers(0, 10, n)
     out = np.empty((n, 8, 8, 1), np.uint8)
-    for i, label in enumerate(labels):
+    for i, digit in enumerate(labels):
         sheet = Image.new("L", (28, 28))
         ImageDraw.Draw(sheet).text(
-            (8 + rng.integers(-2, 3), 2 + rng.integers(-2, 3)), str(label), fill=255, font_size=22
+            (8 + rng.integers(-2, 3), 2 + rng.integers(-2, 3)), str(digit), fill=255, font_size=22
         )
         grey = np.asarray(sheet.resize((8, 8), Image.Resampling.BOX), float) / 255
         out[i, ..., 0] = np.clip(np.round(16 * (1.3 * grey + blur * rng.normal(size=(8, 8)))), 0, 16)
@@ -138,7 +140,7 @@ def image_vae(rng: np.random.Generator) -> Made:
         number("total_correlation", "total correlation", 9.02, 0.2, unit="nats", better=""),
         number("dimension_kl", "KL of single dimensions", 4.1, 0.2, unit="nats", better=""),
     ]
-    return Spec("image", (1, 8, 8), 17, classes=tuple("0123456789")), evidence, journal, numbers
+    return pictures((1, 8, 8), 17, label(tuple("0123456789"))), evidence, journal, numbers
 
 
 def image_vae_2d(rng: np.random.Generator) -> Made:
@@ -162,7 +164,7 @@ def image_gan(rng: np.random.Generator) -> Made:
             "critic.fake": fake,
         }
         journal.append(row | {"generator.total": 0.9 + 0.3 * (1 - np.exp(-round / 500)) + 0.08 * rng.normal()})
-    return Spec("image", (1, 8, 8), 17, classes=tuple("0123456789")), evidence, journal, [memorisation(1.61)]
+    return pictures((1, 8, 8), 17, label(tuple("0123456789"))), evidence, journal, [memorisation(1.61)]
 
 
 def photographs(rng: np.random.Generator) -> Made:
@@ -180,7 +182,7 @@ def photographs(rng: np.random.Generator) -> Made:
         "reconstructed_from": data[:16],
         "reconstructions": samples[:16],
     }
-    return Spec("image", (3, 96, 80), 256), evidence | neighbours(samples[:6], train), [], [memorisation(0.9)]
+    return pictures((3, 96, 80), 256), evidence | neighbours(samples[:6], train), [], [memorisation(0.9)]
 
 
 def toy(rng: np.random.Generator) -> Made:
@@ -198,16 +200,16 @@ def toy(rng: np.random.Generator) -> Made:
     journal = [{"round": r, "vae.total": 2 + 3 / r} for r in range(1, 40)]
     floor = {"value": 0.245, "low": 0.24, "high": 0.25, "says": "the entropy of the true density"}
     numbers = [number("nll_iwae", "−log p(x), importance-weighted bound", 0.412, 0.03, unit="nats", floor=floor)]
-    return Spec("vector", (2,)), evidence, journal, numbers
+    return rows(2), evidence, journal, numbers
 
 
-def rows(rng: np.random.Generator) -> Made:
+def people(rng: np.random.Generator) -> Made:
     columns = (
-        Column("age", 41.0, 12.0),
-        Column("income", 32_000.0, 14_000.0),
-        Column("hours a week", 38.0, 9.0),
-        Column("education", categories=("school", "college", "doctorate")),
-        Column("height", 171.0, 9.5),
+        Column("age", Reals(41.0, 12.0)),
+        Column("income", Reals(32_000.0, 14_000.0)),
+        Column("hours a week", Reals(38.0, 9.0)),
+        Column("education", Category(("school", "college", "doctorate"))),
+        Column("height", Reals(171.0, 9.5)),
     )
 
     def draw(n: int, shift: float) -> np.ndarray:
@@ -221,7 +223,7 @@ def rows(rng: np.random.Generator) -> Made:
     samples, data = draw(800, 0.3), draw(800, 0.0)
     evidence = {"samples": samples, "data": data} | neighbours(samples[:4], draw(300, 0.0))
     journal = [{"round": r, "vae.total": 9 - np.log(r), "vae.kl": np.log(r)} for r in range(1, 50)]
-    return Spec("table", (7,), columns=columns), evidence, journal, [memorisation(1.2)]
+    return rows(columns), evidence, journal, [memorisation(1.2)]
 
 
 KINDS: dict[str, Callable[[np.random.Generator], Made]] = {
@@ -230,7 +232,7 @@ KINDS: dict[str, Callable[[np.random.Generator], Made]] = {
     "digits-gan": image_gan,
     "photos-dcgan": photographs,
     "ring-vae": toy,
-    "people-vae": rows,
+    "people-vae": people,
 }
 
 
@@ -251,9 +253,12 @@ def config_text(data: str, model: str, spec: Spec) -> str:
         "spec": spec.to_dict(),
         "model": {"name": model, "latent": 20, "hidden": [400, 400], "likelihood": "bernoulli"},
         "training": {"steps": 2000, "batch": 128, "seed": 0, "lr": 0.001, "precision": "fp32", "ema": False},
-        "inferred": {"likelihood": "grey levels in [0, 1]", "steps": "about 150 passes over 1,437 examples"},
+        "inferred": {
+            "likelihood": {"value": "bernoulli", "reason": "grey levels in [0, 1]"},
+            "steps": {"value": "2000", "reason": "about 150 passes over 1,437 examples"},
+        },
     }
-    lines = [f"command = {json.dumps(command)}", 'version = "0.1.0"']
+    lines = [f"command = {json.dumps(command)}", 'version = "0.1.0"', f"format = {FORMAT}"]
     for name, entries in tables.items():
         lines += [f"[{name}]", *(f"{json.dumps(k)} = {toml(v)}" for k, v in entries.items())]
     return "\n".join(lines) + "\n"
@@ -286,7 +291,7 @@ def fake(kind: str, parent: Path, seed: int = 0) -> Path:
     judgement["notes"] = ["Numbers come from the weights averaged over the last rounds."]
     (run / "judgement.json").write_text(json.dumps(judgement), "utf-8")
     save_file({key: np.ascontiguousarray(value) for key, value in evidence.items()}, run / "evidence.safetensors")
-    if spec.kind == "image" and spec.shape[1] == 8:
+    if spec.x.pictured and spec.shape[1] == 8:
         for round in (100, 500, 1000, 2000):
             tiles = digits(16, rng, blur=60 / round)[0].reshape(4, 4, 8, 8).transpose(0, 2, 1, 3).reshape(32, 32)
             Image.fromarray((tiles * 15).astype(np.uint8)).save(run / "samples" / f"round-{round:08d}.png")

@@ -74,7 +74,7 @@ def test_without_a_config_the_shape_is_read_from_the_evidence(tmp_path):
     (run / "config.toml").unlink()
     folder = read(run)
     assert folder.spec is not None
-    assert (folder.spec.kind, folder.spec.shape, folder.spec.levels) == ("image", (1, 8, 8), 17)
+    assert (folder.spec.x.layout, folder.spec.shape, folder.spec.x.levels) == ("picture", (1, 8, 8), 17)
     assert not folder.known
 
 

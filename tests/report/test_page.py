@@ -13,7 +13,7 @@ import pytest
 from fake import KINDS, fake, number
 from safetensors.numpy import load_file, save_file
 
-from bestiary.data.spec import Column
+from bestiary.data.support import Reals
 from bestiary.errors import BestiaryError
 from bestiary.report import page, write_report
 from bestiary.report.folder import read
@@ -117,7 +117,7 @@ def test_names_that_look_like_code_are_harmless(tmp_path):
     run = fake("people-vae", tmp_path / "nasty")
     nasty = json.dumps(NASTY.replace("\ud800", ""))
     config = (run / "config.toml").read_text("utf-8")
-    keep = ('"table"', '"vector"', '"image"')
+    keep = {f'"{word}"' for word in ("row", "columns", "reals", "category")}  # else there is no spec to read
     swap = lambda m: m[0] if m[1] in keep else f"= {nasty}"  # noqa: E731
     config = re.sub(r'= ("[^"]*")', swap, config)
     config = re.sub(r'"(age|income|school|college)"', lambda m: nasty, config)
@@ -127,6 +127,7 @@ def test_names_that_look_like_code_are_harmless(tmp_path):
         text = re.sub(r': "[^"]*"', lambda m: ": " + json.dumps(NASTY), text)
         (run / name).write_text(text, "utf-8")
     (run / "journal.jsonl").write_text(json.dumps({"round": 1, f"vae.{NASTY}": 1.0, f"{NASTY}.total": 2.0}) + "\n")
+    assert {column.name for column in read(run).spec.x.columns} == {NASTY.replace("\ud800", "")}
     out = write_report(run)
     reader = parsed(out)
     assert len(reader.all("script")) == 1
@@ -141,9 +142,9 @@ def test_columns_are_shown_in_the_units_of_the_file(tmp_path, pages):
     text = pages["people-vae"].read_text("utf-8")
     incomes = re.search(r"income: median ([\d,]+) in the data, ([\d,]+) in the samples", text)
     evidence = read(pages["people-vae"].parent).evidence
-    column = Column("income", 32_000.0, 14_000.0)
+    income = Reals(32_000.0, 14_000.0)
     for text, key in zip(incomes.groups(), ("data", "samples"), strict=True):
-        raw = np.median(evidence[key][:, 1]) * column.scale + column.mean
+        raw = np.median(evidence[key][:, 1]) * income.scale + income.mean
         assert float(text.replace(",", "")) == pytest.approx(raw, rel=1e-3)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bestiary.data.spec import Spec
+from bestiary.data.spec import pictures
 from bestiary.report.plates import BUDGET, LARGEST, fitting_side, grid, pixels, reduction, saved, single, tint
 
 
@@ -21,7 +21,7 @@ def decoded(plate_or_src):
 @pytest.mark.parametrize("levels", [2, 17, 256])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_level_comes_back_from_the_page(levels, channels):
-    spec = Spec("image", (channels, 6, 5), levels)
+    spec = pictures((channels, 6, 5), levels)
     stored = np.random.default_rng(0).integers(0, levels, (4, 6, 5, channels)).astype(np.uint8)
     shown = decoded(single(pixels(stored, spec)[0], "one")).reshape(6, 5, channels)
     assert np.array_equal(np.round(shown / 255 * (levels - 1)), stored[0])
@@ -38,7 +38,7 @@ def test_a_grid_lays_out_in_rows_with_transparent_gaps():
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 64, 64), (3, 512, 384), (4, 300, 20), (2, 9, 9)])
 def test_large_pictures_are_reduced_to_the_budget(shape):
-    spec = Spec("image", shape, 256)
+    spec = pictures(shape, 256)
     side = fitting_side(64, spec)
     x = pixels(np.full((side * side, *shape[1:], shape[0]), 200, np.uint8), spec)
     assert max(x.shape[1:3]) <= LARGEST

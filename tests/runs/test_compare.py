@@ -165,7 +165,7 @@ def test_examples_held_out_are_the_floor_and_tell_copies():
     assert any("400 of 400 examples held out are among" in note for note in judge_samples(real, fresh, held=real).notes)
     with pytest.raises(BestiaryError, match="goes with real="):
         judge(run="nowhere", held=held)
-    with pytest.raises(BestiaryError, match="held is vector"):
+    with pytest.raises(BestiaryError, match="held is table"):
         judge_samples(IMAGES, IMAGES, held=held)
 
 

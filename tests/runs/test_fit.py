@@ -4,6 +4,7 @@ import builtins
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 from math import prod
@@ -14,14 +15,17 @@ import torch
 from torch import nn
 
 from bestiary.errors import BestiaryError
+from bestiary.report import write_report
 from bestiary.runs import fit as fitting
 from bestiary.runs.fit import Interrupted, fit
 from bestiary.runs.fitted import located
 from bestiary.runs.folder import held, read_config, read_env
+from bestiary.runs.judge import judge
 from bestiary.runs.run import load
 from bestiary.training import device
 from bestiary.training.fit import RunFailed
 from bestiary.training.journal import read_journal
+from bestiary.version import FORMAT
 from tests.runs.tiny import IMAGES, SMALL, TABLE, TINY, VECTORS, Encoder, kept, tiny
 
 
@@ -81,7 +85,7 @@ def test_precision_is_inferred_once_and_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(device, "has_native_bf16", lambda _: True)
     monkeypatch.setattr(device, "LARGE", 1000)
     large = tiny(tmp_path, images, "vae")
-    assert read_config(large.path)["inferred"]["precision"].startswith("bf16: this processor")
+    assert read_config(large.path)["inferred"]["precision"]["reason"].startswith("this processor")
     assert "precision='bf16'" in read_config(large.path)["command"]
     assert read_config(tiny(tmp_path, images, "gan", hidden=(64,)).path)["training"]["precision"] == "bf16"
     small: list = [(points, "vae", {}), (images, "vae", {"hidden": (2,)})]
@@ -93,7 +97,8 @@ def test_precision_is_inferred_once_and_kept(tmp_path, monkeypatch):
         assert read_config(tiny(tmp_path, data, model, **options).path)["training"]["precision"] == "fp32"
     for module in (device, fitting):
         monkeypatch.setattr(module, "has_native_bf16", lambda _: False)
-    assert read_config(tiny(tmp_path, images, "vae").path)["inferred"]["precision"].startswith("fp32: this processor")
+    narrow = read_config(tiny(tmp_path, images, "vae").path)
+    assert narrow["inferred"]["precision"]["value"] == narrow["training"]["precision"] == "fp32"
     text = (large.path / "config.toml").read_text()  # of before `auto` was settled
     (large.path / "config.toml").write_text(text.replace('precision = "bf16"', 'precision = "auto"'))
     assert read_config(large.path)["training"]["precision"] == "auto"
@@ -176,11 +181,11 @@ def test_a_part_that_does_not_belong_is_refused(tmp_path):
 def test_labels_from_python_are_kept_with_the_run(tmp_path):
     y = [i % 2 for i in range(len(VECTORS))]
     run = tiny(tmp_path, VECTORS, labels=y, steps=5)
-    assert set(run.part("test")[1].tolist()) <= {0, 1}
+    assert set(run.part("test").beside["label"].tolist()) <= {0, 1}
     assert run.sample(2).shape == load(run.path).sample(2).shape
     with pytest.raises(BestiaryError, match=r"labels given from Python"):
         load(run.path, data=VECTORS).part("test")
-    assert load(run.path, data=VECTORS, labels=y).part("test")[1] is not None
+    assert load(run.path, data=VECTORS, labels=y).part("test").beside.keys() == {"label"}
     assert fit(VECTORS, resume=run, labels=y, quiet=True).path == run.path
 
 
@@ -354,6 +359,27 @@ def test_what_is_torn_is_named_with_the_way_out(whole, tmp_path):
             use()
 
 
+def test_a_folder_of_another_format_is_refused_with_what_to_do(whole, tmp_path):
+    path = shutil.copytree(whole, tmp_path / "run")
+    text = (path / "config.toml").read_text()
+    (path / "config.toml").write_text(text.replace(f"format = {FORMAT}\n", ""))  # as format 1 had none
+    command = re.escape(read_config(whole)["command"])
+    uses = (
+        lambda: load(path),
+        lambda: judge(path),
+        lambda: write_report(path),
+        lambda: go_on(path),
+        lambda: go_on(path, steps=40),
+    )
+    for use in uses:
+        with pytest.raises(
+            BestiaryError, match=f"have format 1; this one reads format {FORMAT}. Fit it again, {command}"
+        ):
+            use()
+    assert not (path / "judgement.json").exists()
+    assert kept(path) == kept(whole)
+
+
 def test_a_run_that_fails_by_itself_says_so_in_its_folder(tmp_path):
     with pytest.raises(RunFailed):
         tiny(tmp_path, lr=1e30, name="run")
@@ -373,13 +399,13 @@ def test_a_run_finds_its_data_from_another_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "one")
     path = tiny(tmp_path / "runs", "t.csv").path
     monkeypatch.chdir(tmp_path / "two")
-    assert len(load(path).part("train")[0]) == 72
+    assert len(load(path).part("train")) == 72
     assert go_on(path, steps=25).config["data"]["source"] == "t.csv"
     (tmp_path / "one").rename(tmp_path / "moved")
     with pytest.raises(BestiaryError, match=r"t\.csv"):
         load(path).part("train")
     monkeypatch.chdir(tmp_path / "moved")  # the data went along with the person
-    assert len(load(path).part("train")[0]) == 72
+    assert len(load(path).part("train")) == 72
 
 
 def test_data_that_changed_are_noticed(tmp_path, capsys):

@@ -7,8 +7,9 @@ import pytest
 
 from bestiary.errors import BestiaryError
 from bestiary.runs.folder import create, find, note, point, read_config, read_env, runs_in, update_env, write_config
+from bestiary.version import FORMAT
 
-CONFIG = {"command": "bestiary fit x y", "version": "1"} | {
+CONFIG = {"command": "bestiary fit x y", "version": "1", "format": FORMAT} | {
     table: {"key": "value"} for table in ("data", "spec", "model", "training", "inferred", "origin")
 }
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from bestiary.data.batches import Batch
 from bestiary.errors import BestiaryError
 from bestiary.measures.number import Number
 from bestiary.models.invert import Inversion
+from bestiary.models.model import Encodes
 from bestiary.runs.latent import reach
 from bestiary.runs.run import Run
 from bestiary.runs.walks import sampled
@@ -50,7 +52,7 @@ def test_truncated_samples_are_less_varied(runs, kind) -> None:
     run = runs[kind]
     assert run.sample_z(300, truncation=0.5).abs().max() <= 0.5
     assert run.sample_z(300).abs().max() > 0.5
-    a, b = (run.sample_x(300, batch=128, truncation=0.01) for _ in "ab")
+    a, b = (run.sample_x(300, truncation=0.01) for _ in "ab")
     assert torch.equal(a, b)
     assert a.shape == run.sample_x(300).shape
     assert run.sample(3, truncation=0.5).dtype == run.sample(3).dtype
@@ -80,7 +82,7 @@ def test_a_walk_decodes_the_codes_between_its_ends(runs, kind) -> None:
 @pytest.mark.parametrize("kind", [*SAMPLERS, "ae"])
 def test_examples_are_inverted_whatever_the_model(runs, kind) -> None:
     run = runs[kind]
-    x, _ = run.part("test", 5)
+    x = run.part("test", 5).x
     found = run.invert(x, **QUICK)
     assert found.z.shape == (5, 2)
     assert torch.allclose(found.x, run.decode(found.z), atol=1e-5)
@@ -88,10 +90,10 @@ def test_examples_are_inverted_whatever_the_model(runs, kind) -> None:
     in_pieces = run.invert(x, batch=2, **QUICK)
     assert torch.allclose(found.z, in_pieces.z, atol=1e-3)
     worse = run.invert(x, starts=1, steps=1, lr=1e-9, prior=0.0)
-    if "encode" not in run.model.abilities:
+    if not isinstance(run.model, Encodes):
         assert run.invert(x, starts=2, steps=60, prior=0.0).error.mean() < worse.error.mean()
     else:  # the encoder's code is where it starts
-        assert torch.allclose(worse.z, run.codes(x), atol=1e-5) or run.model.binarise == "dynamic"
+        assert torch.allclose(worse.z, run.codes(x), atol=1e-5) or run.config["model"]["binarise"] == "dynamic"
 
 
 def test_a_generator_finds_its_own_samples_again(runs) -> None:
@@ -103,8 +105,8 @@ def test_a_generator_finds_its_own_samples_again(runs) -> None:
 @pytest.mark.parametrize("kind", ["image vae", "image gan"])
 def test_arithmetic_stands_beside_the_same_in_pixels(runs, kind) -> None:
     run = runs[kind]
-    x, minus, plus = (run.part("train", n, seed=n)[0] for n in (4, 3, 2))
-    how = {} if "encode" in run.model.abilities else QUICK
+    x, minus, plus = (run.part("train", n, seed=n).x for n in (4, 3, 2))
+    how = {} if isinstance(run.model, Encodes) else QUICK
     found = run.arithmetic(x, minus, plus, **how)
     codes = [run.codes(part, **how) for part in (x, minus, plus)]
     assert torch.allclose(found.z, codes[0] - codes[1].mean(0) + codes[2].mean(0), atol=1e-6)
@@ -117,7 +119,7 @@ def test_arithmetic_stands_beside_the_same_in_pixels(runs, kind) -> None:
 
 def test_a_set_is_encoded_in_parts(runs, monkeypatch) -> None:
     run = runs["image vae"]
-    x = run.part("train", 30)[0]
+    x = run.part("train", 30)
     whole = run.encode(x)
     monkeypatch.setattr("bestiary.runs.fitted.TOGETHER", 7)
     assert torch.allclose(run.encode(x), whole, atol=1e-6)
@@ -137,16 +139,19 @@ def test_reach_is_the_mean_error_beside_that_of_own_samples(runs) -> None:
 
 def test_a_conditional_run_walks_and_inverts_under_a_condition(runs) -> None:
     run = runs["labels"]
-    z, three = run.sample_z(4), torch.tensor([3])
-    x = run.walk(z[0], z[1], 4, "linear", condition=three)
-    ends = run.model.decode(z[:2], torch.tensor([3, 3]))
+    z, each = run.sample_z(4), {"label": torch.arange(4)}
+    x = run.walk(z[0], z[1], 4, "linear", condition="3")
+    ends = run.model.show(z[:2], {"label": torch.tensor([3, 3])})
     assert torch.allclose(x[[0, 3]], ends.detach(), atol=1e-5)
-    assert not torch.allclose(x, run.walk(z[0], z[1], 4, "linear", condition=torch.tensor([4])), atol=1e-5)
-    made = run.model.decode(z, torch.tensor([0, 1, 2, 3])).detach()
+    assert not torch.allclose(x, run.walk(z[0], z[1], 4, "linear", condition="4"), atol=1e-5)
+    made = run.model.show(z, each).detach()
+    assert torch.equal(run.decode(z, condition="0,1,2,3"), made)
     for batch in (2, 256):  # each row under its own label, also in pieces
-        found = run.invert(made, condition=torch.arange(4), batch=batch, starts=2, steps=60, prior=0.0)
-        assert torch.allclose(found.x, run.model.decode(found.z, torch.arange(4)).detach(), atol=1e-5)
+        found = run.invert(made, condition=each, batch=batch, starts=2, steps=60, prior=0.0)
+        assert torch.allclose(found.x, run.model.show(found.z, each).detach(), atol=1e-5)
     assert found.error.max() < 0.02
+    beside = run.invert(Batch(made, each), starts=2, steps=60, prior=0.0)  # what stands beside examples is their own
+    assert torch.equal(beside.z, found.z)
 
 
 def test_pictures_of_walks_lead_from_sample_to_sample(runs) -> None:
@@ -170,11 +175,13 @@ def test_pictures_of_walks_lead_from_sample_to_sample(runs) -> None:
         (lambda runs: runs["toy gan"].invert(torch.zeros(2, 2), starts=0), "at least one start"),
         (lambda runs: runs["toy gan"].invert(torch.zeros(0, 2)), "at least one example"),
         (lambda runs: runs["toy gan"].invert(torch.zeros(2, 3)), "makes x of shape"),
-        (lambda runs: runs["labels"].walk(torch.zeros(2), torch.ones(2)), "condition=label: say under which"),
-        (lambda runs: runs["toy gan"].walk(torch.zeros(2), torch.ones(2), condition=torch.tensor([1])), "takes no"),
-        (lambda runs: runs["image vae"].walk(torch.zeros(2), torch.ones(2), condition=torch.tensor([1])), "takes no"),
+        (lambda runs: runs["labels"].walk(torch.zeros(2), torch.ones(2)), "is told label: say under which"),
+        (lambda runs: runs["labels"].decode(torch.zeros(3, 2)), "is told label: say under which"),
+        (lambda runs: runs["labels"].invert(torch.zeros(3, 1, 8, 8)), "is told label: say under which"),
+        (lambda runs: runs["toy gan"].walk(torch.zeros(2), torch.ones(2), condition="1"), "takes no"),
+        (lambda runs: runs["image vae"].walk(torch.zeros(2), torch.ones(2), condition="1"), "takes no"),
         (lambda runs: runs["toy gan"].walk(torch.zeros(3), torch.ones(3)), "codes of this run have 2"),
-        (lambda runs: runs["labels"].invert(torch.zeros(3, 1, 8, 8), condition=torch.tensor([1, 2])), "a row for each"),
+        (lambda runs: runs["labels"].invert(torch.zeros(3, 1, 8, 8), condition="1,2"), "a row for each"),
         (lambda runs: sampled(runs["toy gan"], n=12, walk="linear"), "multiple"),
         (lambda runs: sampled(runs["toy gan"], n=0, walk="linear"), "multiple"),
     ],

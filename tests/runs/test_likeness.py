@@ -5,11 +5,12 @@ import torch
 from torch import Tensor
 
 from bestiary.data.load import load
-from bestiary.data.spec import Column, Spec
+from bestiary.data.spec import Spec, pictures, rows
+from bestiary.data.support import Category, Column
 from bestiary.errors import BestiaryError
 from bestiary.runs.likeness import TESTS, Sides, chosen_features, columns_of, sample_numbers
 
-PLANE = Spec("vector", (2,))
+PLANE = rows(2)
 
 
 def normal(n: int, f: int = 2, seed: int = 0) -> Tensor:
@@ -96,28 +97,28 @@ def test_few_examples_and_fewer_than_features_are_said() -> None:
     found, notes, _ = judged(normal(9), normal(9, seed=1), normal(9, seed=2))
     assert not found
     assert "Only 9 examples" in notes[0]
-    wide = Spec("vector", (40,))
+    wide = rows(40)
     found, notes, _ = judged(normal(30, 40), normal(30, 40, 1), normal(30, 40, 2), wide)
     assert "deficient" in found["fid"].protocol["rank"]
     assert any("30 examples of 40 features" in note for note in notes)
 
 
 def test_too_many_columns_have_no_statistics_and_pictures_are_averaged() -> None:
-    spec = Spec("vector", (300,))
+    spec = rows(300)
     found, notes, _ = judged(normal(30, 300), normal(30, 300, 1), normal(30, 300, 2), spec, "fast")
     assert "separation" not in found
     assert any("statistics by column" in note and "300" in note for note in notes)
-    image = Spec("image", (3, 20, 12), 256)
+    image = pictures((3, 20, 12), 256)
     x = torch.rand(4, 3, 20, 12)
     (small, _, _), names, averaged = columns_of(Sides(x, x, x), image)
     assert small.shape == (4, len(names)) == (4, 3 * 10 * 6)
     assert "2×2 pixels" in averaged
     assert small[1, names.index("row 2, column 3, channel 2")] == pytest.approx(float(x[1, 1, 2:4, 4:6].mean()))
     grey = torch.rand(4, 1, 16, 16)
-    assert columns_of(Sides(grey, grey, grey), Spec("image", (1, 16, 16), 256))[2] == ""
+    assert columns_of(Sides(grey, grey, grey), pictures((1, 16, 16), 256))[2] == ""
 
 
 def test_columns_are_named_as_in_the_file() -> None:
-    spec = Spec("table", (3,), columns=(Column("age"), Column("town", categories=("Rome", "Oslo"))))
+    spec = rows((Column("age"), Column("town", Category(("Rome", "Oslo")))))
     assert columns_of(Sides(*[torch.zeros(2, 3)] * 3), spec)[1] == ["age", "town=Rome", "town=Oslo"]
     assert columns_of(Sides(*[torch.zeros(2, 2)] * 3), PLANE)[1] == ["x1", "x2"]

@@ -6,24 +6,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bestiary.data.spec import Column, Spec
+from bestiary.data.spec import pictures, rows
+from bestiary.data.support import Category, Column, Reals
 from bestiary.errors import BestiaryError
 from bestiary.runs.output import write_samples
 
-DIGITS = Spec("image", (1, 4, 4), 17)
-COLOUR = Spec("image", (3, 4, 4), 256)
-POINTS = Spec("vector", (2,))
-TABLE = Spec(
-    "table",
-    (4,),
-    columns=(Column("age", 40.0, 10.0), Column("pay", -1.0, 0.5), Column("kind", categories=("a", "b"))),
-)
+DIGITS = pictures((1, 4, 4), 17)
+COLOUR = pictures((3, 4, 4), 256)
+POINTS = rows(2)
+TABLE = rows((Column("age", Reals(40.0, 10.0)), Column("pay", Reals(-1.0, 0.5)), Column("kind", Category(("a", "b")))))
 ROWS = np.array([[0, 1, 0.2, 0.7], [-1.5, 0, 0.9, 0.1]], np.float32)
 
 
 def images(spec, n=5):
     channels, height, width = spec.shape
-    return np.random.default_rng(0).integers(0, spec.levels, (n, height, width, channels)).astype(np.uint8)
+    return np.random.default_rng(0).integers(0, spec.x.levels, (n, height, width, channels)).astype(np.uint8)
 
 
 @pytest.mark.parametrize("spec", [DIGITS, COLOUR], ids=["grey", "colour"])
@@ -33,7 +30,7 @@ def test_a_folder_holds_each_image(tmp_path, spec):
     files = sorted((tmp_path / "out").iterdir())
     assert [file.name for file in files][:2] == ["00.png", "01.png"]
     back = np.stack([np.asarray(Image.open(file)).reshape(4, 4, -1) for file in files])
-    assert np.array_equal(np.round(back / 255 * (spec.levels - 1)).astype(np.uint8), stored)
+    assert np.array_equal(np.round(back / 255 * (spec.x.levels - 1)).astype(np.uint8), stored)
 
 
 def test_a_folder_that_is_there_is_a_folder_whatever_its_name(tmp_path):
@@ -52,7 +49,7 @@ def test_arrays_hold_eight_bit_images(tmp_path, suffix):
 
 
 def test_numbers_come_back_in_the_users_units(tmp_path):
-    spec = Spec("table", (2,), columns=TABLE.columns[:2])
+    spec = rows(TABLE.x.columns[:2])
     back = np.load(write_samples(tmp_path / "out.npy", ROWS[:, :2], spec), allow_pickle=False)
     assert np.allclose(back, [[40, -0.5], [25, -1]])
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from bestiary.data.dataset import Dataset
 from bestiary.errors import BestiaryError
+from bestiary.runs.fit import fit
 from bestiary.runs.grammar import words
 from bestiary.runs.plan import LEAST_STEPS, MOST_STEPS, PASSES, plan
 
@@ -46,7 +47,7 @@ def test_each_option_goes_where_it_is_known():
     made = plan("ring", "vae", {"n": 300, "data.seed": 7, "seed": 1, "latent": "3", "batch": 10})
     assert made.data_options == {"n": 300, "seed": 7}
     assert (made.model_options["latent"], made.recipe.batch, made.recipe.seed) == (3, 10, 1)
-    assert len(made.dataset.stored) == 300
+    assert len(made.dataset) == 300
 
 
 @pytest.mark.parametrize(
@@ -71,10 +72,10 @@ def test_a_slip_is_answered(data, model, options, says):
 def test_what_is_inferred_is_said_with_its_reason():
     made = plan("digits", "vae")
     for key in ("likelihood", "network", "binarise", "steps"):
-        value, _, reason = made.inferred[key].partition(": ")
-        settled = made.recipe.steps if key == "steps" else made.model_options[key]
-        assert value == str(settled)
+        value, reason = made.inferred[key]
+        assert value == (made.recipe.steps if key == "steps" else made.model_options[key])
         assert len(reason.split()) > 2
+        assert made.config()["inferred"][key] == {"value": str(value), "reason": reason}
     assert "auto" not in made.model_options.values()
     assert plan("digits", "vae", {"likelihood": "auto"}).inferred["likelihood"] == made.inferred["likelihood"]
     assert plan("digits", "gan", {"steps": 5}).inferred.keys() == {"network", "norm", "critic_norm", "validate"}
@@ -153,10 +154,10 @@ def test_a_default_schedule_must_end_too():
         plan("digits", "annealed-vae", {"steps": 200})
 
 
-def test_packs_that_do_not_fill_a_batch_are_refused():
+def test_packs_that_do_not_fill_a_batch_are_refused(tmp_path):
     """Before there is a folder, with the next batch that they fill."""
     with pytest.raises(BestiaryError, match=r"pack=3 does not divide batch=64, .*: batch=66"):
-        plan("ring", "gan", {"pack": 3, "batch": 64})
-    assert plan("ring", "gan", {"pack": 3, "batch": 66}).recipe.batch == 66
+        fit("ring", "gan", pack=3, batch=64, root=tmp_path / "runs", quiet=True)
     with pytest.raises(BestiaryError, match="pack=2 does not divide batch=31"):
-        plan("ring", "pac-gan", {"batch": 31})
+        fit("ring", "pac-gan", batch=31, root=tmp_path / "runs", quiet=True)
+    assert not (tmp_path / "runs").exists()

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from bestiary.data.columns import to_columns
 from bestiary.errors import BestiaryError
 from bestiary.runs.run import Run, load, sample
 from tests.runs.tiny import IMAGES, TABLE, tiny
@@ -34,7 +33,15 @@ def test_samples_are_a_function_of_seed_and_number(runs):
     assert np.array_equal(first, sample(run, 5))
     assert np.array_equal(first, sample(run.path, 5))
     assert not np.array_equal(first, fresh.sample(5, seed=1))
-    assert fresh.sample_x(300, batch=128).shape == (300, 2)
+
+
+@pytest.mark.parametrize("kind", ["points", "images", "table gan"])
+def test_a_sample_does_not_depend_on_how_many_follow(runs, kind):
+    run = runs[kind]
+    many = run.sample_x(150)
+    assert torch.equal(many[:5], run.sample_x(5))
+    assert torch.equal(many[:100], run.sample_x(100))
+    assert len(many.flatten(1).unique(dim=0)) == 150  # each block has noise of its own
 
 
 @pytest.mark.parametrize("kind", ["digits", "images"])
@@ -42,7 +49,7 @@ def test_samples_of_images_are_stored_like_the_data(runs, kind):
     run = runs[kind]
     drawn = run.sample(3)
     assert (drawn.dtype, drawn.shape) == (np.uint8, (3, 8, 8, 1))
-    assert drawn.max() < run.spec.levels
+    assert drawn.max() < run.spec.x.levels
 
 
 @pytest.mark.parametrize("kind", ["table vae", "table gan"])
@@ -52,7 +59,7 @@ def test_samples_of_a_table_lie_in_its_support(runs, kind):
     categories = x[:, 1:4]
     assert torch.allclose(categories.sum(1), torch.ones(50))
     assert (categories >= 0).all()
-    columns = to_columns(run.spec, x.numpy())
+    columns = run.spec.x.support.to_columns(x.numpy())
     assert list(columns) == ["age", "town", "paid"]
     assert set(columns["town"]) <= {"Rome", "Köln", "Oslo"}
     assert np.isfinite(columns["age"]).all()
@@ -62,28 +69,31 @@ def test_samples_of_a_table_lie_in_its_support(runs, kind):
 
 def test_parts_are_the_data_in_model_units(runs):
     run = runs["digits"]
-    x, y = run.part("test")
-    assert x.shape[1:] == (1, 8, 8)
-    assert x.min() == 0
-    assert x.max() == 1
-    assert len(x) == len(y) == len(run.dataset.parts["test"])
-    some, labels = run.part("test", 7)
-    assert torch.equal(some, x[:7])
-    assert torch.equal(labels, y[:7])
-    assert not torch.equal(run.part("test", 7, seed=1)[0], some)
+    part = run.part("test")
+    assert part.x.shape[1:] == (1, 8, 8)
+    assert part.x.min() == 0
+    assert part.x.max() == 1
+    assert len(part) == len(part.beside["label"]) == len(run.dataset.parts["test"])
+    some = run.part("test", 7)
+    assert torch.equal(some.x, part.x[:7])
+    assert torch.equal(some.beside["label"], part.beside["label"][:7])
+    assert not torch.equal(run.part("test", 7, seed=1).x, some.x)
     with pytest.raises(BestiaryError, match="did you mean `test`"):
         run.part("tset")
 
 
 def test_codes_and_decoded_codes(runs):
     run = runs["digits"]
-    x, _ = run.part("test", 6)
-    z = run.encode(run.observe(x))
+    examples = run.part("test", 6)
+    z = run.encode(examples)
     assert z.shape == (6, 2)
-    assert torch.equal(run.observe(x), run.observe(x))
-    assert run.decode(z.numpy()).shape == x.shape
-    with pytest.raises(BestiaryError, match="GAN cannot encode"):
-        runs["images"].encode(x)
+    assert torch.equal(run.observe(examples).x, run.observe(examples).x)  # greys are binarised by seed
+    assert not torch.equal(run.observe(examples).x, run.observe(examples, seed=1).x)
+    assert torch.equal(run.encode(run.observe(examples)), z)  # what was observed once stays as it is
+    assert torch.equal(run.encode(examples.x), z)
+    assert run.decode(z.numpy()).shape == examples.x.shape
+    with pytest.raises(BestiaryError, match="GAN has no encoder"):
+        runs["images"].encode(examples)
     assert runs["images"].decode(torch.zeros(2, 2)).shape == (2, 1, 8, 8)
 
 

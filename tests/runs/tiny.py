@@ -21,7 +21,7 @@ TABLE = "age,town,paid\n" + "".join(f"{20 + i % 17},{('Rome', 'Köln', 'Oslo')[i
 def tiny(root, data="ring", model="vae", **options) -> Run:
     """A tiny fit."""
     points = {"n": 100} if isinstance(data, str) and data == "ring" else {}
-    options = {**points, **TINY, **SMALL[model], **options}
+    options = {**points, **TINY, **SMALL.get(model, {}), **options}
     return fit(data, model, root=root, quiet=True, device="cpu", **options)
 
 

@@ -1,6 +1,7 @@
 """Signs of games on stories told by hand, and on runs built to be ill and one that is not."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,14 +11,15 @@ from torch import nn
 import bestiary as bst
 from bestiary.data.batches import Batch
 from bestiary.data.load import load
-from bestiary.data.spec import Spec
+from bestiary.data.spec import rows
 from bestiary.errors import BestiaryError
 from bestiary.models.options import called
 from bestiary.models.vitals import critic_vitals, sample_vitals
 from bestiary.models.zoo import build
 from bestiary.networks.norm import BatchNorm
 from bestiary.objectives.games import GAMES, nonsaturating, saturating
-from bestiary.runs.plan import plan
+from bestiary.runs.plan import Plan, plan
+from bestiary.runs.watch import _told
 from bestiary.signs import latent
 from bestiary.signs.sign import Story
 from bestiary.signs.signs import SIGNS, diagnose
@@ -37,10 +39,9 @@ TURNS = {"generator.gradient": 0.1}
 def story(
     *validations: dict[str, float],
     options: dict | None = None,
-    why: str = "",
-    kind: str = "vector",
+    failure: str = "",
 ) -> Story:
-    made = Story(1000, options or {"game": "saturating"}, why, kind)
+    made = Story(1000, options or {"game": "saturating"}, failure)
     for i, changed in enumerate(validations or ({},)):
         made.add({"round": 500 + i, **TURNS})
         made.add({"round": 500 + i, **{f"validation.{k}": v for k, v in {**HEALTHY, **changed}.items()}})
@@ -55,7 +56,7 @@ ILL = {
     "overpowering": [story(*[{"told_apart": 0.999, "near": 0.0, "covered": 0.0}] * 3)],
     "oscillation": [story(*SWING)],
     "memorisation": [story({"known": 0.9})],
-    "non-finite": [story(why="the run has failed: player `critic`: the term `total` is nan at round 7; no checkpoint")],
+    "non-finite": [story(failure="player `critic`: the term `total` is nan at round 7; no checkpoint")],
 }  # fmt: skip
 
 
@@ -69,11 +70,9 @@ def names(told: Story) -> set[str]:
     return {sign.name for sign in diagnose(told)}
 
 
-def of_run(data: str, model: str, told: Story) -> Story:
+def of_run(what: Plan, told: Story) -> Story:
     """The same numbers, told of a run with all its options."""
-    what = plan(data, model, {"steps": 1000})
-    kind = what.dataset.spec.kind
-    made = Story(1000, {**what.model_options, **what.recipe.to_dict()}, told.why, kind)
+    made = _told(Path("nowhere"), what, 1000, told.failure)
     made.series, made.round = told.series, told.round
     return made
 
@@ -93,26 +92,27 @@ def test_an_ill_story_has_its_sign(name: str) -> None:
 @pytest.mark.parametrize(("data", "model"), [pair for pairs in FITTED.values() for pair in pairs])
 def test_remedies_can_be_typed_and_built_and_change_something(name: str, data: str, model: str) -> None:
     """Of every model that shows the sign: what a remedy says is accepted, and is not what the run has already."""
-    for sign in diagnose(of_run(data, model, ILL[name][0])):
+    before = plan(data, model, {"steps": 1000})
+    for sign in diagnose(of_run(before, ILL[name][0])):
         for remedy in sign.remedies:
             if remedy.options:
                 what = plan(data, model, {"steps": 1000, **remedy.options})
-                before = plan(data, model, {"steps": 1000})
                 assert (what.model_options, what.recipe) != (before.model_options, before.recipe), remedy
                 build(model, what.dataset.spec, **{**what.model_options, "latent": 4})
 
 
-@pytest.mark.parametrize("given", [{"smoothing": 0.1}, {"joint": True}, {"pack": 64}, {"weight_clip": 0.1}])
+@pytest.mark.parametrize(
+    "given",
+    [{"smoothing": 0.1}, {"joint": True}, {"pack": 64}, {"weight_clip": 0.1}, {"augment": "translation,cutout"}],
+)
 @pytest.mark.parametrize("name", [name for name in ILL if name != "vanishing-gradient"])
 def test_remedies_can_be_typed_whatever_the_run_has(name: str, given: dict) -> None:
     before = plan("digits", "ns-gan", {"steps": 1000, **given})
-    told, made = ILL[name][0], of_run("digits", "ns-gan", ILL[name][0])
-    made.options.update({**before.model_options, **before.recipe.to_dict()})
-    assert told.series
-    for sign in diagnose(made):
+    for sign in diagnose(of_run(before, ILL[name][0])):
         for remedy in sign.remedies:
             if remedy.options:
                 what = plan("digits", "ns-gan", {"steps": 1000, **given, **remedy.options})
+                assert (what.model_options, what.recipe) != (before.model_options, before.recipe), remedy
                 build("ns-gan", what.dataset.spec, **{**what.model_options, "latent": 4})
 
 
@@ -148,7 +148,7 @@ def test_change_is_not_oscillation(late: tuple[float, ...]) -> None:
 
 
 def test_a_remedy_goes_further_than_the_run() -> None:
-    (sign,) = diagnose(story({"covered": 0.2}, options={"game": "nonsaturating", "pack": 2}))
+    (sign,) = diagnose(of_run(plan("ring", "pac-gan", {"steps": 1000}), story({"covered": 0.2})))
     assert sign.remedies[0].options == {"pack": "4"}
 
 
@@ -217,8 +217,8 @@ def test_where_features_alone_are_matched_the_game_has_no_pull() -> None:
     real, fake = torch.tensor([4.0, 5.0]), torch.tensor([-6.0, -7.0])
     assert "pull" not in critic_vitals(nonsaturating(), real, fake, pulls=False)
     for options, told in (({}, True), ({"matching": 1.0}, False), ({"matching": 1.0, "adversarial": 0.0}, False)):
-        model = build("ns-gan", Spec("vector", (2,)), latent=2, **options)
-        assert ("pull" in model.vitals(torch.randn(20, 2))) == told
+        model = build("ns-gan", rows(2), latent=2, **options)
+        assert ("pull" in model.vitals(Batch(torch.randn(20, 2)))) == told
     sure = [{"told_apart": 1.0, "near": 0.1}] * 3
     assert "overpowering" in names(story(*sure))
     alone = {"adversarial": 0.0, "matching": 1.0}
@@ -249,24 +249,24 @@ def test_vitals_leave_the_critic_as_it_was() -> None:
     before = {k: v.clone() for k, v in model.state_dict().items()}
     x = torch.rand(20, 1, 8, 8)
     with torch.no_grad():
-        model.vitals(x)
+        model.vitals(Batch(x))
     assert not model.critic.training
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
     with torch.no_grad():
         told = model.critic.train()(2 * x - 1)
         model.eval()
-        assert model.vitals(x, fitted=Batch(x))["known"] == 0.5
+        assert model.vitals(Batch(x), Batch(x))["known"] == 0.5
         other = torch.rand(20, 1, 8, 8) / 2
         wins = told[None] < model.critic.train()(2 * other - 1)[:, None]
-        torch.testing.assert_close(model.eval().vitals(x, fitted=Batch(other))["known"], wins.float().mean())
+        torch.testing.assert_close(model.eval().vitals(Batch(x), Batch(other))["known"], wins.float().mean())
 
 
 @pytest.mark.parametrize(
     "options",
     [
         {"pack": 3},
-        {"augment": ("translation", "cutout")},
+        {"augment": "translation,cutout"},
         {"condition": "label"},
         {"condition": "label", "conditioning": "concatenation", "pack": 2},
     ],
@@ -275,9 +275,9 @@ def test_vitals_show_the_critic_what_it_is_used_to(options: dict) -> None:
     spec = plan("digits", "gan", {}).dataset.spec
     model = build("ns-gan", spec, network="mlp", latent=4, hidden=(8,), **options).eval()
     for n in (20, 2):
-        y = torch.arange(n) % 10
+        some, fitted = (Batch(torch.rand(n, 1, 8, 8), {"label": torch.arange(n) % 10}) for _ in "ab")
         with torch.no_grad():
-            found = model.vitals(torch.rand(n, 1, 8, 8), y, Batch(torch.rand(n, 1, 8, 8), y))
+            found = model.vitals(some, fitted)
         assert all(number.ndim == 0 and number.isfinite() for number in found.values())
         assert ("told_apart" in found) == ("known" in found) == (n > options.get("pack", 1))
 
@@ -290,9 +290,9 @@ def test_a_critic_of_joined_batches_is_asked_so() -> None:
     x = torch.randn(100, 2)
     told = []
     for joint in (False, True):
-        model = build("ns-gan", Spec("vector", (2,)), latent=2, generator=Perfect(), critic=net, joint=joint)
+        model = build("ns-gan", rows(2), latent=2, generator=Perfect(), critic=net, joint=joint)
         with torch.no_grad():
-            told.append(float(model.vitals(x + 5)["told_apart"]))
+            told.append(float(model.vitals(Batch(x + 5))["told_apart"]))
     assert 0.3 < told[0] < 0.7
     assert told[1] == 1
 
@@ -304,8 +304,8 @@ def test_samples_that_are_judged_are_told_what_the_examples_are() -> None:
     y = torch.tensor([3, 7] * 7)
     x = torch.zeros(14, 1, 8, 8).index_put_((torch.arange(14), torch.zeros(14).long(), y // 4, y % 4), torch.ones(14))
     with torch.no_grad():
-        assert model.vitals(x, y)["near"] == 1
-        assert model.vitals(x, 9 - y)["near"] == 0
+        assert model.vitals(Batch(x, {"label": y}))["near"] == 1
+        assert model.vitals(Batch(x, {"label": 9 - y}))["near"] == 0
 
 
 class Told(nn.Module):
@@ -432,13 +432,13 @@ def test_what_a_condition_says_is_no_copy(tmp_path) -> None:
     rng = np.random.default_rng(0)
     c = rng.standard_normal((1500, 3)).astype(np.float32)
     x = np.concatenate([np.sin(2 * c), np.cos(c)], 1) + 0.05 * rng.standard_normal((1500, 6)).astype(np.float32)
-    how = {"latent": 6, "generator": Simulator(3), "lr": 1e-6, "condition": "vector", "labels": c}
+    how = {"latent": 6, "generator": Simulator(3), "lr": 1e-6, "condition": "numbers", "numbers": c}
     assert "memorisation" not in signs(tmp_path, x, **how)
     (run,) = tmp_path.glob("array-*")
     journal = (run / "journal.jsonl").read_text()
     assert "validation.covered" in journal
     assert "validation.copied" not in journal
-    told = bst.load(run, data=x, labels=c, generator=Simulator(3)).judge(n=100, tests="none")
+    told = bst.load(run, data=x, numbers=c, generator=Simulator(3)).judge(n=100, tests="none")
     assert "copied" not in {number.name for number in told.numbers}
     assert any("take their conditions" in note for note in told.notes)
 

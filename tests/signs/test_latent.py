@@ -1,6 +1,7 @@
 """Signs on stories told by hand, and on runs built to be ill and one that is not."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,7 @@ import bestiary as bst
 from bestiary.models.zoo import build
 from bestiary.models.zoo_latent import LATENT
 from bestiary.runs.plan import Plan, plan
-from bestiary.runs.watch import remedied
+from bestiary.runs.watch import _told, remedied
 from bestiary.signs.sign import Story, told
 from bestiary.signs.signs import diagnose
 
@@ -17,7 +18,7 @@ HEALTHY = {"kl": 6.0, "active": 0.9, "distortion": 17.0, "swapped": 50.0, "low":
 
 
 def story(round: int = 500, options: dict | None = None, vae: dict | None = None, **validation: float) -> Story:
-    made = Story(1000, options, kind="image")
+    made = Story(1000, options, maps=True)
     made.add({"round": round, **{f"vae.{k}": v for k, v in (vae or {}).items()}})
     made.add({"round": round, **{f"validation.{k}": v for k, v in {**HEALTHY, **validation}.items()}})
     return made
@@ -128,8 +129,7 @@ def test_a_remedy_is_never_what_was_done(beta: float, more: str, less: str) -> N
 
 def of_run(what: Plan, ill: Story) -> Story:
     """The same numbers in a run that was planned so."""
-    options = {**what.model_options, **what.recipe.to_dict(), "examples": len(what.dataset.parts["train"])}
-    made = Story(ill.rounds, options, kind=what.dataset.spec.kind)
+    made = _told(Path("nowhere"), what, ill.rounds)
     for key, series in ill.series.items():
         made.add({"round": series[-1][0], key: series[-1][1]})
     return made

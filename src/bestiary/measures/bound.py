@@ -18,6 +18,7 @@ Legend: n examples, k samples.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import log
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,7 +38,7 @@ def normal_interval(values: Tensor) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
-Bounds = Callable[[Tensor, Sequence[int]], Tensor]  # examples (B, …), k_1 … k_R → L_k (R, B)
+Bounds = Callable[[Any, Sequence[int]], Tensor]  # examples (B, …), k_1 … k_R → L_k (R, B)
 
 
 def curve_of(k: int) -> list[int]:
@@ -52,7 +53,7 @@ def curve_of(k: int) -> list[int]:
 
 def bound_numbers(
     bounds: Bounds,
-    x: Tensor,
+    x: Any,  # examples: a tensor, or a batch of them with what stands beside
     k: int = 100,
     *,
     dimensions: int = 0,
@@ -94,9 +95,7 @@ _ROWS = (
 )
 
 
-def _in_batches(
-    bounds: Bounds, x: Tensor, ks: Sequence[int], batch: int, progress: Callable[[int, int], None]
-) -> Tensor:
+def _in_batches(bounds: Bounds, x: Any, ks: Sequence[int], batch: int, progress: Callable[[int, int], None]) -> Tensor:
     parts = []
     with torch.no_grad():
         for first in range(0, len(x), batch):

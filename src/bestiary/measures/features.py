@@ -30,7 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bestiary.data.spec import Spec
+from bestiary.data.spec import Inferred, Spec
 from bestiary.errors import BestiaryError, unknown
 from bestiary.networks import inception
 from bestiary.networks.classifier import Classifier
@@ -108,13 +108,13 @@ def weights_hash(net: nn.Module) -> str:
 
 
 def _pixels(spec: Spec, seed: int, device: torch.device) -> Extractor:
-    name = "pixels" if spec.kind == "image" else "columns"
+    name = "columns" if spec.x.layout == "row" else "pixels"
     return Extractor(name, "", spec.dimensions, spec.shape, lambda x: x.flatten(1))
 
 
 def _random(spec: Spec, seed: int, device: torch.device) -> Extractor:
-    if spec.kind != "image":
-        raise BestiaryError(f"features=random are of images, and this is a {spec.kind}: use features=pixels")
+    if not spec.x.pictured:
+        raise BestiaryError(f"features=random are of images, and this is a {spec.x.noun}: use features=pixels")
     if min(spec.shape[1:]) < LEAST_SIDE:
         raise BestiaryError(
             f"features=random halve images three times, and these are {spec.shape}: use features=pixels"
@@ -133,7 +133,7 @@ def _random(spec: Spec, seed: int, device: torch.device) -> Extractor:
 
 
 def _mnist(spec: Spec, seed: int, device: torch.device) -> Extractor:
-    if spec.kind != "image" or spec.shape[0] != 1:
+    if not spec.x.pictured or spec.shape[0] != 1:
         raise BestiaryError("features=mnist are of grey images: use features=random for others")
     return _classifier(_read(MNIST), Path("mnist"), spec, device)
 
@@ -239,8 +239,8 @@ def _load(net: nn.Module, weights: dict[str, Tensor], file: Path, device: torch.
 
 def _from_file(file: Path, spec: Spec, device: torch.device) -> Extractor:
     weights = _read(file)
-    if spec.kind != "image":
-        raise BestiaryError(f"{file.name} is of images, and this is a {spec.kind}: use features=pixels")
+    if not spec.x.pictured:
+        raise BestiaryError(f"{file.name} is of images, and this is a {spec.x.noun}: use features=pixels")
     for keys, reader in FILES.items():
         if all(key in weights for key in keys):
             return reader(weights, file, spec, device)
@@ -260,12 +260,12 @@ def extractor(name: str, spec: Spec, seed: int = 0, device: str | torch.device =
     return FEATURES[name](spec, seed, torch.device(device))
 
 
-def fitting(spec: Spec) -> tuple[str, str]:
+def fitting(spec: Spec) -> Inferred:
     """The features that `auto` means for such data, and why."""
-    if spec.kind != "image":
-        return "pixels", f"a {spec.kind} is its own features"
+    if not spec.x.pictured:
+        return Inferred("pixels", f"a {spec.x.noun} is its own features")
     if spec.shape[0] == 1 and all(side in GREY for side in spec.shape[1:]):
-        return "mnist", "grey images of MNIST's size"
+        return Inferred("mnist", "grey images of MNIST's size")
     if min(spec.shape[1:]) < LEAST_SIDE:
-        return "pixels", "images too small to be halved"
-    return "random", "no network is shipped that knows such images"
+        return Inferred("pixels", "images too small to be halved")
+    return Inferred("random", "no network is shipped that knows such images")

@@ -20,7 +20,7 @@ from math import ceil, floor, sqrt
 import torch
 from torch import Tensor
 
-from bestiary.data.spec import Spec
+from bestiary.data.spec import pictures
 from bestiary.errors import BestiaryError
 from bestiary.measures.features import extractor
 from bestiary.measures.frechet import STUDENT
@@ -153,6 +153,6 @@ def stacked_classes(x: Tensor, device: str | torch.device = "cpu") -> Tensor:
     """Stacked MNIST (N, 3, H, W) in [0, 1] → the class (N,) of 1000: its channels' digits, hundreds first."""
     if x.ndim != 4 or x.shape[1] != 3:
         raise BestiaryError(f"stacked digits are images of three channels; these are {tuple(x.shape[1:])}")
-    classify = extractor("mnist", Spec("image", (1, *x.shape[2:]), 256), device=device)
+    classify = extractor("mnist", pictures((1, *x.shape[2:])), device=device)
     digits = [classify.classes(x[:, c : c + 1])[:, :DIGITS].argmax(1) for c in range(3)]
     return DIGITS**2 * digits[0] + DIGITS * digits[1] + digits[2]

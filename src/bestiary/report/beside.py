@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from bestiary.data.spec import Column, Spec
+from bestiary.data.spec import Spec
+from bestiary.data.support import Column
 from bestiary.report import figures
 from bestiary.report.folder import Folder
 from bestiary.report.plates import fitting_side, grid, pixels, reduction, tint
@@ -25,7 +26,7 @@ Shown = dict[str, Any]
 
 def is_image(folder: Folder) -> bool:
     """Whether the run's examples are pictures."""
-    return folder.spec is not None and folder.spec.kind == "image"
+    return folder.spec is not None and folder.spec.x.pictured
 
 
 def beside(folder: Folder) -> Shown | None:
@@ -35,8 +36,10 @@ def beside(folder: Folder) -> Shown | None:
         return None
     if is_image(folder):
         return _grids(folder, folder.spec) if "samples" in evidence else None
-    if folder.spec.shape == (2,) and not any(c.categories for c in folder.spec.columns):
+    if folder.spec.shape == (2,) and not any(c.words for c in folder.spec.x.columns):
         return _planes(folder, folder.spec) if {"samples", "model_samples"} & evidence.keys() else None
+    if folder.spec.x.layout != "row":
+        return None
     return _marginals(folder, folder.spec) if {"samples", "data"} <= evidence.keys() else None
 
 
@@ -65,13 +68,14 @@ def _planes(folder: Folder, spec: Spec) -> Shown:
     }
     under = _truth(evidence)
     if under is None:  # the density is known in model units only
-        for i, column in enumerate(spec.columns):
+        for i, column in enumerate(spec.x.columns):
             for points in clouds.values():
-                points[:, i] = points[:, i] * column.scale + column.mean
+                points[:, i] = points[:, i] * column.support.scale + column.support.mean  # type: ignore[union-attr]
         box = figures.square(np.concatenate(list(clouds.values())))
     else:
         box = figures.square(np.array(under[1]).reshape(2, 2).T, pad=0.0)
-    names = (spec.columns[0].name, spec.columns[1].name) if spec.columns else ("x₁", "x₂")
+    columns = spec.x.columns
+    names = (columns[0].name, columns[1].name) if columns else ("x₁", "x₂")
     pictures = []
     for (title, points), class_ in zip(clouds.items(), ("accent", "ink"), strict=True):
         if len(points):
@@ -93,14 +97,15 @@ def _truth(evidence: dict[str, np.ndarray]) -> tuple[str, tuple[float, float, fl
 
 def spread(spec: Spec) -> list[tuple[Column, slice]]:
     """Each column with the components of x that it takes."""
-    columns = spec.columns or tuple(Column(f"x{i + 1}") for i in range(spec.shape[0]))
+    columns = spec.x.columns or tuple(Column(name) for name in spec.x.component_names)
     stops = np.cumsum([c.width for c in columns]).tolist()
     return [(c, slice(stop - c.width, stop)) for c, stop in zip(columns, stops, strict=True)]
 
 
 def _raw(x: np.ndarray, column: Column, where: slice) -> np.ndarray:
     """A number in the units of the user's file: raw = x · scale + mean. (N,), finite values only."""
-    values = x[:, where.start].astype(float) * column.scale + column.mean
+    support = column.support
+    values = x[:, where.start].astype(float) * support.scale + support.mean  # type: ignore[union-attr]
     return values[np.isfinite(values)]
 
 
@@ -114,10 +119,10 @@ def _marginals(folder: Folder, spec: Spec, most: int = 24, most_values: int = 8)
     data, samples = folder.evidence["data"], folder.evidence["samples"]
     columns, pictures = spread(spec), []
     for column, where in columns[:most]:
-        if column.categories:
+        if column.words:
             real_, drawn = _shares(data, where), _shares(samples, where)
             top = np.argsort(-real_, kind="stable")[:most_values]
-            names = [column.categories[i] for i in top]
+            names = [column.words[i] for i in top]
             pictures.append((column.name, figures.bars(column.name, names, real_[top], drawn[top])))
         else:
             values = _raw(data, column, where), _raw(samples, column, where)
@@ -129,7 +134,7 @@ def _marginals(folder: Folder, spec: Spec, most: int = 24, most_values: int = 8)
 
 def _pairs(columns: list[tuple[Column, slice]], data: np.ndarray, samples: np.ndarray) -> list[tuple[str, Markup]]:
     """The correlations of the numbers, in data and in samples."""
-    chosen = [(c.name, where.start) for c, where in columns if not c.categories][:12]
+    chosen = [(c.name, where.start) for c, where in columns if not c.words][:12]
     if len(chosen) < 2 or min(len(data), len(samples)) < 3:
         return []
     names, where = [name for name, _ in chosen], [i for _, i in chosen]

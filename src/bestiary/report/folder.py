@@ -16,7 +16,7 @@ Legend: T lines of the journal; other letters stand in the contract of the run f
 import json
 import shlex
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -26,8 +26,9 @@ from typing import Any
 
 import numpy as np
 
-from bestiary.data.spec import Spec
+from bestiary.data.spec import Spec, pictures, rows
 from bestiary.errors import BestiaryError
+from bestiary.version import FORMAT
 
 __all__ = ["Folder", "Series", "command", "read", "real", "sentences", "table", "tables", "weights_hash"]
 
@@ -79,7 +80,7 @@ class Folder:
     def samples(self) -> bool:
         """Whether the model can sample; what is not known of an old run is taken for granted."""
         abilities = self.env.get("abilities")
-        return not isinstance(abilities, list) or "sample" in abilities
+        return not isinstance(abilities, list) or "Samples" in abilities
 
     @property
     def part(self) -> str:
@@ -189,48 +190,38 @@ READERS: dict[str, Callable[[Path], Any]] = {
 }
 
 
-def _checked_spec(d: dict[str, Any]) -> Spec:
-    """A spec whose every entry has the type it should have; ValueError, KeyError or TypeError otherwise."""
-    if d["kind"] not in ("image", "vector", "table") or min(d["shape"]) < 1:
-        raise ValueError(f"kind = {d['kind']}, shape = {d['shape']}")
-    clean = {
-        "kind": d["kind"],
-        "shape": [int(n) for n in d["shape"]],
-        "levels": int(d["levels"]),
-        "classes": [str(name) for name in d.get("classes", [])],
-        "columns": [_checked_column(c) for c in d.get("columns", [])],
-        "beside": [_checked_column(c) for c in d.get("beside", [])],
-    }
-    return Spec.from_dict(clean)
-
-
-def _checked_column(c: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "name": str(c["name"]),
-        "mean": float(c["mean"]),
-        "scale": float(c["scale"]),
-        "categories": [str(value) for value in c["categories"]],
-    }
+def refuse_old(config: Mapping[str, Any], path: Path) -> None:
+    """Refuse a folder that another edition of bestiary wrote, with a word on what to do."""
+    found = config.get("format", 1)
+    if found != FORMAT:
+        version, command = config.get("version", "an earlier version"), config.get("command", "bestiary fit …")
+        raise BestiaryError(
+            f"{path} was written by bestiary {version}, whose run folders have format {found}; this one reads format"
+            f" {FORMAT}. Fit it again, {command}, or install that version to read it"
+        )
 
 
 def _spec(config: dict[str, Any], evidence: dict[str, np.ndarray], notes: list[str]) -> Spec | None:
     """The spec of config.toml; without it, what the shape of the evidence suggests."""
     try:
         if found := table(config, "spec"):
-            return _checked_spec(found)
+            spec = Spec.from_dict(found)
+            if any(int(n) < 1 for f in (spec.x, *spec.beside) for n in f.shape):
+                raise ValueError(f"shape = {spec.shape}")
+            return spec
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         notes.append(f"config.toml: [spec] cannot be used ({error}).")
     seen = [evidence[key] for key in ("data", "samples") if key in evidence and evidence[key].size]
     if seen and seen[0].ndim == 4 and seen[0].dtype == np.uint8:
         _, h, w, c = seen[0].shape
-        return Spec("image", (c, h, w), levels=max(2, 1 + max(int(x.max()) for x in seen if x.dtype == np.uint8)))
-    return Spec("vector", (seen[0].shape[1],)) if seen and seen[0].ndim == 2 else None
+        return pictures((c, h, w), max(2, 1 + max(int(x.max()) for x in seen if x.dtype == np.uint8)))
+    return rows(seen[0].shape[1]) if seen and seen[0].ndim == 2 else None
 
 
 def _shapes(spec: Spec | None) -> dict[str, tuple[int | None, ...]]:
     """What each array must look like; None stands for any length."""
     x: tuple[int | None, ...] = (None,) if spec is None else spec.shape
-    if spec is not None and spec.kind == "image":
+    if spec is not None and spec.x.pictured:
         x = (*spec.shape[1:], spec.shape[0])
     one = ("samples", "data", "reconstructed_from", "reconstructions", "manifold", "neighbour_of")
     return {
@@ -259,7 +250,7 @@ def _fitting(spec: Spec | None, evidence: dict[str, np.ndarray], notes: list[str
         if array is None or not array.size:
             continue
         fits = len(shape) == array.ndim and all(want in (None, n) for want, n in zip(shape, array.shape, strict=True))
-        images = spec is not None and spec.kind == "image" and len(shape) > 3
+        images = spec is not None and spec.x.pictured and len(shape) > 3
         kinds = "u" if images else "iu" if key == "code_labels" else "iuf"
         if fits and array.dtype.kind in kinds:
             kept[key] = array
@@ -287,6 +278,8 @@ def read(path: Path) -> Folder:
             continue  # the page says so where the content would be
         except (OSError, ValueError, RecursionError) as error:
             notes.append(f"{name} cannot be read ({str(error).strip().splitlines()[0] if str(error) else 'torn'}).")
+    if found["config.toml"].get("spec"):
+        refuse_old(found["config.toml"], path)
     if not (path / "config.toml").exists():
         notes.append("config.toml is missing: which model was fitted to which data is not known.")
     evidence = found["evidence.safetensors"]

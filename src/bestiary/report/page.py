@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from bestiary.data.spec import Spec
+from bestiary.data.spec import Field, Spec
 from bestiary.errors import BestiaryError
 from bestiary.report import anatomy, sections
 from bestiary.report.beside import beside
@@ -72,11 +72,29 @@ def write_page(text: str, out: Path) -> Path:
 
 
 def _shape(spec: Spec) -> str:
-    if spec.kind == "image":
-        c, h, w = spec.shape
+    x = spec.x
+    if x.pictured:
+        c, h, w = x.shape
         colour = {1: "grey", 3: "colour"}.get(c, f"{c} channels")
-        return f"{w} × {h} pixels, {colour}, {spec.levels} levels"
-    return count(len(spec.columns), "column") if spec.kind == "table" else count(spec.shape[0], "number")
+        return f"{w} × {h} pixels, {colour}, {x.levels} levels"
+    if x.columns:
+        return count(len(x.columns), "column")
+    return count(x.dimensions, "number") if x.layout == "row" else f"{x.noun} of {' × '.join(map(str, x.shape))}"
+
+
+def _beside(f: Field) -> str:
+    """A field beside x in two or three words."""
+    if f.layout == "label":
+        return f"{f.name} ({len(f.words):,} classes)"
+    return f"{f.name} ({count(f.dimensions, 'number')})" if f.layout == "row" else f"{f.name} ({f.noun})"
+
+
+def _stages(env: dict[str, Any]) -> str:
+    """Who plays in which rounds, where there are several stages."""
+    found = env.get("stages")
+    if not isinstance(found, list) or len(found) < 2 or not all(isinstance(s, list) and len(s) > 2 for s in found):
+        return ""
+    return "; ".join(f"{int(s[0]):,} to {int(s[1]):,}: {' and '.join(map(str, s[2:]))}" for s in found)
 
 
 def facts(folder: Folder) -> list[tuple[str, str]]:
@@ -89,10 +107,8 @@ def facts(folder: Folder) -> list[tuple[str, str]]:
         rounds += f" of {int(planned):,}"
     known = {
         "Each example": "" if folder.spec is None else _shape(folder.spec),
-        "Classes": "" if folder.spec is None or not folder.spec.classes else str(len(folder.spec.classes)),
-        "Beside each": ""
-        if folder.spec is None or not folder.spec.beside
-        else count(len(folder.spec.beside), "number"),
+        "Beside each": "" if folder.spec is None else ", ".join(map(_beside, folder.spec.beside)),
+        "Stages": _stages(env),
         "Rounds": rounds,
         "Batch": plain(training["batch"]) if "batch" in training else "",
         "Fitted in": "" if seconds is None else duration(seconds),

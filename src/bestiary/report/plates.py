@@ -55,7 +55,7 @@ def reduction(spec: Spec) -> int:
 def pixels(images: np.ndarray, spec: Spec) -> np.ndarray:
     """Stored (N, H, W, C) → what Pillow draws, uint8 (N, H', W', 1 or 3), reduced where it is large."""
     shown = images if images.shape[-1] in (1, 3) else images[..., : 3 if images.shape[-1] > 3 else 1]
-    x = np.clip(shown.astype(np.float32) / (spec.levels - 1), 0, 1) * 255
+    x = np.clip(shown.astype(np.float32) / (spec.x.levels - 1), 0, 1) * 255
     if (r := reduction(spec)) > 1:
         n, h, w, c = x.shape
         x = np.pad(x, ((0, 0), (0, -h % r), (0, -w % r), (0, 0)), mode="edge")

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from bestiary.data.spec import Column, Spec
+from bestiary.data.spec import Spec
+from bestiary.data.support import Column
 from bestiary.report import figures
 from bestiary.report.beside import is_image, spread
 from bestiary.report.folder import Folder, Series, real, table
@@ -131,7 +132,8 @@ def _coloured(folder: Folder, points: np.ndarray, labels: np.ndarray | None) -> 
         return [(points, "accent", None)], [], []
     layers, legend, written = [], [], []
     labels = labels[: len(points)]
-    classes = folder.spec.classes if folder.spec is not None else ()
+    label = folder.spec.label if folder.spec is not None else None
+    classes = () if label is None else label.words
     for i, label in enumerate(np.unique(labels).tolist()):
         name = classes[label] if 0 <= label < len(classes) else str(label)
         mine = points[labels == label]
@@ -217,16 +219,17 @@ def _neighbour_rows(spec: Spec, of: np.ndarray, near: np.ndarray, distances: np.
 
 def _cells(columns: list[tuple[Column, slice]], x: np.ndarray) -> list[str]:
     return [
-        c.categories[int(np.nan_to_num(x[where]).argmax())]
-        if c.categories
-        else _cell(float(x[where.start]) * c.scale + c.mean)
+        c.words[int(np.nan_to_num(x[where]).argmax())]
+        if c.words
+        else _cell(float(c.support.write_column(x[where][None])[0]))
         for c, where in columns
     ]
 
 
 def settings(folder: Folder) -> Shown:
     """The configuration with its reasons, the machine, and the time."""
-    reasons = {str(k): str(v) for k, v in table(folder.config, "inferred").items()}
+    inferred = table(folder.config, "inferred")
+    reasons = {str(k): str(table(inferred, k).get("reason", "")) for k in inferred}
     groups = [
         (
             name,

@@ -6,11 +6,15 @@ Legend: N examples, D latent, M of N in a block.
 import torch
 from torch import Tensor
 
+from bestiary.data.batches import Batch
+from bestiary.densities.full import FullNormal
 from bestiary.densities.normal import DiagonalNormal, closed_kl
 from bestiary.measures.bound import normal_interval
 from bestiary.measures.codes import active_units, bits, probe, quantised
 from bestiary.measures.number import Number
 from bestiary.measures.surgery import aggregate, aggregate_dims, surgery
+from bestiary.models.model import Drawn, Reconstructs
+from bestiary.objectives.draw import Draw
 from bestiary.runs.fitted import Fitted
 from bestiary.training.clock import mix
 from bestiary.training.device import seeded
@@ -29,22 +33,23 @@ PAIRLESS = (
 
 
 def anatomy(
-    run: Fitted, x: Tensor, seed: int, protocol: dict[str, object]
+    run: Fitted, look: Batch, seed: int, protocol: dict[str, object]
 ) -> tuple[list[Number], dict[str, Tensor], list[str]]:
-    """Surgery and active units of examples x as observed; evidence: what each dimension carries, (D,); notes."""
-    model, x = run.model, x[:MOST].to(run.device)
+    """Surgery and active units of examples as observed; evidence: what each dimension carries, (D,); notes."""
+    model, look = run.model, look[:MOST].to(run.device)
+    assert isinstance(model, Drawn)  # the caller has looked
     with torch.no_grad(), seeded(mix(seed, "surgery"), run.device):
-        q, p = model.infer(x), model.prior()
-        z = q.rsample((1,))
-        log_qz, log_pz = q.log_prob(z)[0].cpu().double(), p.log_prob(z)[0].cpu().double()
+        whole = model.look(look)
+        q, p, drawn = whole.q, whole.p, [_densities(model.draw(part)) for part in look.split(TOGETHER)]
+        z, log_px, log_pz, log_qz = (torch.cat(part) for part in zip(*drawn, strict=True))
         # in the units of the file, like the bound: for columns that were standardised p(raw|z) = p(x|z) / Π scale
-        log_px = _log_px(run, x, z) - run.spec.log_scale
-        kl, means, z = closed_kl(q, p), q.mean.cpu(), z[0].cpu()
+        log_px, log_pz, log_qz = log_px.double() - run.spec.log_scale, log_pz.double(), log_qz.double()
+        kl, means = closed_kl(q, p), q.mean.cpu()
         log_all = log_dims = dealt = None
-        paired = getattr(q, "components", None) is q  # log q(z|x) is at hand for any z
+        paired = isinstance(q, DiagonalNormal | FullNormal)  # log q(z|x) is at hand for any z
         if paired:
             log_all = aggregate(z, lambda block: q.log_prob(block[:, None].to(run.device)).cpu())
-            if isinstance(p, DiagonalNormal):  # p(z) = Π_d p(z_d)
+            if isinstance(p, DiagonalNormal) and len(p.mean) == 1:  # p(z) = Π_d p(z_d)
                 log_var = q.variance.log().cpu()
                 log_dims = aggregate_dims(z, means, log_var)
                 if isinstance(q, DiagonalNormal):
@@ -56,6 +61,11 @@ def anatomy(
     return [*numbers, active_units(means, {**protocol, "codes": at}, seed)], found, [] if paired else [PAIRLESS]
 
 
+def _densities(draw: Draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """z and its three densities, of one draw for each example."""
+    return tuple(t[0].cpu() for t in (draw.z, draw.log_px, draw.log_pz, draw.log_qz))  # type: ignore[return-value]
+
+
 def _dealt(z: Tensor, mean: Tensor, log_var: Tensor, log_dims: Tensor, seed: int) -> Tensor:
     """log q(z) − Σ_d log q(z_d), (N,), of codes in which each dimension comes from another example."""
     generator = torch.Generator().manual_seed(mix(seed, "dealt") % 2**63)
@@ -65,37 +75,29 @@ def _dealt(z: Tensor, mean: Tensor, log_var: Tensor, log_dims: Tensor, seed: int
     return aggregate(z, lambda block: q.log_prob(block[:, None])) - log_dims.sum(1)
 
 
-def _log_px(run: Fitted, x: Tensor, z: Tensor) -> Tensor:
-    """log p(x|z) in nats for x (N, …) and z (1, N, D), some at a time: (N,)."""
-    pairs = zip(x.split(TOGETHER), z.split(TOGETHER, 1), strict=True)
-    return torch.cat([run.model.log_px(a, b)[0].cpu().double() for a, b in pairs])
-
-
-def reading(
-    run: Fitted,
-    judged: tuple[Tensor, Tensor | None],
-    train: tuple[Tensor, Tensor | None],
-    seed: int,
-    protocol: dict[str, object],
-) -> list[Number]:
-    """A linear probe where there are labels; what a code costs and loses where there is no bound."""
-    numbers, (x, y), (x_train, y_train) = [], judged, train
-    codes = run.encode(run.observe(x, seed))
-    if "bound" not in run.model.abilities and len(x) > 1:
-        numbers += _compression(run, run.observe(x, seed), codes, protocol)
-    if y is not None and y_train is not None and y.dtype == torch.int64:
-        x_train, y_train = x_train[:PROBED], y_train[:PROBED]
+def reading(run: Fitted, judged: Batch, train: Batch, seed: int, protocol: dict[str, object]) -> list[Number]:
+    """A linear probe where there is a label; what a code costs and loses where there is no bound."""
+    numbers, label = [], run.spec.label
+    look = run.observe(judged, seed)
+    codes = run.encode(look)
+    if codes.is_floating_point() and isinstance(run.model, Reconstructs) and len(judged) > 1:
+        numbers += _compression(run, look, codes, protocol)
+    if label is not None and not label.optional and codes.is_floating_point():
+        train, y = train[:PROBED], judged.beside[label.name]
+        y_train = train.beside[label.name]
         if len(y_train.unique()) > 1:
-            raw = (x_train, x) if run.spec.dimensions <= WIDEST else None
-            learned = run.encode(run.observe(x_train, seed))
+            raw = (train.x, judged.x) if run.spec.dimensions <= WIDEST else None
+            learned = run.encode(run.observe(train, seed))
             said = {**protocol, "codes": "posterior means"}
             numbers.append(probe((learned, y_train), (codes, y), raw, said))
     return numbers
 
 
-def _compression(run: Fitted, x: Tensor, codes: Tensor, protocol: dict[str, object]) -> list[Number]:
+def _compression(run: Fitted, look: Batch, codes: Tensor, protocol: dict[str, object]) -> list[Number]:
     """An autoencoder's point on the rate–distortion plane."""
-    said = {**protocol, "n": len(x), "interval": "95%, normal, over examples"}
+    model = run.model
+    assert isinstance(model, Reconstructs)  # the caller has looked
+    said = {**protocol, "n": len(look), "interval": "95%, normal, over examples"}
     numbers = [bits(codes, protocol)]
     whole = "What the code loses of x, in nats."
     rounded = "The same when the code is rounded to the bits above."
@@ -104,6 +106,8 @@ def _compression(run: Fitted, x: Tensor, codes: Tensor, protocol: dict[str, obje
         ("distortion_quantised", "reconstruction loss of the quantised code", quantised(codes), rounded),
     ):
         with torch.no_grad():
-            lost = run.spec.log_scale - _log_px(run, x.to(run.device), z[None].to(run.device))
+            parts = zip(look.split(TOGETHER), z.split(TOGETHER), strict=True)
+            found = [model.distortion(part.to(run.device), code.to(run.device)).cpu().double() for part, code in parts]
+        lost = run.spec.log_scale + torch.cat(found)
         numbers.append(Number(name, title, *normal_interval(lost), "nats", "lower", protocol=said, says=says))
     return numbers

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
 from bestiary.report.folder import command, weights_hash
 from bestiary.runs.folder import read_config, read_env
@@ -17,11 +18,12 @@ def write_card(path: Path) -> Path:
     """Write README.md from config.toml, env.json and judgement.json."""
     config, env, judgement = read_config(path), read_env(path), _read(path / "judgement.json")
     spec = config["spec"]
-    shape = "×".join(map(str, spec["shape"]))
+    x = Spec.from_dict(spec).x
+    shape = "×".join(map(str, x.shape))
     lines = [
         f"# {path.name}",
         "",
-        f"`{config['model']['name']}` fitted to `{config['data']['source']}` ({spec['kind']}, {shape}),"
+        f"`{config['model']['name']}` fitted to `{config['data']['source']}` ({x.noun}, {shape}),"
         f" {env.get('round', 0)} rounds of {env.get('rounds', '?')}: {env.get('why', 'not finished')}.",
         "",
         "```",

@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bestiary.data.batches import model_units
 from bestiary.data.columns import to_columns
 from bestiary.data.dataset import Dataset
 from bestiary.data.load import load as load_data
 from bestiary.data.load import loader
-from bestiary.data.spec import Column, Spec
+from bestiary.data.spec import Spec
+from bestiary.data.support import Column
 from bestiary.errors import BestiaryError, unknown
 from bestiary.measures.neighbours import copying, distance_ratio, distances, two_sample_distances
 from bestiary.measures.number import Judgement
@@ -59,19 +59,19 @@ def judge_samples(
     spec = sides["real"].spec
     x = {side: _all(d, sides["real"], n, seed) for side, d in sides.items()}
     for side, d in sides.items():
-        if spec.kind == "image" != d.spec.kind or x[side].shape[1:] != x["real"].shape[1:]:
+        if spec.x.layout != d.spec.x.layout or x[side].shape[1:] != x["real"].shape[1:]:
             raise BestiaryError(
-                f"real is {spec.kind} of shape {spec.shape}, {side} is {d.spec.kind} of shape {d.spec.shape}: they must"
-                " agree. For images give size=HxW and colour=grey or rgb; for rows of pixels shape=HxW"
+                f"real is {spec.x.noun} of shape {spec.shape}, {side} is {d.spec.x.noun} of shape {d.spec.shape}: they"
+                " must agree. For images give size=HxW and colour=grey or rgb; for rows of pixels shape=HxW"
             )
         least = 2 * LEAST if side == "real" and held is None else LEAST
         if len(x[side]) < least:
             raise BestiaryError(
-                f"judging needs at least {least} {side} examples; n={n} takes {len(x[side])} of {len(d.stored)}"
+                f"judging needs at least {least} {side} examples; n={n} takes {len(x[side])} of {len(d)}"
             )
     real_x, other = (x["real"][::2], x["real"][1::2]) if held is None else (x["real"], x["held"])
     protocol = {side: _said(what) for side, what in named.items()} | {f"n_{side}": len(v) for side, v in x.items()}
-    protocol |= {"seed": seed} | ({"units": "standard deviations of the real columns"} if spec.columns else {})
+    protocol |= {"seed": seed} | ({"units": "standard deviations of the real columns"} if spec.x.columns else {})
     notes = [f"Only {len(x['fake'])} samples: intervals are wide."] if len(x["fake"]) < 200 else []
     if held is None and len(x["fake"]) > len(real_x):
         notes.append(
@@ -83,11 +83,11 @@ def judge_samples(
     where = space_of(spec)
     numbers = two_sample_distances(x["fake"], real_x, other, where, seed, protocol)
     if held is not None:
-        numbers.append(copying(x["fake"], x["real"], other, where, protocol, len(sides["real"].stored)))
+        numbers.append(copying(x["fake"], x["real"], other, where, protocol, len(sides["real"])))
         numbers.append(distance_ratio(x["fake"], x["real"], other, where, seed, protocol))
     more, said, _ = sample_numbers(
         (x["fake"], real_x, other), spec, chosen_features(features, spec, seed, device), tests, seed, protocol,
-        sides["real"].truth,
+        sides["real"].truth, sides["real"].modes,
     )  # fmt: skip
     notes += _of_loading(sides) + _other_units(x["fake"], x["real"], spec) + said
     return Judgement(tuple(numbers + more), protocol, tuple(notes), datetime.now().isoformat(timespec="seconds"))
@@ -112,11 +112,9 @@ def _of_loading(sides: Mapping[str, Dataset]) -> list[str]:
     notes = [
         f"{side}: {said}." for side, d in sides.items() for key in ("skipped", "note") if (said := d.source.get(key))
     ]
-    if real.spec.kind == "image" and real.spec.levels != fake.spec.levels:
-        notes.append(
-            f"Real images have {real.spec.levels} levels and fake ones {fake.spec.levels}: tests may tell them by that"
-            " alone."
-        )
+    ours, theirs = real.spec.x.levels, fake.spec.x.levels
+    if ours != theirs:
+        notes.append(f"Real images have {ours} levels and fake ones {theirs}: tests may tell them by that alone.")
     return notes
 
 
@@ -124,7 +122,7 @@ def _other_units(fake: Tensor, real: Tensor, spec: Spec) -> list[str]:
     """Columns in which samples lie or spread as other units do, and seldom bad samples; images as much darker."""
     if min(len(fake), len(real)) < 2:
         return []
-    if spec.kind == "image":
+    if spec.x.layout != "row":
         ours, theirs = float(fake.std()), float(real.std())
         apart = max(ours, theirs) > FAR * min(ours, theirs)
         return (
@@ -161,34 +159,31 @@ def _side(side: str, source: Any, options: dict[str, Any]) -> Dataset:
 
 def _all(dataset: Dataset, like: Dataset, n: int, seed: int) -> Tensor:
     """Up to n examples of a set, over all of its parts and shuffled by seed, in the model units of the set `like`."""
-    rows = np.random.Generator(np.random.PCG64(mix(seed, "all"))).permutation(len(dataset.stored))[:n]
-    stored = np.ascontiguousarray(dataset.stored[rows])
-    if dataset.spec.kind != "image" and like.spec.columns:
-        found = to_columns(dataset.spec, stored)
-        return torch.cat([_column(found, column) for column in like.spec.columns], 1)
-    if "image" not in (like.spec.kind, dataset.spec.kind) and dataset.spec.columns:  # a toy keeps its own units
-        found = to_columns(dataset.spec, stored)
-        if any(values.dtype.kind == "U" for values in found.values()):
-            raise BestiaryError(f"{dataset.name} has columns of words and {like.name} none: they must agree")
-        return torch.from_numpy(np.column_stack([*found.values()]).astype(np.float32))
-    return model_units(torch.as_tensor(stored), dataset.spec)
+    rows = np.random.Generator(np.random.PCG64(mix(seed, "all"))).permutation(len(dataset))[:n]
+    stored, own, wanted = np.ascontiguousarray(dataset.x[rows]), dataset.spec.x, like.spec.x
+    if own.layout != "row" or wanted.layout != "row" or not (own.columns or wanted.columns):
+        return own.units(torch.as_tensor(stored))
+    found = to_columns(dataset.spec, stored)
+    if wanted.columns:
+        return torch.cat([_column(found, column) for column in wanted.columns], 1)
+    if any(values.dtype.kind == "U" for values in found.values()):  # a toy keeps its own units
+        raise BestiaryError(f"{dataset.name} has columns of words and {like.name} none: they must agree")
+    return torch.from_numpy(np.column_stack([*found.values()]).astype(np.float32))
 
 
 def _column(found: dict[str, np.ndarray], like: Column) -> Tensor:
     """One column in the units of another: (n,) → (n, width), a number or a category."""
     values = found.get(like.name)
-    if values is None or (values.dtype.kind == "U") != bool(like.categories):
-        kind = "of words" if like.categories else "of numbers"
+    if values is None or (values.dtype.kind == "U") != bool(like.words):
+        kind = "of words" if like.words else "of numbers"
         theirs = ", ".join(found)
         raise BestiaryError(f"the real data have a column {like.name} {kind}; what is compared with them has {theirs}")
-    if like.categories:  # a word that the real data never use is far from all of theirs
-        return torch.from_numpy((values[:, None] == np.array(like.categories)).astype(np.float32))
-    return torch.from_numpy(((values[:, None] - like.mean) / like.scale).astype(np.float32))
+    return torch.from_numpy(like.support.read_column(values))
 
 
 def space_of(spec: Spec, space: str = "pixels") -> str:
     """What the distances of a number are taken in."""
-    return "columns" if space == "pixels" and spec.kind != "image" else space
+    return "columns" if space == "pixels" and spec.x.layout == "row" else space
 
 
 def _said(source: Any) -> str:

@@ -7,8 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bestiary.data.batches import stored_units
+from bestiary.data.batches import Batch
 from bestiary.measures.neighbours import nearest
+from bestiary.models.model import Encodes, Shows
+from bestiary.networks.conditioned import rows_of
 from bestiary.runs.fitted import Fitted
 
 __all__ = ["apart", "evidence"]
@@ -21,46 +23,50 @@ def apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
 
 
-def evidence(run: Fitted, samples: Tensor | None, x: Tensor, labels: Tensor | None, train: Tensor) -> dict[str, Tensor]:
+def evidence(run: Fitted, samples: Tensor | None, judged: Batch, train: Tensor) -> dict[str, Tensor]:
     """What the report draws, as the data is stored."""
-    spec = run.spec
-    found = {"data": stored_units(x[:SHOWN] if spec.kind == "image" else x, spec)}
+    field, x = run.spec.x, judged.x
+    found = {"data": field.back(x[:SHOWN] if field.pictured else x)}
     if samples is not None:
         shown = samples[:SHOWN]
         distance, index = nearest(shown[:12], train, NEIGHBOURS)
         found |= {
-            "samples": stored_units(samples if spec.kind != "image" else shown, spec),
-            "neighbour_of": stored_units(shown[:12], spec),
-            "neighbours": torch.stack([stored_units(train[i], spec) for i in index]),
+            "samples": field.back(shown if field.pictured else samples),
+            "neighbour_of": field.back(shown[:12]),
+            "neighbours": torch.stack([field.back(train[i]) for i in index]),
             "neighbour_distances": distance,
         }
-    if {"encode", "decode"} <= run.model.abilities:
-        found |= _latent(run, x, labels)
-    if run.dataset.truth is not None and spec.shape == (2,):
+    if isinstance(run.model, Encodes) and isinstance(run.model, Shows):
+        found |= _latent(run, judged)
+    if run.dataset.truth is not None and field.shape == (2,):
         found |= _truth(run)
     return found
 
 
-def _latent(run: Fitted, x: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
-    """Reconstructions, posterior means and their first two principal components, the manifold of a 2-D latent."""
-    codes = run.encode(run.observe(x))
+def _latent(run: Fitted, judged: Batch) -> dict[str, Tensor]:
+    """Reconstructions, codes and their first two principal components, the manifold of a 2-D latent."""
+    codes, field, condition = run.encode(judged), run.spec.x, run.model.condition
+    c = rows_of(condition.of(judged), slice(16)) if condition.fields else None
     found = {
         "codes": codes,
-        "reconstructed_from": stored_units(x[:16], run.spec),
-        "reconstructions": stored_units(run.decode(codes[:16]), run.spec),
+        "reconstructed_from": field.back(judged.x[:16]),
+        "reconstructions": field.back(run.decode(codes[:16], c)),
     }
-    if labels is not None and not labels.is_floating_point():
-        found["code_labels"] = labels
+    label = run.spec.label
+    if label is not None and not label.optional:
+        found["code_labels"] = judged.beside[label.name]
+    if not codes.is_floating_point() or codes.ndim != 2:
+        return found
     if codes.shape[1] <= 2:
         found["codes_2d"] = torch.cat([codes, torch.zeros(len(codes), 2 - codes.shape[1])], 1)
     else:
         centred = codes - codes.mean(0)
         axes = torch.linalg.svd(centred, full_matrices=False).Vh[:2].T  # of one example there is one axis
         found["codes_2d"] = centred @ torch.cat([axes, torch.zeros(len(axes), 2 - axes.shape[1])], 1)
-    if codes.shape[1] == 2 and run.spec.kind == "image":
+    if codes.shape[1] == 2 and field.pictured and not condition.fields:
         side = torch.distributions.Normal(0, 1).icdf(torch.linspace(0.03, 0.97, 15))
         z = torch.stack(torch.meshgrid(side, -side, indexing="xy"), -1).view(-1, 2)
-        found["manifold"] = stored_units(run.decode(z), run.spec)
+        found["manifold"] = field.back(run.decode(z))
     return found
 
 
@@ -68,7 +74,7 @@ def _truth(run: Fitted) -> dict[str, Tensor]:
     """The true density of a toy on a grid, log scale left to the reader of the picture."""
     truth = run.dataset.truth
     assert truth is not None  # the caller has looked
-    data = run.dataset.stored
+    data = run.dataset.x
     low, high = data.min(0), data.max(0)
     pad = 0.08 * (high - low)
     extent = np.array([low[0] - pad[0], high[0] + pad[0], low[1] - pad[1], high[1] + pad[1]], np.float32)

@@ -8,11 +8,14 @@ from typing import Any
 import torch
 
 from bestiary.data.dataset import Dataset
+from bestiary.models.model import Bounds, Coded, Drawn, Encodes, Reconstructs, Samples, Shows
 from bestiary.runs.folder import read_config, read_env, write_config
 from bestiary.runs.plan import Plan
 from bestiary.training.trainer import Trainer
 
 __all__ = ["agree", "compare", "facts_of"]
+
+ABILITIES = (Samples, Shows, Coded, Encodes, Reconstructs, Drawn, Bounds)
 
 
 def facts_of(trainer: Trainer, precision: str) -> dict[str, Any]:
@@ -28,6 +31,10 @@ def facts_of(trainer: Trainer, precision: str) -> dict[str, Any]:
         "processes": trainer.team.world,
         "rounds": trainer.rounds,
         "parameters": trainer.model.size,
+        "abilities": [kind.__name__ for kind in ABILITIES if isinstance(trainer.model, kind)],
+        "players": [player.name for player in trainer.players],
+        "main": [player.name for player in trainer.players if player.main],
+        "stages": [[s.rounds.start, s.rounds.stop, *s.players] for s in trainer.stages],
     }
 
 

@@ -8,7 +8,8 @@ checkpoint stands. Under torchrun every process comes through here; the first wr
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from math import inf
@@ -19,18 +20,21 @@ import numpy as np
 import torch
 from safetensors.torch import save as to_bytes
 
-from bestiary.data.batches import Batches, model_units
+from bestiary.data.batches import Batch, Batches
+from bestiary.data.spec import Inferred
 from bestiary.errors import BestiaryError
-from bestiary.models.model import Model
+from bestiary.models.model import Bounds, Drawn, Model
 from bestiary.models.zoo import build
 from bestiary.runs.card import write_card
+from bestiary.runs.earlier import adopt, read_start, weights_of, write_start
 from bestiary.runs.facts import agree, compare, facts_of
-from bestiary.runs.fitted import check_data, data_options_of, located, options_of
+from bestiary.runs.fitted import data_options_of, located, options_of
 from bestiary.runs.folder import create, find, held, note, point, read_config, read_env, update_env, write_config
 from bestiary.runs.limits import seconds_of
-from bestiary.runs.plan import GIVEN, Plan, is_part, plan, settled
+from bestiary.runs.plan import GIVEN, Plan, fits_training, is_part, plan, settled
 from bestiary.runs.progress import progress
 from bestiary.runs.run import Run
+from bestiary.runs.same_data import check_data
 from bestiary.runs.validation import validator
 from bestiary.runs.watch import watching, write_signs
 from bestiary.training.checkpoint import write_atomic
@@ -40,6 +44,7 @@ from bestiary.training.fit import Ending, RunFailed
 from bestiary.training.fit import fit as play
 from bestiary.training.fit import resume as go_back
 from bestiary.training.parallel import Team, join, under_torchrun
+from bestiary.training.part import Look
 from bestiary.training.recipe import Recipe
 from bestiary.training.trainer import Trainer
 from bestiary.version import __version__
@@ -47,7 +52,6 @@ from bestiary.version import __version__
 __all__ = ["Interrupted", "fit"]
 
 MAY_CHANGE = {"steps", "patience", "log", "validate", "save", "keep"}  # when a run is resumed
-EXAMPLES = 1024  # of the training part, that a model may look at before it is fitted
 
 
 class Interrupted(BestiaryError):
@@ -71,6 +75,7 @@ def fit(
     name: str | None = None,
     root: str | Path = "runs",
     resume: str | Path | Run | None = None,
+    start: str | Path | Run | None = None,
     device: str = "auto",
     nproc: int = 1,
     parallel: str = "ddp",
@@ -82,7 +87,8 @@ def fit(
     """Fit a model to data; the run, with its folder.
 
     `data`: a name, a path, an array, or a whole `Plan`; `model`: a name of the zoo; `options`: keys of the data, the
-    model and the recipe. `graphs=False` plays eagerly on CUDA. `nproc` belongs to the command line.
+    model and the recipe; `start`: a run from whose weights it begins, as far as they fit by name and shape (--from).
+    `graphs=False` plays eagerly on CUDA. `nproc` belongs to the command line.
     """
     tune_cpu()
     if nproc > 1 and not under_torchrun():
@@ -96,11 +102,14 @@ def fit(
         if name is not None:
             raise BestiaryError(f"--name {name} is for a new run; one that is resumed keeps its name")
         path = resume.path if isinstance(resume, Run) else find(resume, root)
+        if start is not None:
+            raise BestiaryError("a run that is resumed goes on from its own weights: leave out --from")
         what = _planned(path, data, model, options)
         beast = _model(what)
         _may_be_sharded(beast, team)
     else:
         what = data if isinstance(data, Plan) else _asked(data, model, options)
+        what = what if start is None else _started(what, start, root)
         beast = _model(what)  # before there is a folder: what cannot be built leaves none behind
         _may_be_sharded(beast, team)
         what = _settled(what, where, beast, team)
@@ -118,6 +127,13 @@ def fit(
             graphs,
             data if what.data == "array" else None,
         )
+
+
+def _started(what: Plan, start: str | Path | Run, root: str | Path) -> Plan:
+    """The plan of a run that begins from another one's weights."""
+    path = start.path if isinstance(start, Run) else find(start, root)
+    weights, digest = weights_of(path)
+    return replace(what, weights={**weights, **what.weights}, start={"run": str(path), "weights": digest})
 
 
 def _may_be_sharded(model: Model, team: Team) -> None:
@@ -148,11 +164,12 @@ def _planned(path: Path, data: Any, model: str | None, options: Mapping[str, Any
         )
     training = {**config["training"], **asked}
     keys = {f"data.{k}": v for k, v in data_options_of(config, data, parts, "fit(x, resume=run").items()}
-    keys |= {f"model.{k}": v for k, v in options_of(config, parts).items()}
+    keys |= {f"model.{k}": v for k, v in options_of(config, parts).items()}  # earlier models as the config has them
     keys |= {f"training.{k}": v for k, v in training.items()}
     what = plan(data if source == "array" else located(config), config["model"]["name"], keys, resumed=True)
     check_data(config, what.dataset)
-    what = replace(what, data=source, inferred=config["inferred"])
+    inferred = {k: Inferred(**found) for k, found in config["inferred"].items()}
+    what = replace(what, data=source, inferred=inferred, weights=read_start(path), start=config.get("start", {}))
     if what.recipe.precision == "auto":  # which configs kept until it was settled when a run began
         return what.at(read_env(path).get("precision", "fp32"), "as the run began")
     return what
@@ -186,6 +203,7 @@ def _mark(root: Path) -> Path:
 
 def _made(what: Plan, root: Path, name: str | None) -> Path:
     path = create(root, what.data, what.model, name)
+    write_start(path, what.weights)  # before the config: what has one is whole
     write_config(path, what.config())
     point(path)
     return path
@@ -200,8 +218,6 @@ def _run(
     def warn(message: str) -> None:
         note(path, message)
         if not quiet:
-            import sys
-
             print(message, file=sys.stderr)
 
     precision = what.recipe.precision
@@ -211,13 +227,13 @@ def _run(
     if first and precision == "bf16" and not has_native_bf16(device):
         warn(f"precision=bf16 is slower than fp32 here: {device} does not multiply bf16 itself")
     go_back(trainer, path, warn)
-    if trainer.round > trainer.rounds:
-        raise BestiaryError(f"steps={trainer.rounds}: the run stands at round {trainer.round} already; ask for more")
+    if trainer.time > trainer.rounds:
+        raise BestiaryError(f"steps={trainer.rounds}: the run stands at round {trainer.time} already; ask for more")
     facts = facts_of(trainer, precision)
     if first:
         agree(path, what)
         compare(path, facts, what.dataset, warn)
-        update_env(path, bestiary=__version__, **facts, abilities=sorted(model.abilities), finished=False)
+        update_env(path, bestiary=__version__, **facts, finished=False)
         note(path, f"begins at round {trainer.round} of {trainer.rounds}: {what.command}")
     validate = validator(trainer, what.dataset, path)
     bits = what.dataset.spec.dimensions if model.discrete else 0
@@ -230,7 +246,7 @@ def _run(
         if first:
             note(path, str(error))
             update_env(path, why=str(error), round=trainer.round)
-            write_signs(path, what, trainer.rounds, str(error))
+            write_signs(path, what, trainer.rounds, error.symptom)
         raise
     weights = trainer.weights()
     if first:
@@ -269,35 +285,44 @@ def _model(what: Plan) -> Model:
     """The model with its first weights, a function of the seed."""
     with seeded(mix(what.recipe.seed, "weights")):
         model = build(what.model, what.dataset.spec, **what.model_options)
+    fits_training(model, what.recipe)
+    taken, left = adopt(model, what.weights)  # parts that look at the data look through these weights
     with seeded(mix(what.recipe.seed, "begin")), torch.no_grad():
-        model.begin(*_examples(what, model))
-    if what.recipe.patience and "bound" not in model.abilities:
+        model.begin(_look(what, model))
+    adopt(model, what.weights)
+    if what.weights and not taken:
+        raise BestiaryError(f"--from {what.start.get('run', '')}: none of its weights fits this model; leave it out")
+    if left:
+        print(_left(what, left), file=sys.stderr)
+    if what.recipe.patience and not isinstance(model, Bounds):
         raise BestiaryError(f"patience={what.recipe.patience} waits for a better bound, and {what.model} has none")
     return model
 
 
-def _examples(what: Plan, model: Model) -> tuple[Callable[..., torch.Tensor], torch.Tensor | None]:
-    """A function that gives n training examples, or else some, as the model observes them; labels of those."""
-    rows, spec = what.dataset.parts["train"], what.dataset.spec
+def _left(what: Plan, left: list[str]) -> str:
+    shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+    return f"begins from {what.start.get('run', '')}; {len(left)} of {len(what.weights)} tensors do not fit: {shown}"
+
+
+def _look(what: Plan, model: Model) -> Look:
+    """Training examples as the model observes them; the same ones at every call."""
+    rows = what.dataset.parts["train"]
     order = np.random.Generator(np.random.PCG64(mix(what.recipe.seed, "begin"))).permutation(len(rows))
 
-    def examples(n: int | None = None) -> torch.Tensor:
-        if n is not None and n > len(rows):
-            raise BestiaryError(f"{n} training examples are asked for, and there are {len(rows)}: ask for fewer")
-        stored = what.dataset.stored[np.sort(rows[order[: n or EXAMPLES]])]
-        return model.observe(model_units(torch.as_tensor(np.ascontiguousarray(stored)), spec))
+    def some(n: int) -> Batch:
+        return model.observe(what.dataset.rows(np.sort(rows[order[:n]]), model.reads()))
 
-    known = what.dataset.labels
-    return examples, None if known is None else torch.as_tensor(known[np.sort(rows[order[:EXAMPLES]])])
+    return Look(len(rows), some, lambda batch: model.draw(batch, exact=False) if isinstance(model, Drawn) else None)
 
 
 def _trainer(what: Plan, model: Model, device: torch.device, precision: str, team: Team, graphs: bool) -> Trainer:
     """Batches and players on the device."""
     recipe: Recipe = what.recipe
-    images = what.dataset.spec.kind == "image" and not team.sharded  # FSDP2 takes contiguous weights only
-    layout = torch.channels_last if images else torch.contiguous_format
+    maps = what.dataset.spec.x.maps and not team.sharded  # FSDP2 takes contiguous weights only
+    layout = torch.channels_last if maps else torch.contiguous_format
     model.to(device)
     model.to(memory_format=layout)  # type: ignore[call-overload]
     team.shard(model)
-    batches = Batches(what.dataset, recipe.batch, recipe.seed, device, team.rank, team.world)
+    reads = model.reads()
+    batches = Batches(what.dataset, recipe.batch, recipe.seed, device, team.rank, team.world, reads=reads)
     return Trainer(model, model.players(), batches, recipe, precision, team, graphs)

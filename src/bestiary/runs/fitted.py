@@ -1,10 +1,14 @@
 """A fitted run, loaded: its config, its data, its model; samples of it, and what one does with its codes.
 
     sample  sample_x  sample_z      x and z from nothing; within ±truncation in each dimension of z
-    encode  decode                  x → z by the encoder, z → E[x|z]
+    encode  decode  bound           x → z by the encoder, z → E[x|z], a lower bound on log p(x)
     invert                          x → z by search, for any model that decodes
     codes                           x → z by the one or the other
     walk  arithmetic                paths between codes; x + mean(plus) − mean(minus), in codes and in pixels
+
+Examples are in model units, as `part` gives them; what a model observes of them, such as a binarised image, is drawn
+once by seed, the same for `encode`, `codes` and `bound`. A model that was fitted with a condition takes it from what
+stands beside the examples; `decode`, `walk` and `arithmetic`, which have codes alone, must be told it.
 
 A run whose parts were given from Python (an encoder, an array of data) is loaded by giving them again.
 """
@@ -12,7 +16,6 @@ A run whose parts were given from Python (an encoder, an array of data) is loade
 import shlex
 from collections.abc import Callable
 from functools import cached_property
-from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from bestiary.data.batches import model_units, stored_units
+from bestiary.data.batches import Batch
 from bestiary.data.dataset import Dataset
 from bestiary.data.load import load as load_data
 from bestiary.data.load import named
@@ -30,38 +33,39 @@ from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError, unknown
 from bestiary.measures.number import Number
 from bestiary.models.invert import Inversion, invert
-from bestiary.models.model import Model
-from bestiary.models.options import signature_options
-from bestiary.models.values import coerce
+from bestiary.models.model import Bounds, Coded, Encodes, Model, Samples, Shows
+from bestiary.models.options import gathered, signature_options
 from bestiary.models.walks import analogy, path
-from bestiary.models.zoo import MODELS, build
-from bestiary.runs.conditions import told as in_numbers
+from bestiary.models.zoo import LISTS, MODELS, build
+from bestiary.networks.conditioned import NOTHING, Fields, rows_of
+from bestiary.runs.earlier import earlier_options, typed_options
 from bestiary.runs.folder import find, read_config
-from bestiary.runs.latent import Analogy, again, codes, decoder, log_prior, reach, shown
+from bestiary.runs.latent import Analogy, again, codes, log_prior, reach
 from bestiary.runs.plan import GIVEN
+from bestiary.runs.same_data import check_data
 from bestiary.runs.watch import read_signs
 from bestiary.training.clock import mix
 from bestiary.training.device import seeded
 from bestiary.training.trainer import load_weights
 
-__all__ = ["Fitted", "check_data", "data_options_of", "located", "options_of"]
+__all__ = ["Fitted", "as_batch", "data_options_of", "located", "options_of"]
 
 TOGETHER = 256  # examples encoded at once
+BLOCK = 64  # samples drawn at once: of fixed size, so that the first ones do not depend on how many are asked for
+
+Examples = Batch | Tensor | np.ndarray  # in model units
 
 
 def options_of(config: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
     """The model's options as config.toml holds them, with the parts that cannot be written down put back."""
     saved = {k: v for k, v in config["model"].items() if k != "name"}
     known = signature_options(MODELS[config["model"]["name"]]) if config["model"]["name"] in MODELS else {}
+    parts = gathered(MODELS[config["model"]["name"]], parts, LISTS) if known else parts
     for key in parts:
         if key not in known and key not in config["data"]:
             raise unknown(f"part of {config['model']['name']}", key, known)
     _all_given(saved, parts, "load(run")
-    return {
-        k: coerce(tuple(v) if isinstance(v, list) else v, known[k][0], k)
-        for k, v in (saved | parts).items()
-        if k in known
-    }
+    return typed_options(config["model"]["name"], saved | earlier_options(config) | parts)
 
 
 def data_options_of(config: dict[str, Any], data: Any, parts: dict[str, Any], call: str) -> dict[str, Any]:
@@ -89,28 +93,6 @@ def located(config: dict[str, Any]) -> str:
     source = str(config["data"]["source"])
     there = Path(config["origin"].get("folder", "")) / source
     return str(there) if "folder" in config["origin"] and not named(source) and there.exists() else source
-
-
-def check_data(config: dict[str, Any], dataset: Dataset) -> None:
-    """Refuse data of another shape, or in other units, than a run was fitted to."""
-    was, now = Spec.from_dict(config["spec"]), dataset.spec
-    if was.shape != now.shape or was.levels != now.levels or was.kind != now.kind:
-        raise BestiaryError(
-            f"the data are not what this run was fitted to: it was {was.kind} of shape {was.shape}, it is now"
-            f" {now.kind} of shape {now.shape}"
-        )
-    if len(was.beside) != len(now.beside):
-        raise BestiaryError(
-            f"the data are not what this run was fitted to: {len(was.beside)} numbers came with each example, and now"
-            f" {len(now.beside)} do"
-        )
-    for a, b in zip(was.columns + was.beside, now.columns + now.beside, strict=False):
-        same = isclose(a.scale, b.scale, rel_tol=1e-4) and isclose(a.mean, b.mean, rel_tol=1e-4, abs_tol=1e-4 * a.scale)
-        if (a.name, a.categories) != (b.name, b.categories) or not same:
-            raise BestiaryError(
-                f"the data are not what this run was fitted to: column {b.name} has changed. Fit a new run to them, or"
-                " give back the old ones"
-            )
 
 
 class Fitted:
@@ -164,109 +146,152 @@ class Fitted:
         """Symptoms found while fitting, each with its remedies: what signs.json holds."""
         return read_signs(self.path)
 
-    def sample_x(
-        self, n: int, seed: int = 0, batch: int = 256, truncation: float | None = None, condition: Any = None
-    ) -> Tensor:
-        """n samples in model units; a function of (weights, n, seed, truncation, condition)."""
-        _at_least_one(n)
-        rows = self.told(condition)
+    def sample_x(self, n: int, seed: int = 0, truncation: float | None = None, condition: Any = None) -> Tensor:
+        """n samples in model units, (n, …): a function of (weights, seed, truncation, condition) whose row i does not
+        depend on n. A condition that is not given is drawn as the data have them."""
+        at_least_one(n)
+        model = self.model
+        if not isinstance(model, Samples):
+            raise BestiaryError(f"{type(model).__name__} does not sample: show codes of examples, run.decode(z)")
+        rows = self._conditions(n, seed) if condition is None else self.told(condition)
 
-        def draw(first: int, m: int) -> Tensor:
-            c = None if rows is None else again(rows, first, m)
-            if truncation is None:
-                return self.model.sample(m) if c is None else self.model.sample(m, c)
-            z = codes(self.model, m, self.device, truncation)
-            return shown(self.model)(z) if c is None else self._decoder(c)(z)
+        def draw(block: int) -> Tensor:
+            """Blocks of one size, each with noise of its own: the first rows do not know how many follow."""
+            with seeded(mix(seed, "sample", block), self.device):
+                c = None if rows is None else again(rows, block * BLOCK, BLOCK)
+                if truncation is None:
+                    return model.sample(BLOCK, c)
+                c = model.condition.drawn(BLOCK) if c is None else c
+                return model.make(codes(model, BLOCK, c, truncation), c)  # type: ignore[operator]
 
-        with torch.no_grad(), seeded(mix(seed, "sample"), self.device):
-            return torch.cat([draw(i, min(batch, n - i)).float().cpu() for i in range(0, n, batch)])
+        with torch.no_grad():
+            return torch.cat([draw(block).float().cpu() for block in range(-(-n // BLOCK))])[:n]
+
+    def _conditions(self, n: int, seed: int) -> Fields | None:
+        """Of training examples, where the model keeps none."""
+        if self.model.condition.kept:
+            return None
+        rows = self.dataset.parts["train"]
+        order = np.random.Generator(np.random.PCG64(mix(seed, "conditions"))).permutation(len(rows))
+        chosen = rows[order[np.arange(-(-n // BLOCK) * BLOCK) % len(rows)]]
+        return self.model.condition.of(self.dataset.rows(chosen, self.model.reads()).to(self.device))
 
     def sample(self, n: int = 64, seed: int = 0, truncation: float | None = None, condition: Any = None) -> np.ndarray:
         """n samples as the data is stored: images uint8 (n, H, W, C), numbers float32 (n, F) in model units.
 
-        Of a run that was fitted with one, `condition` names a label or several, or the values of columns.
+        Of a run that was fitted with one, `condition` names a label or several, numbers, or the values of columns.
         """
-        return stored_units(self.sample_x(n, seed, truncation=truncation, condition=condition), self.spec).numpy()
+        return self.spec.x.back(self.sample_x(n, seed, truncation, condition)).numpy()
 
-    def told(self, condition: Any) -> Tensor | None:
-        """A condition in words as the model is told it."""
+    def told(self, condition: Any) -> Fields:
+        """A condition in words as the model takes it; nothing of a model that is told nothing."""
         if condition is None:
-            return None
-        return in_numbers(condition, self.spec, str(self.config["model"].get("condition", "none"))).to(self.device)
+            if self.model.condition.fields:
+                told = ", ".join(self.model.condition.names)
+                raise BestiaryError(f"this run is told {told}: say under which, with condition=…")
+            return NOTHING
+        return {name: values.to(self.device) for name, values in self.model.condition.read(condition).items()}
 
-    def sample_z(self, n: int, seed: int = 0, truncation: float | None = None) -> Tensor:
-        """n draws of z ~ p(z), (n, D), by noise of their own: not the codes of `sample`."""
-        _at_least_one(n)
+    def sample_z(self, n: int, seed: int = 0, truncation: float | None = None, condition: Any = None) -> Tensor:
+        """n draws of z ~ p(z|c), (n, …), by noise of their own: not the codes of `sample`."""
+        at_least_one(n)
         with torch.no_grad(), seeded(mix(seed, "sample_z"), self.device):
-            return codes(self.model, n, self.device, truncation).cpu()
+            c = self.model.condition.drawn(n) if condition is None else again(self.told(condition), 0, n)
+            return codes(self.model, n, c, truncation).cpu()
 
-    def part(self, name: str, most: int | None = None, seed: int = 0) -> tuple[Tensor, Tensor | None]:
-        """Examples of one part in model units, shuffled by seed, and their labels."""
+    def part(self, name: str, most: int | None = None, seed: int = 0) -> Batch:
+        """Examples of one part in model units, shuffled by seed, with what stands beside them."""
         if name not in self.dataset.parts:
             raise unknown("part of the data", name, self.dataset.parts)
         rows = self.dataset.parts[name]
         order = np.random.Generator(np.random.PCG64(mix(seed, "part", name))).permutation(len(rows))[:most]
-        x = model_units(torch.as_tensor(np.ascontiguousarray(self.dataset.stored[rows[order]])), self.spec)
-        labels = self.dataset.labels
-        return x, None if labels is None else torch.as_tensor(labels[rows[order]])
+        return self.dataset.rows(rows[order])
 
-    def observe(self, x: Tensor, seed: int = 0) -> Tensor:
+    def observe(self, examples: Examples, seed: int = 0) -> Batch:
         """What the model takes examples to be: greys binarised, once and by seed, where it wants 0 or 1."""
         with seeded(mix(seed, "observe")):
-            return self.model.observe(x)
+            return self.model.observe(as_batch(examples))
 
-    def encode(self, x: Tensor | np.ndarray) -> Tensor:
-        """Posterior means of examples in model units."""
+    def encode(self, examples: Examples, seed: int = 0) -> Tensor:
+        """The code of each example in model units: of a Gaussian posterior its mean."""
+        model = self.model
+        if not isinstance(model, Encodes):
+            raise BestiaryError(f"{type(model).__name__} has no encoder: run.invert(x) searches for codes")
         with torch.no_grad():
-            parts = torch.as_tensor(x).float().split(TOGETHER)
-            return torch.cat([self.model.encode(part.to(self.device)).cpu() for part in parts])
+            parts = self.observe(examples, seed).split(TOGETHER)
+            return torch.cat([model.encode(part.to(self.device)).cpu() for part in parts])
 
-    def decode(self, z: Tensor | np.ndarray) -> Tensor:
-        """E[x|z] in model units."""
+    def bound(self, examples: Examples, k: int = 1, seed: int = 0) -> Tensor:
+        """A lower bound on log p(x) of each example, (B,) in nats and in the units of the file; it rises with k."""
+        model = self.model
+        if not isinstance(model, Bounds):
+            raise BestiaryError(f"{type(model).__name__} bounds no likelihood: judge its samples, run.judge()")
+        batch = self.observe(examples, seed)
+        with torch.no_grad(), seeded(mix(seed, "bound"), self.device):
+            parts = [model.bound(part.to(self.device), k).cpu() for part in batch.split(TOGETHER)]
+        return torch.cat(parts) - self.spec.log_scale
+
+    def decode(self, z: Tensor | np.ndarray, condition: Any = None) -> Tensor:
+        """E[x|z, c] in model units."""
+        codes_ = torch.as_tensor(z).to(self.device)
         with torch.no_grad():
-            return self.model.decode(torch.as_tensor(z).float().to(self.device)).cpu()
+            return self._show(again(self.told(condition), 0, len(codes_)))(codes_).float().cpu()
+
+    def _show(self, c: Fields) -> Callable[[Tensor], Tensor]:
+        """z → x without noise; the rows of c go with those of z, again and again."""
+        model = self.model
+        if not isinstance(model, Shows):
+            raise BestiaryError(f"{type(model).__name__} has no codes")
+        return lambda z: model.show(z, again(c, 0, len(z)))
 
     def invert(
-        self, x: Tensor | np.ndarray, starts: int = 4, seed: int = 0, condition: Any = None,
-        batch: int = 256, **how: Any,
-    ) -> Inversion:  # fmt: skip
+        self, x: Examples, starts: int = 4, seed: int = 0, condition: Any = None, batch: int = 256, **how: Any
+    ) -> Inversion:
         """Codes of examples in model units by search from `starts` draws of z each; `how`: prior=, steps=, lr=.
 
         An encoder's code, where there is one, is among the starts; `condition`: a row for each example, or one for all.
         """
-        _at_least_one(starts, "start")
-        _at_least_one(len(x), "example")
-        condition = self.told(condition)
-        if condition is not None and len(condition) not in (1, len(x)):
-            raise BestiaryError(f"condition= has {len(condition)} rows: give a row for each of {len(x)} examples, or 1")
-        x = torch.as_tensor(x).float().to(self.device)
-        first, log_pz = self._starts(x, starts, seed), log_prior(self.model)
-        found = []
+        at_least_one(starts, "start")
+        at_least_one(len(x), "example")
+        examples = as_batch(x)
+        c = self._own_conditions(examples) if condition is None else self.told(condition)
+        rows = len(next(iter(c.values()))) if c else 1
+        if rows not in (1, len(examples)):
+            raise BestiaryError(f"condition= has {rows} rows: give a row for each of {len(examples)} examples, or 1")
+        x, found = examples.x.to(self.device), []
+        first = self._starts(examples, c, starts, seed)
         for i in range(0, len(x), batch):
-            decode = self._decoder(condition if condition is None or len(condition) == 1 else condition[i : i + batch])
-            found.append(invert(decode, x[i : i + batch], first[:, i : i + batch], log_pz, **how))
+            part = c if rows == 1 else rows_of(c, slice(i, i + batch))
+            log_pz = log_prior(self.model, part)
+            found.append(invert(self._show(part), x[i : i + batch], first[:, i : i + batch], log_pz, **how))
         z, made, error = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
         return Inversion(z, made, error)
 
-    def _starts(self, x: Tensor, n: int, seed: int) -> Tensor:
-        """(n, B, D); a model without p(z) starts around 0."""
-        shape = (n, len(x), self.model.latent)
+    def _own_conditions(self, examples: Batch) -> Fields:
+        """Those that stand beside the examples; without them, which, is to be said."""
+        condition = self.model.condition
+        if not condition.fields or not condition.reads() <= examples.beside.keys():
+            return self.told(None)
+        return {name: values.to(self.device) for name, values in condition.of(examples).items()}
+
+    def _starts(self, examples: Batch, c: Fields, n: int, seed: int) -> Tensor:
+        """(n, B, …); a model without p(z) starts around 0."""
+        model = self.model
+        assert isinstance(model, Shows)  # what shows nothing cannot be inverted
+        shape = (n, len(examples), *model.code.shape)
         with torch.no_grad(), seeded(mix(seed, "invert"), self.device):
-            if "sample" not in self.model.abilities:
-                z = torch.randn(shape, device=self.device)
+            if isinstance(model, Coded):
+                z = codes(model, n * len(examples), again(c, 0, n * len(examples))).view(shape)
             else:
-                z = codes(self.model, n * len(x), self.device).view(shape)
-            if "encode" in self.model.abilities:
-                z[0] = self.model.encode(self.model.observe(x))
+                z = torch.randn(shape, device=self.device)
+            if isinstance(model, Encodes) and model.reads() <= examples.beside.keys():
+                z[0] = self.encode(examples, seed).to(self.device)
         return z
 
-    def _decoder(self, condition: Tensor | None = None) -> Callable[[Tensor], Tensor]:
-        return decoder(self.model, condition, str(self.config["model"].get("condition", "none")))
-
-    def codes(self, x: Tensor | np.ndarray, **how: Any) -> Tensor:
+    def codes(self, x: Examples, **how: Any) -> Tensor:
         """Codes of examples in model units: the encoder's, or by inversion where there is none."""
-        if "encode" in self.model.abilities:
-            return self.encode(self.observe(torch.as_tensor(x).float()))
+        if isinstance(self.model, Encodes):
+            return self.encode(x, how.get("seed", 0))
         return self.invert(x, **how).z
 
     def walk(self, a: Tensor, b: Tensor, n: int = 8, kind: str = "spherical", condition: Any = None) -> Tensor:
@@ -275,32 +300,38 @@ class Fitted:
         A condition holds for a whole way; of several, each way has the next.
         """
         z = path(torch.as_tensor(a).float(), torch.as_tensor(b).float(), n, kind)
-        if z.shape[-1] != self.model.latent:
-            raise BestiaryError(f"the codes of this run have {self.model.latent} dimensions; got {z.shape[-1]}")
-        rows, ways = self.told(condition), z.flatten(0, -2)
-        if rows is not None:
-            rows = again(rows, 0, len(ways) // n).repeat_interleave(n, 0)
+        model = self.model
+        if not isinstance(model, Shows) or z.shape[-1:] != model.code.shape:
+            shape = model.code.shape if isinstance(model, Shows) else ()
+            raise BestiaryError(f"the codes of this run have {shape[0] if shape else 0} dimensions; got {z.shape[-1]}")
+        c, ways = self.told(condition), z.flatten(0, -2)
+        each = torch.arange(len(ways) // n, device=self.device).repeat_interleave(n)
+        rows = rows_of(again(c, 0, len(ways) // n), each)
         with torch.no_grad():
-            x = self._decoder(rows)(ways.to(self.device)).float().cpu()
+            x = self._show(rows)(ways.to(self.device)).float().cpu()
         return x.unflatten(0, z.shape[:-1])
 
-    def arithmetic(self, x: Tensor, minus: Tensor, plus: Tensor, **how: Any) -> Analogy:
+    def arithmetic(self, x: Examples, minus: Examples, plus: Examples, **how: Any) -> Analogy:
         """Examples x with what tells those of `plus` from those of `minus`: man with glasses − man + woman.
 
         In codes and, beside it, in pixels. For Radford's mean of x too, take `run.decode(found.z.mean(0)[None])`.
         """
         z = analogy(*(self.codes(part, **how) for part in (x, minus, plus)))
-        with torch.no_grad():
-            made = self._decoder(self.told(how.get("condition")))(z.to(self.device)).cpu()
-        return Analogy(z, made, analogy(x, minus, plus))
+        pixels = analogy(*(as_batch(part).x for part in (x, minus, plus)))
+        return Analogy(z, self.decode(z, how.get("condition")), pixels)
 
     def reach(self, n: int = 100, split: str = "test", seed: int = 0, **how: Any) -> Number:
         """How far held-out examples are from what the decoder can make, beside samples of its own."""
-        held, protocol = self.part(split, n, seed)[0], {"split": split, "seed": seed, **how}
+        held, protocol = self.part(split, n, seed), {"split": split, "seed": seed, **how}
         own = self.sample_x(len(held), seed, condition=how.get("condition"))
-        return reach(lambda x: self.invert(x, seed=seed, **how), held, own, protocol)
+        return reach(lambda x: self.invert(x, seed=seed, **how), held.x, own, protocol)
 
 
-def _at_least_one(n: int, what: str = "sample") -> None:
+def as_batch(examples: Examples) -> Batch:
+    """Examples in model units as a batch: with what stands beside them, or x alone."""
+    return examples if isinstance(examples, Batch) else Batch(torch.as_tensor(examples).float())
+
+
+def at_least_one(n: int, what: str = "sample") -> None:
     if n < 1:
         raise BestiaryError(f"n={n}: ask for at least one {what}")

@@ -14,6 +14,7 @@ from typing import Any
 
 from bestiary.data.files import io_error
 from bestiary.errors import BestiaryError, nearest
+from bestiary.report.folder import refuse_old
 from bestiary.runs.toml import dumps
 from bestiary.training.checkpoint import write_atomic
 
@@ -119,6 +120,8 @@ def read_config(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BestiaryError(f"{file} cannot be read ({error}): the run cannot be loaded") from error
     lost = [key for key in _TABLES if key not in config]
+    if "spec" in config:
+        refuse_old(config, path)
     if lost:  # half of a file may well be good TOML
         raise BestiaryError(f"{file} is torn, {', '.join(lost)} is missing: the run cannot be loaded")
     return config

@@ -13,11 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from bestiary.data.batches import Batch, model_units, settled, stored_units
+from bestiary.data.batches import Batch
 from bestiary.errors import BestiaryError, unknown
 from bestiary.measures.bound import bound_numbers
 from bestiary.measures.features import Extractor
@@ -25,7 +24,7 @@ from bestiary.measures.learned import LEAST as LEAST_FITTED
 from bestiary.measures.learned import trained
 from bestiary.measures.neighbours import copying, distance_ratio, two_sample_distances
 from bestiary.measures.number import Judgement, Number, Reference
-from bestiary.models.model import Model
+from bestiary.models.model import Bounds, Coded, Drawn, Encodes, Model, Samples
 from bestiary.report.folder import weights_hash
 from bestiary.runs.anatomy import anatomy, reading
 from bestiary.runs.card import write_card
@@ -74,43 +73,43 @@ def judge_run(
     quiet: bool = True,
 ) -> Judgement:
     """Judge a run on one part of its data; write judgement.json, the evidence and the model card."""
-    _check(run.model, n, k, space, tests)
-    x, labels = run.part(split, n, seed)
-    train, train_labels = run.part("train", max(MOST_TRAIN, 2 * n), seed)
+    model = run.model
+    _check(model, n, k, space, tests)
+    judged, train = run.part(split, n, seed), run.part("train", max(MOST_TRAIN, 2 * n), seed)
     # what is fitted in order to judge — a probe, features of labels — sees no example that is compared
-    unused = (train[len(x) :], None if train_labels is None else train_labels[len(x) :])
+    unused = train[len(judged) :]
+    look = run.observe(judged, seed)  # all questions are asked of one look
     protocol: dict[str, object] = {"split": split, "seed": seed}
     numbers: list[Number] = []
     notes: list[str] = []
     drawn: dict[str, Tensor] = {}
-    able = run.model.abilities
-    if "bound" in able:
-        found, drawn["k_curve"] = _bounds(run, run.observe(x, seed), k, seed, protocol, quiet)
+    if isinstance(model, Bounds):
+        found, drawn["k_curve"] = _bounds(run, look, k, seed, protocol, quiet)
         numbers += found
-    if "posterior" in able and len(x) > 1:
-        found, more, said = anatomy(run, run.observe(x, seed), seed, protocol)
+    if isinstance(model, Drawn) and model.code.layout == "row" and len(judged) > 1:
+        found, more, said = anatomy(run, look, seed, protocol)
         numbers, notes, drawn = numbers + found, notes + said, drawn | more
-    samples = _samples(run, n, seed) if "sample" in able else None
+    samples = _samples(run, n, seed) if isinstance(model, Samples) else None
     if samples is not None and not (whole := samples.flatten(1).isfinite().all(1)).all():
         notes.append(f"{int((~whole).sum())} of {n} samples hold values that are not finite: no sample was judged.")
         samples = None
     if samples is not None:
-        numbers += _distances(run, samples, x, train, space, seed, protocol)
-        found, said, more = _likeness(run, samples, (x, train), unused, features, tests, seed, protocol)
+        numbers += _distances(run, samples, judged, train, space, seed, protocol)
+        found, said, more = _likeness(run, samples, (judged.x, train.x), unused, features, tests, seed, protocol)
         numbers, notes, drawn = numbers + found, notes + said, drawn | more
-    if split == "train" and labels is not None and "encode" in able and not len(unused[0]):
+    if split == "train" and run.spec.label is not None and isinstance(model, Encodes) and not len(unused):
         notes.append("No linear probe: every training example is judged on, and none is left to fit it to.")
-    if "encode" in able:
-        numbers += reading(run, (x, labels), unused if split == "train" else (train, train_labels), seed, protocol)
+    if isinstance(model, Encodes):
+        numbers += reading(run, judged, unused if split == "train" else train, seed, protocol)
     protocol |= {"weights": weights_hash(run.path)}
     judgement = Judgement(
         tuple(numbers),
         protocol,
-        (*_notes(run, x, numbers, samples is not None), *notes),
+        (*_notes(run, judged.x, numbers, samples is not None), *notes),
         datetime.now().isoformat(timespec="seconds"),
     )
     write_atomic(run.path / "judgement.json", json.dumps(judgement.to_dict(), indent=1, ensure_ascii=False))
-    drawn |= evidence(run, samples, x, labels, train)
+    drawn |= evidence(run, samples, judged, train.x)
     write_atomic(run.path / "evidence.safetensors", to_bytes(apart(drawn)))
     write_card(run.path)
     return judgement
@@ -119,9 +118,9 @@ def judge_run(
 def _samples(run: Fitted, n: int, seed: int) -> Tensor:
     """n samples as they are given away, a table's categories one word each; each is told another training example's
     condition, where the model takes one."""
-    told: Any = getattr(run.model, "condition", None)
-    asked = told.of(Batch(*run.part("train", n, seed + 1))) if told is not None and told.size else None
-    return settled(run.sample_x(n, seed, condition=asked), run.spec)
+    condition = run.model.condition
+    asked = condition.of(run.part("train", n, seed + 1)) if condition.fields else None
+    return run.spec.x.support.settled(run.sample_x(n, seed, condition=asked))
 
 
 def _check(model: Model, n: int, k: int, space: Space, tests: Tests) -> None:
@@ -134,12 +133,12 @@ def _check(model: Model, n: int, k: int, space: Space, tests: Tests) -> None:
         raise unknown("space", str(space), get_args(Space))
     if tests not in get_args(Tests):
         raise unknown("tests", str(tests), get_args(Tests))
-    if space == "latent" and "encode" not in model.abilities:
+    if space == "latent" and not isinstance(model, Encodes):
         raise BestiaryError("space=latent needs an encoder, and this model has none: use space=pixels")
 
 
 def _bounds(
-    run: Fitted, x: Tensor, k: int, seed: int, protocol: dict[str, object], quiet: bool
+    run: Fitted, look: Batch, k: int, seed: int, protocol: dict[str, object], quiet: bool
 ) -> tuple[list[Number], Tensor]:
     spec, model, truth = run.spec, run.model, run.dataset.truth
     floor = (
@@ -150,12 +149,13 @@ def _bounds(
     said |= {"likelihood": options["likelihood"]} if "likelihood" in options else {}
     if options.get("binarise", "none") != "none":
         said["binarised"] = {"dynamic": "once, by seed", "threshold": "at 1/2"}[options["binarise"]]
-    elif spec.levels == 2:
+    elif spec.x.levels == 2:
         said["binarised"] = "statically: the data hold 0 and 1"
+    assert isinstance(model, Bounds)  # the caller has looked
     with seeded(mix(seed, "bound"), run.device):
         return bound_numbers(
             lambda part, ks: model.bounds(part.to(run.device), ks),
-            x,
+            look,
             k,
             dimensions=spec.dimensions if model.discrete else 0,
             shift=spec.log_scale,
@@ -166,14 +166,12 @@ def _bounds(
 
 
 def _distances(
-    run: Fitted, samples: Tensor, x: Tensor, train: Tensor, space: Space, seed: int, protocol: dict[str, object]
+    run: Fitted, samples: Tensor, judged: Batch, train: Batch, space: Space, seed: int, protocol: dict[str, object]
 ) -> list[Number]:
     """Numbers from nearest neighbours, in pixels or among posterior means: those for which there are examples."""
-    into: Callable[[Tensor], Tensor] = (
-        (lambda a: run.encode(run.observe(a, seed))) if space == "latent" else lambda a: a
-    )
-    s, h, t = into(samples), into(x), into(train)
-    unseen = into(torch.cat([run.part(name, MOST_UNSEEN, seed)[0] for name in ("validation", "test")]))
+    into: Callable[[Batch], Tensor] = (lambda b: run.encode(b, seed)) if space == "latent" else lambda b: b.x
+    s, h, t = into(_with_conditions(run, samples, seed)), into(judged), into(train)
+    unseen = into(Batch.cat(run.part(name, MOST_UNSEEN, seed) for name in ("validation", "test")))
     # the floor is of real examples that are not the ones judged on
     h, other = (h[::2], h[1::2]) if protocol["split"] == "train" else (h, t[: len(h)])
     where, enough = space_of(run.spec, space), min(len(h), len(other)) > 1
@@ -185,31 +183,39 @@ def _distances(
     return numbers + (two_sample_distances(s, h, other, where, seed, protocol) if enough else [])
 
 
+def _with_conditions(run: Fitted, samples: Tensor, seed: int) -> Batch:
+    """Samples beside the conditions that they were made under."""
+    if not run.model.condition.fields:
+        return Batch(samples)
+    return Batch(samples, run.part("train", len(samples), seed + 1).beside)
+
+
 def _told_columns(run: Fitted) -> bool:
     """Whether samples take from training examples what may tell one of these from all others: they lie beside it."""
-    told: Any = getattr(run.model, "condition", None)
-    return told is not None and told.singles
+    return run.model.condition.singles
 
 
 def _likeness(
-    run: Fitted, samples: Tensor, seen: tuple[Tensor, Tensor], unused: tuple[Tensor, Tensor | None], features: str,
+    run: Fitted, samples: Tensor, seen: tuple[Tensor, Tensor], unused: Batch, features: str,
     tests: Tests, seed: int, protocol: dict[str, object],
 ) -> tuple[list[Number], list[str], dict[str, Tensor]]:  # fmt: skip
     """What samples tell, at the levels of the data: anything would tell real numbers from levels."""
-    (x, train), fake = seen, model_units(stored_units(samples, run.spec), run.spec)
+    (x, train), fake = seen, run.spec.x.units(run.spec.x.back(samples))
     real, other = (x[::2], x[1::2]) if protocol["split"] == "train" else (x, train[: len(x)])
     if tests == "none":
         return [], [], {}
     extract = (
         _labelled(unused, seed, run) if features == "labels" else chosen_features(features, run.spec, seed, run.device)
     )
-    return sample_numbers((fake, real, other), run.spec, extract, tests, seed, protocol, run.dataset.truth)
+    truth, modes = run.dataset.truth, run.dataset.modes
+    return sample_numbers((fake, real, other), run.spec, extract, tests, seed, protocol, truth, modes)
 
 
-def _labelled(unused: tuple[Tensor, Tensor | None], seed: int, run: Fitted) -> Extractor:
-    x, y = unused
-    if y is None or y.is_floating_point():
-        raise BestiaryError("features=labels need data with labels, and these have none: use features=auto")
+def _labelled(unused: Batch, seed: int, run: Fitted) -> Extractor:
+    label = run.spec.label
+    if label is None or label.optional:
+        raise BestiaryError("features=labels need data with one label each, and these have none: use features=auto")
+    x, y = unused.x, unused.beside[label.name]
     if len(x) < LEAST_FITTED:
         raise BestiaryError(
             f"features=labels are fitted to training examples that are not compared, and {len(x)} are left:"
@@ -224,15 +230,16 @@ def _notes(run: Fitted, x: Tensor, numbers: list[Number], sampled: bool) -> list
         notes.append(f"The fit is not finished: these are the weights of round {env.get('round', '?')}.")
     if run.data_changed:
         notes.append("The data have changed since the fit: examples judged on may have been trained on.")
-    if "sample" not in run.model.abilities:
+    model = run.model
+    if not isinstance(model, Samples):
         notes.append("This model has no p(z) and does not sample: it is judged on what its codes keep.")
     elif sampled and _told_columns(run):
         notes.append("Copies are not looked for: samples take their conditions from training examples.")
     elif sampled and "copied" not in {number.name for number in numbers}:
         notes.append(f"Too few examples were held out to tell whether any was copied: at least {LEAST} are needed.")
-    if getattr(run.model, "shows_means", False) and "sample" in run.model.abilities:
+    if isinstance(model, Coded) and model.shows_means:
         notes.append("Samples are the means E[x|z], as is the custom: smoother than the data, and less varied.")
-    if run.spec.log_scale and "bound" in run.model.abilities:
+    if run.spec.log_scale and isinstance(model, Bounds):
         notes.append("Bounds are in the units of the file: −log p(raw) = −log p(x) + Σ log scale.")
     if len(x) < 100:
         notes.append(f"Judged on only {len(x)} examples: intervals are wide.")

@@ -1,7 +1,6 @@
 """What a run does with its latent space: draws codes, makes x of them, and tells how far it reaches.
 
-    codes             z ~ p(z); truncated, where p(z) = N(0, I)
-    decoder           z → x under one condition, or under one for each row
+    codes             z ~ p(z|c); truncated, where p(z) = N(0, I)
     reach             how near to held-out examples the decoder can come, by inversion, beside how near it comes to
                       samples of its own, which it can make: what lies between is what the model leaves out
 
@@ -10,20 +9,19 @@ Legend: n codes, B batch, D latent.
 
 from collections.abc import Callable, Mapping
 from math import sqrt
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from bestiary.densities.noise import normal
-from bestiary.densities.normal import StandardNormal
 from bestiary.errors import BestiaryError
 from bestiary.measures.number import Number, Reference
 from bestiary.models.invert import Inversion
-from bestiary.models.model import Model
+from bestiary.models.model import Coded, Model
 from bestiary.models.walks import truncated
+from bestiary.networks.conditioned import Fields, rows_of
 
-__all__ = ["Analogy", "again", "codes", "decoder", "log_prior", "reach", "shown"]
+__all__ = ["Analogy", "again", "codes", "log_prior", "reach"]
 
 Decode = Callable[[Tensor], Tensor]
 
@@ -36,46 +34,33 @@ class Analogy(NamedTuple):
     pixels: Tensor  # (B, …): the same arithmetic on the examples themselves
 
 
-def codes(model: Model, n: int, device: torch.device, truncation: float | None = None) -> Tensor:
-    """n draws of z ~ p(z), (n, D)."""
-    if "sample" not in model.abilities:
+def codes(model: Model, n: int, c: Fields, truncation: float | None = None) -> Tensor:
+    """n draws of z ~ p(z|c), (n, …)."""
+    if not isinstance(model, Coded):
         raise BestiaryError(f"{type(model).__name__} has no p(z) to draw codes from: encode examples instead")
-    if truncation is not None:
-        if "posterior" in model.abilities and not isinstance(model.prior(), StandardNormal):
-            raise BestiaryError(
-                "truncation= cuts off N(0, I), and this run has another prior: leave it out or fit with prior=standard"
-            )
-        return truncated((n, model.latent), truncation, device)
-    if "posterior" in model.abilities:
-        return cast(Tensor, model.prior().rsample((n,))).reshape(n, -1)
-    return normal((n, model.latent), device)
+    if truncation is None:
+        return model.codes(n, c)
+    if not model.standard:
+        raise BestiaryError(
+            "truncation= cuts off N(0, I), and this run has another prior: leave it out or fit with prior=standard"
+        )
+    return truncated((n, *model.code.shape), truncation, model.device)
 
 
-def shown(model: Model) -> Decode:
-    """z → x as a sample shows it: with the likelihood's noise, where numbers need it; under conditions of the data."""
-    return cast(Decode, getattr(model, "show", model.decode))
+def log_prior(model: Model, c: Fields) -> Decode | None:
+    """log p(z|c) in nats, z (R, D) → (R,), up to a constant; None for a model without p(z). Rows of c go with those of
+    z, again and again."""
+    if not isinstance(model, Coded):
+        return None
+    return lambda z: model.log_pz(z, again(c, 0, len(z)))
 
 
-def log_prior(model: Model) -> Decode | None:
-    """log p(z) in nats, z (R, D) → (R,), up to a constant; None for a model without p(z)."""
-    if "posterior" in model.abilities:
-        return cast(Decode, model.prior().log_prob)
-    return (lambda z: -0.5 * z.square().sum(1)) if "sample" in model.abilities else None
-
-
-def decoder(model: Model, condition: Tensor | None, wanted: str) -> Decode:
-    """z → E[x|z] under a condition, whose rows are taken again and again; `wanted`: what the run was fitted with."""
-    decode: Callable[..., Tensor] = model.decode
-    if condition is None:
-        if wanted != "none":
-            raise BestiaryError(f"this run was fitted with condition={wanted}: say under which, with condition=…")
-        return decode
-    return lambda z: decode(z, again(condition, 0, len(z)).to(z.device))
-
-
-def again(rows: Tensor, first: int, n: int) -> Tensor:
+def again(c: Fields, first: int, n: int) -> Fields:
     """n rows from number `first` on, as if they went on for ever."""
-    return rows[torch.arange(first, first + n, device=rows.device) % len(rows)]
+    if not c:
+        return c
+    rows = next(iter(c.values()))
+    return rows_of(c, torch.arange(first, first + n, device=rows.device) % len(rows))
 
 
 def reach(invert: Callable[[Tensor], Inversion], held: Tensor, own: Tensor, protocol: Mapping[str, Any]) -> Number:

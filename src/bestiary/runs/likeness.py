@@ -21,7 +21,6 @@ from torch import Tensor
 
 from bestiary.data.dataset import Density
 from bestiary.data.spec import Spec
-from bestiary.data.standard import STACKED
 from bestiary.data.toys import Mixture
 from bestiary.errors import BestiaryError, unknown
 from bestiary.measures.classifier import FOLDS, calibrated, two_sample_test
@@ -64,6 +63,7 @@ class Setting:
     truth: Density | None
     seed: int
     protocol: Mapping[str, object]
+    modes: str = ""  # how modes are counted: Dataset.modes
 
     @property
     def said(self) -> dict[str, object]:
@@ -73,12 +73,12 @@ class Setting:
 
 def chosen_features(name: str, spec: Spec, seed: int, device: str | torch.device = "cpu") -> Extractor:
     """By name, by a file of weights, or what fits the data."""
-    return extractor(fitting(spec)[0] if name == "auto" else name, spec, seed, device)
+    return extractor(fitting(spec).value if name == "auto" else name, spec, seed, device)
 
 
 def sample_numbers(
     x: tuple[Tensor, Tensor, Tensor], spec: Spec, extract: Extractor, tests: Tests = "all", seed: int = 0,
-    protocol: Mapping[str, object] | None = None, truth: Density | None = None,
+    protocol: Mapping[str, object] | None = None, truth: Density | None = None, modes: str = "",
 ) -> tuple[list[Number], list[str], Evidence]:  # fmt: skip
     """All that samples tell of a generator, from fake, real and other real examples in model units.
 
@@ -92,7 +92,7 @@ def sample_numbers(
     if n < 2 * FOLDS:
         return [], [f"Only {n} examples of a kind to compare: too few for any statistic of two sets."], {}
     sides = Sides(*(part[:n] for part in x))
-    how = Setting(sides, Sides(*map(extract, sides)), extract, spec, truth, seed, protocol or {})
+    how = Setting(sides, Sides(*map(extract, sides)), extract, spec, truth, seed, protocol or {}, modes)
     numbers: list[Number] = []
     evidence: Evidence = {}
     notes = _remarks(how)
@@ -127,11 +127,11 @@ def _score(how: Setting) -> tuple[list[Number], Evidence]:
 
 def _triples(how: Setting) -> tuple[list[Number], Evidence]:
     """The 1000 modes of stacked MNIST."""
-    if how.spec.shape[0] != 3 or how.spec.classes != STACKED:
+    if how.modes != "digits":
         return [], {}
     fake, real = (stacked_classes(x) for x in (how.x.fake, how.x.real))
     names = ("digit_triples", "digit_triples_kl")
-    return class_numbers(fake, real, len(STACKED), "digits of the channels", how.protocol, names), {}
+    return class_numbers(fake, real, 10 ** how.spec.shape[0], "digits of the channels", how.protocol, names), {}
 
 
 def _statistics(how: Setting) -> tuple[list[Number], Evidence]:
@@ -171,9 +171,8 @@ TESTS: dict[str, Callable[[Setting], tuple[list[Number], Evidence]]] = {
 
 def columns_of(x: Sides, spec: Spec) -> tuple[Sides, list[str], str]:
     """Columns (N, F), a name for each, and over what pictures were averaged to have few of them."""
-    if spec.kind != "image":
-        each = ([f"{c.name}={v}" for v in c.categories] or [c.name] for c in spec.columns)
-        return x, [n for names in each for n in names] or [f"x{i + 1}" for i in range(spec.dimensions)], ""
+    if not spec.x.maps:
+        return Sides(*(part.flatten(1) for part in x)), spec.x.component_names, ""
     channels, height, width = spec.shape
     side = max(1, ceil(sqrt(channels * height * width / MOST_COLUMNS)))
     while channels * ceil(height / side) * ceil(width / side) > MOST_COLUMNS and side < max(height, width):

@@ -18,7 +18,7 @@ import numpy as np
 
 from bestiary.data.columns import to_columns
 from bestiary.data.files import atomic
-from bestiary.data.picture import eight_bit, save_png, write_picture
+from bestiary.data.picture import save_png, write_picture
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
 
@@ -31,9 +31,9 @@ def _picture(path: Path, stored: np.ndarray, spec: Spec) -> None:
 
 def _numbers(stored: np.ndarray, spec: Spec, path: Path) -> np.ndarray:
     """Samples as one array in the user's units."""
-    if spec.kind == "image":
-        return eight_bit(stored, spec.levels)
-    if any(column.categories for column in spec.columns):
+    if spec.x.layout != "row":
+        return spec.x.support.written(stored)
+    if spec.x.support.end == "columns":
         raise BestiaryError(f"{path} cannot hold words, and this table has categories: write {path.stem}.csv")
     return np.stack(list(to_columns(spec, stored).values()), axis=1).astype(np.float64)
 
@@ -51,8 +51,8 @@ def _npz(path: Path, stored: np.ndarray, spec: Spec) -> None:
 
 
 def _csv(path: Path, stored: np.ndarray, spec: Spec) -> None:
-    if spec.kind == "image":
-        raise BestiaryError(f"{path}: images do not fit a table: write {path.stem}.npz, .png, or a folder/")
+    if spec.x.layout != "row":
+        raise BestiaryError(f"{path}: {spec.x.noun}s do not fit a table: write {path.stem}.npz, .png, or a folder/")
     columns = to_columns(spec, stored)
     page = io.StringIO(newline="")
     writer = csv.writer(page, lineterminator="\n")
@@ -64,12 +64,12 @@ def _csv(path: Path, stored: np.ndarray, spec: Spec) -> None:
 
 
 def _folder(path: Path, stored: np.ndarray, spec: Spec) -> None:
-    if spec.kind != "image":
+    if not spec.x.pictured:
         raise BestiaryError(f"{path}: a folder takes images: write {path.name or 'samples'}.csv or .npz")
     if path.is_dir() and any(path.iterdir()):
         raise BestiaryError(f"{path} is not empty, and old samples among new ones mislead: name another folder")
     width = len(str(len(stored) - 1))
-    for i, image in enumerate(eight_bit(stored, spec.levels)):
+    for i, image in enumerate(spec.x.support.written(stored)):
         save_png(path / f"{i:0{width}d}.png", image)
 
 

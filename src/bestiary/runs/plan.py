@@ -19,23 +19,30 @@ from types import NoneType
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from bestiary.data.dataset import Dataset
 from bestiary.data.load import load, loader, named
+from bestiary.data.spec import Inferred
 from bestiary.errors import BestiaryError, unknown
+from bestiary.models.earlier import Earlier
 from bestiary.models.idle import refuse_idle, replaced
-from bestiary.models.infer import infer
-from bestiary.models.options import called, signature_options
-from bestiary.models.zoo import MODELS, PARTS
+from bestiary.models.infer import infer, training_rules
+from bestiary.models.model import Model
+from bestiary.models.options import called, gathered, list_options, signature_options, split
+from bestiary.models.recipes import with_recipe
+from bestiary.models.tricks.table import refuse_renamed, trick_options
+from bestiary.models.values import text
+from bestiary.models.zoo import LISTS, MODELS, PARTS
+from bestiary.runs.earlier import with_earlier
 from bestiary.runs.grammar import route, to_words
 from bestiary.training.clock import Schedule, parse_schedule
 from bestiary.training.device import infer_precision
 from bestiary.training.recipe import Recipe
-from bestiary.version import __version__
+from bestiary.version import FORMAT, __version__
 
-__all__ = ["GIVEN", "LEAST_STEPS", "MOST_STEPS", "PASSES", "Plan", "is_part", "plan", "settled"]
+__all__ = ["GIVEN", "LEAST_STEPS", "MOST_STEPS", "PASSES", "Plan", "fits_training", "is_part", "plan", "settled"]
 
-LOOKS, NEAREST = 12, 50  # validations of a game, and the rounds between them at least
 GIVEN = "given from Python"  # how config.toml begins to say what it cannot hold
 
 SCHEDULED = {"beta", "lr"}  # options that may be schedules
@@ -57,15 +64,17 @@ class Plan:
     dataset: Dataset
     data_options: Mapping[str, Any] = field(default_factory=dict)  # as given
     model_options: Mapping[str, Any] = field(default_factory=dict)  # all of them, `auto` replaced
-    inferred: Mapping[str, str] = field(default_factory=dict)  # key → value and reason
+    inferred: Mapping[str, Inferred] = field(default_factory=dict)  # key → value and reason
     said: Mapping[str, Any] = field(default_factory=dict)  # options of the command: given or inferred
+    weights: Mapping[str, Tensor] = field(default_factory=dict, repr=False)  # those that the model begins from
+    start: Mapping[str, str] = field(default_factory=dict)  # the run that it begins from: its path, the weights' hash
 
     def at(self, precision: Literal["fp32", "bf16"], why: str) -> "Plan":
         """In a precision that was inferred."""
         return replace(
             self,
             recipe=replace(self.recipe, precision=precision),
-            inferred={**self.inferred, "precision": f"{precision}: {why}"},
+            inferred={**self.inferred, "precision": Inferred(precision, why)},
             said={**self.said, "precision": precision},
         )
 
@@ -95,12 +104,15 @@ class Plan:
         return {
             "command": self.command,
             "version": __version__,
+            "format": FORMAT,
             "data": {"source": self.data, **_writable(self.data_options)},
             "spec": self.dataset.spec.to_dict(),
             "model": {"name": self.model, **_writable(self.model_options)},
             "training": self.recipe.to_dict(),
-            "inferred": dict(self.inferred),
+            "inferred": {k: {"value": text(value), "reason": why} for k, (value, why) in self.inferred.items()},
             "origin": {**self.dataset.source, **_folder(self.data)},
+            "earlier": {k: v.to_dict() for k, v in self.model_options.items() if isinstance(v, Earlier)},
+            "start": dict(self.start),
         }
 
 
@@ -113,30 +125,32 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None, resume
         _readable(str(data))
     sections: dict[str, Any] = {
         "data": signature_options(loader(data)),
-        "model": signature_options(MODELS[model]),
+        "model": signature_options(MODELS[model]) | list_options(MODELS[model], LISTS),
         "training": Recipe,
     }
-    routed = route(options or {}, sections)
+    refuse_renamed(options or {})
+    given, by_recipe = with_recipe(model, options or {})
+    routed = route(given, sections)
+    routed["model"] = gathered(MODELS[model], routed["model"], LISTS)
     dataset = load(data, **routed["data"])
-    model_options, reasons = infer(MODELS[model], dataset.spec, routed["model"])
+    routed["model"], weights = with_earlier(routed["model"], dataset)
+    recipe, why = _steps(Recipe(**routed["training"]), len(dataset.parts["train"]))
+    model_options, inferred = infer(MODELS[model], dataset.spec, routed["model"], recipe.steps)
     if not resumed:
         refuse_idle(routed["model"], model_options, {k: default for k, (_, default) in sections["model"].items()})
-    recipe, why = _steps(Recipe(**routed["training"]), len(dataset.parts["train"]))
-    seldom = recipe.validate
-    if "game" in model_options and "validate" not in routed["training"]:
-        recipe = _looks(recipe)
+    inferred = {k: found for k, found in inferred.items() if k not in replaced(routed["model"])}
+    for key, rule in training_rules(MODELS[model]).items():
+        if key not in routed["training"] and (found := rule(recipe)):
+            recipe, inferred[key] = replace(recipe, **{key: found.value}), found
     _schedules_end(model_options, recipe)
-    _packs_fit(model_options.get("pack", 1), recipe.batch)
-    reasons = {k: reason for k, reason in reasons.items() if k not in replaced(routed["model"])}
-    inferred = {k: f"{model_options[k]}: {reason}" for k, reason in reasons.items()}
+    inferred |= {k: Inferred(v, by_recipe) for k, v in given.items() if k not in (options or {})}
     twice = sections["model"].keys() | signature_options(Recipe).keys()  # ring's seed is not the recipe's
     asked = {f"data.{k}" if k in twice else k: v for k, v in routed["data"].items()}
-    said = asked | routed["model"] | {k: model_options[k] for k in reasons} | routed["training"]
-    if recipe.validate < seldom:
-        inferred["validate"] = f"{recipe.validate}: signs of games ask for a dozen looks"
-        said["validate"] = recipe.validate
+    of_model = {k: model_options[k] for k in inferred if k in model_options}
+    said = asked | routed["model"] | of_model | routed["training"]
+    said |= {k: found.value for k, found in inferred.items() if k in signature_options(Recipe)}
     if why:
-        inferred["steps"] = f"{recipe.steps}: {why}"
+        inferred["steps"] = Inferred(recipe.steps, why)
     said = {k: v for k, v in said.items() if k != "epochs" and v is not None} | {
         "steps": recipe.steps,
         "seed": recipe.seed,
@@ -150,6 +164,7 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None, resume
         model_options=model_options,
         inferred=inferred,
         said=said,
+        weights=weights,
     )
 
 
@@ -157,15 +172,19 @@ def settled(what: Plan, device: torch.device, weights: int) -> Plan:
     """With the precision inferred, where it is left to be: another machine then repeats it, and goes on in it."""
     if what.recipe.precision != "auto":
         return what
-    fine = any(what.model_options.get(key) not in (None, "none", 0.0) for key in ("penalty", "weight_clip"))
-    return what.at(*infer_precision(device, what.dataset.spec.kind, weights, fine))
+    options = what.model_options
+    fine = options.get("penalty", "none") != "none" or "weight_clip" in trick_options(options.get("tricks"))
+    return what.at(*infer_precision(device, what.dataset.spec.x, weights, fine))
 
 
 def _schedules_end(options: Mapping[str, Any], recipe: Recipe) -> None:
     """Refuse a schedule that the run is too short for: what it leads to would never be reached."""
     found = {k: parse_schedule(v) if k in SCHEDULED and isinstance(v, str) else v for k, v in options.items()}
-    for key in PARTS.keys() & {k for k, v in options.items() if isinstance(v, str)}:
+    for key in (PARTS.keys() - LISTS.keys()) & {k for k, v in options.items() if isinstance(v, str)}:
         found |= {f"{key}={options[key]}: {k}": v for k, v in called(key, options[key], PARTS[key])[1].items()}
+    for key in LISTS.keys() & {k for k, v in options.items() if isinstance(v, str)}:
+        for word in split(options[key]):
+            found |= {f"{key}={word}: {k}": v for k, v in called(key, word, LISTS[key])[1].items()}
     for key, schedule in found.items():
         if isinstance(schedule, Schedule) and recipe.steps is not None and schedule.steps > recipe.steps:
             raise BestiaryError(
@@ -174,16 +193,23 @@ def _schedules_end(options: Mapping[str, Any], recipe: Recipe) -> None:
             )
 
 
-def _packs_fit(pack: int, batch: int) -> None:
-    """Refuse packs that a batch does not hold a whole number of."""
-    if pack > 1 and batch % pack:
-        whole = ceil(batch / pack) * pack
-        raise BestiaryError(f"pack={pack} does not divide batch={batch}, and a critic takes whole packs: batch={whole}")
+def fits_training(model: Model, recipe: Recipe) -> None:
+    """Refuse packs that a batch does not hold a whole number of, and a run that ends before a player begins."""
+    m, batch = model.group, recipe.batch
+    for player in model.players():
+        if recipe.steps is not None and player.rounds.start >= recipe.steps:
+            raise BestiaryError(
+                f"steps={recipe.steps} end before player `{player.name}` begins, at round {player.rounds.start}: give"
+                f" steps={2 * player.rounds.start} or so"
+            )
+    if batch % m:
+        whole = ceil(batch / m) * m
+        raise BestiaryError(f"pack={m} does not divide batch={batch}, and a critic takes whole packs: batch={whole}")
 
 
 def is_part(value: Any) -> bool:
     """Whether a value is an object from Python rather than something that can be written in a command."""
-    return type(value) is not tuple and not isinstance(value, str | int | float | NoneType | Schedule)
+    return type(value) is not tuple and not isinstance(value, str | int | float | NoneType | Schedule | Earlier)
 
 
 def _readable(data: str) -> None:
@@ -198,7 +224,7 @@ def _readable(data: str) -> None:
 def _writable(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as config.toml holds them."""
     named = {k: f"{GIVEN}: {type(v).__name__}" if is_part(v) else v for k, v in options.items() if v is not None}
-    return {k: str(v) if isinstance(v, Schedule) else v for k, v in named.items()}
+    return {k: str(v) if isinstance(v, Schedule | Earlier) else v for k, v in named.items()}
 
 
 def _folder(data: str) -> dict[str, str]:
@@ -208,12 +234,6 @@ def _folder(data: str) -> dict[str, str]:
         data != "array" and not named(data) and not path.is_absolute() and not data.startswith("~") and path.exists()
     )
     return {"folder": str(Path.cwd())} if relative else {}
-
-
-def _looks(recipe: Recipe) -> Recipe:
-    """With a validation at every twelfth of the run at least: a few say nothing of going round in circles."""
-    assert recipe.steps is not None
-    return replace(recipe, validate=min(recipe.validate, max(NEAREST, recipe.steps // LOOKS)))
 
 
 def _steps(recipe: Recipe, n: int) -> tuple[Recipe, str]:

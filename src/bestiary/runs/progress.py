@@ -28,8 +28,9 @@ def summary(line: Mapping[str, float], bits: int = 0) -> str:
         per = f" = {nats / bits / log(2):.3f} bits/dim" if bits else ""
         return f"validation −ELBO {nats:.2f} nats{per}"
     shown = {k: v for k, v in line.items() if "." in k and not k.endswith(".gradient")}
-    if "vae.kl" in shown:
-        return f"−ELBO {shown['vae.reconstruction'] + shown['vae.kl']:.2f} nats · KL {shown['vae.kl']:.2f}"
+    terms = {key.rpartition(".")[2]: value for key, value in shown.items() if key.count(".") == 1}
+    if {"reconstruction", "kl"} <= terms.keys():
+        return f"−ELBO {terms['reconstruction'] + terms['kl']:.2f} nats · KL {terms['kl']:.2f}"
     return " · ".join(f"{k.removesuffix('.total')} {v:.3f}" for k, v in shown.items())
 
 

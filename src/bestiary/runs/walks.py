@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 import torch
 
-from bestiary.data.batches import stored_units
 from bestiary.errors import BestiaryError
 from bestiary.runs.fitted import Fitted
+from bestiary.runs.latent import again
 from bestiary.training.clock import mix
 from bestiary.training.device import seeded
 
@@ -38,10 +38,11 @@ def sampled(
         return run.sample(n, seed, truncation, condition)
     if n < STEPS or n % STEPS:
         raise BestiaryError(f"n={n}: a walk is a row of {STEPS} samples: take a multiple of it, e.g. n=64")
-    z, told = run.sample_z(n // STEPS + 1, seed, truncation), run.told(condition)
-    rows = [None if told is None else told[i % len(told)][None] for i in range(n // STEPS)]  # each way has the next
+    told = run.told(condition)
+    z = run.sample_z(n // STEPS + 1, seed, truncation, condition)
+    rows = [again(told, i, 1) or None for i in range(n // STEPS)]  # each way has the next
     with seeded(mix(seed, "walk"), run.device):  # some decoders draw
         x = torch.cat(
             [run.walk(a, b, STEPS, walk, c) for (a, b), c in zip(pairwise(z), rows, strict=True)]
         )  # row by row: many take little memory
-    return stored_units(x, run.spec).numpy()
+    return run.spec.x.back(x).numpy()

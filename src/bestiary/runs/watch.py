@@ -10,6 +10,8 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from bestiary.models.tricks.table import trick_options
+from bestiary.runs.folder import read_env
 from bestiary.runs.grammar import to_words
 from bestiary.runs.plan import Plan
 from bestiary.signs.sign import Story, told
@@ -50,17 +52,19 @@ def watching(path: Path, what: Plan, rounds: int, show: Show, say: Callable[[str
     return watch
 
 
-def write_signs(path: Path, what: Plan, rounds: int, why: str = "", kept: float = inf) -> None:
-    """signs.json: what the journal shows at its end, or at the round whose weights were kept; why it ended if badly."""
-    story = _told(path, what, rounds, why, kept)
+def write_signs(path: Path, what: Plan, rounds: int, failure: str = "", kept: float = inf) -> None:
+    """signs.json: what the journal shows at its end, or at the round whose weights were kept; what made it fail."""
+    story = _told(path, what, rounds, failure, kept)
     signs = [sign.to_dict(story.round, lambda options: remedied(what, options)) for sign in diagnose(story)]
     write_atomic(path / "signs.json", json.dumps(signs, indent=1, ensure_ascii=False))
 
 
-def _told(path: Path, what: Plan, rounds: int, why: str = "", until: float = inf) -> Story:
+def _told(path: Path, what: Plan, rounds: int, failure: str = "", until: float = inf) -> Story:
     """The story of a run so far."""
-    options = {**what.model_options, **what.recipe.to_dict(), "examples": len(what.dataset.parts["train"])}
-    return told(path / "journal.jsonl", rounds, options, why, what.dataset.spec.kind, until)
+    main = read_env(path).get("main", [])
+    tricks = trick_options(what.model_options.get("tricks"))
+    options = {**what.model_options, **tricks, **what.recipe.to_dict(), "examples": len(what.dataset.parts["train"])}
+    return told(path / "journal.jsonl", rounds, options, failure, what.dataset.spec.x.maps, until, main)
 
 
 def read_signs(path: Path) -> list[dict[str, Any]]:

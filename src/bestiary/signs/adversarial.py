@@ -52,7 +52,7 @@ def vanishing(story: Story) -> Sign | None:
     found = story.every("validation.told_apart", "validation.pull")
     if found is None or not story.grown or found[0] <= 0.9 or found[1] >= 0.05:
         return None
-    gradient = story.recent("generator.gradient")
+    gradient = story.term("gradient")
     says = (
         f"vanishing gradient: the critic tells {found[0]:.1%} of pairs apart, and the generator's loss has a slope of"
     )
@@ -119,7 +119,7 @@ def memorisation(story: Story) -> Sign | None:
     convolutions = str(story.options.get("network")) in ("dcgan", "residual")
     less = {"width": f"{max(1, int(number(story, 'width', 64)) // 2)}"} if convolutions else {"critic_hidden": "64"}
     return sign_of(story, "memorisation", says, (
-        *([lens] if story.kind == "image" else []),
+        *([lens] if story.maps else []),
         Remedy("a smaller critic", less),
         _damped(story, "a critic of no slope on the data"),
         Remedy("more examples"),
@@ -128,9 +128,9 @@ def memorisation(story: Story) -> Sign | None:
 
 def non_finite(story: Story) -> Sign | None:
     """The run ended because a number was not finite."""
-    if "the run has failed" not in story.why:
+    if not story.failure:
         return None
-    return sign_of(story, "non-finite", story.why.partition("; ")[0], (
+    return sign_of(story, "non-finite", story.failure, (
         Remedy("smaller steps", {"lr": f"{min(number(story, 'lr', 2e-4) / 4, 2e-4):g}"}),
         Remedy("a bound on the gradient's norm", {"clip": "1"}),
     ))  # fmt: skip

@@ -68,7 +68,7 @@ def high_reconstruction_loss(story: Story) -> Sign | None:
     """Of images: with the z of another example the loss is less than 30% higher, though z is in use. Not told of
     densities, whose loss may have any sign, nor of decoders that see x."""
     found = story.every(*NEEDED)
-    if found is None or not story.grown or collapse(story) is not None or story.kind != "image" or _sees_x(story):
+    if found is None or not story.grown or collapse(story) is not None or not story.maps or _sees_x(story):
         return None
     kl, active, own, other = found
     if own <= 0 or other - own >= 0.3 * own:
@@ -98,7 +98,7 @@ def over_regularised(story: Story) -> Sign | None:
 def overfit(story: Story) -> Sign | None:
     """−ELBO on kept examples exceeds that of training batches by more than a tenth, and by more than its interval."""
     found = story.every("validation.distortion", "validation.kl", "validation.low", "validation.high")
-    parts = [story.recent(f"vae.{term}") for term in ("reconstruction", "kl")]
+    parts = [story.term(name) for name in ("reconstruction", "kl")]
     if found is None or None in parts or not story.grown:
         return None
     kept, low, high = found[0] + found[1], found[2], found[3]

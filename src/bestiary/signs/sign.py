@@ -8,7 +8,7 @@ Legend: T lines of the journal.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, isfinite
 from pathlib import Path
@@ -49,10 +49,12 @@ class Story:
     """The numbers of a run so far, and its options."""
 
     def __init__(
-        self, rounds: int, options: Mapping[str, Any] | None = None, why: str = "", kind: str = "vector"
-    ) -> None:
+        self, rounds: int, options: Mapping[str, Any] | None = None, failure: str = "", maps: bool = False,
+        main: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self.rounds, self.options, self.round = rounds, dict(options or {}), 0
-        self.why, self.kind = why, kind  # why it ended, if it ended badly; what the data are: vector, image, table
+        self.failure, self.maps = failure, maps  # what made it fail; whether x are images
+        self.main = tuple(main)  # the players that fit what makes x
         self.series: dict[str, list[tuple[int, float]]] = {}
 
     def add(self, line: Mapping[str, Any]) -> None:
@@ -71,6 +73,12 @@ class Story:
         values = [value for _, value in self.series.get(key, [])[-lines:]]
         return sum(values) / len(values) if values else None
 
+    def term(self, name: str) -> float | None:
+        """The recent mean of a term of the main player; of the only one that has it where none is named."""
+        owners = [k.rpartition(".")[0] for k in self.series if k.rpartition(".")[2] == name and k.count(".") == 1]
+        mine = [owner for owner in owners if owner != "validation" and (owner in self.main or not self.main)]
+        return self.recent(f"{mine[0]}.{name}") if mine else None
+
     def every(self, *keys: str) -> tuple[float, ...] | None:
         """The newest values of several numbers, if all are there and of one round."""
         newest = [self.series[key][-1] for key in keys if key in self.series]
@@ -84,11 +92,11 @@ class Story:
 
 
 def told(
-    path: Path, rounds: int, options: Mapping[str, Any] | None = None, why: str = "", kind: str = "vector",
-    until: float = inf,
+    path: Path, rounds: int, options: Mapping[str, Any] | None = None, failure: str = "", maps: bool = False,
+    until: float = inf, main: Sequence[str] = (),
 ) -> Story:  # fmt: skip
     """The story that a journal tells up to a round; lines that are torn are left out."""
-    story = Story(rounds, options, why, kind)
+    story = Story(rounds, options, failure, maps, main)
     for line in _lines(path):
         if line["round"] <= until:
             story.add(line)
