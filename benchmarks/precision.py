@@ -1,20 +1,26 @@
 """What bf16 costs and gains: the same run in fp32 and in bf16, judged alike and timed; writes docs/precision.md.
 
-    python benchmarks/precision.py [--seeds 3]
+    python benchmarks/precision.py [--seeds 3] [--out DIR]
 
 The numbers of bf16 do not depend on whether the processor multiplies it natively, only its speed does: that is measured
 where it does. Networks compute in the precision named; likelihoods, sums, weights and optimisers are fp32 in both.
+
+Runs are made side by side in processes of one thread; with `--out` they are kept, and what was stopped goes on. Seconds
+are measured after them, in this process alone.
 """
 
 import argparse
+import json
 import platform
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from statistics import mean, median, stdev
+from typing import Any
 
 import torch
 
@@ -24,7 +30,9 @@ from bestiary.data.load import load
 from bestiary.data.spec import Spec
 from bestiary.models.model import Model
 from bestiary.models.zoo import build
-from bestiary.training.device import LARGE, has_native_bf16
+from bestiary.studies.executor import Workers, write_results
+from bestiary.studies.job import Job, run_job
+from bestiary.training.device import LARGE, choose_device, has_native_bf16
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "workers"))
 from images import greys, photographs
@@ -38,6 +46,7 @@ RUNS = {
     "vae on two moons": ("moons", "vae", {"steps": 2000}, ("nll_iwae",)),
     "ns-gan on the ring": ("ring", "ns-gan", {"steps": 1500, "lr": 1e-3, "average": 0.99}, ("high_quality",)),
 }
+PRECISIONS = ("fp32", "bf16")
 REAL = 3  # standard errors beyond which a difference is one
 
 
@@ -61,26 +70,43 @@ TIMED: dict[str, tuple[Callable[[Spec], Model], Callable[[], Dataset], int]] = {
 }
 
 
-def costs(seeds: int, harm: list[bool], real: list[bool]) -> Iterator[str]:
-    """A line of the table for each run and number."""
+def judged(job: Job, names: tuple[str, ...], root: Path) -> dict[str, Any]:
+    """The numbers of a job's run, by name."""
+    judgement = bst.load(run_job(job, root), device=str(choose_device())).judge(k=100)
+    keys = ("title", "unit", "better", "value", "low", "high")
+    return {name: {key: getattr(judgement[name], key) for key in keys} for name in names}
+
+
+def judgements(seeds: int, out: Path, workers: Workers) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """(run, precision) → the numbers of each seed."""
+    files: dict[tuple[str, str], list[Path]] = {}
+    cases = {}
     for title, (data, model, options, names) in RUNS.items():
-        found: dict[tuple[str, str], list[float]] = {}
-        for precision in ("fp32", "bf16"):
+        for precision in PRECISIONS:
             for seed in range(seeds):
-                with tempfile.TemporaryDirectory() as root:
-                    run = bst.fit(data, model, root=root, seed=seed, precision=precision, quiet=True, **options)
-                    judged = run.judge(k=100)
-                for name in names:
-                    found.setdefault((name, precision), []).append(float(judged[name].value or 0))
+                job = Job(data, model, {**options, "seed": seed, "precision": precision})
+                file = out / f"{job.name}.json"
+                files.setdefault((title, precision), []).append(file)
+                cases[file] = (job, names, out)
+    write_results(judged, cases, workers)
+    return {key: [json.loads(file.read_text("utf-8")) for file in group] for key, group in files.items()}
+
+
+def costs(seeds: int, out: Path, workers: Workers, harm: list[bool], real: list[bool]) -> Iterator[str]:
+    """A line of the table for each run and number."""
+    runs = judgements(seeds, out, workers)
+    for title, (*_, names) in RUNS.items():
         for name in names:
-            worse = -1 if judged[name].better == "higher" else 1
-            gaps = [b - a for a, b in zip(found[name, "fp32"], found[name, "bf16"], strict=True)]
+            fine, narrow = ([run[name]["value"] or 0.0 for run in runs[title, kind]] for kind in PRECISIONS)
+            last = runs[title, "bf16"][-1][name]
+            worse = -1 if last["better"] == "higher" else 1
+            gaps = [b - a for a, b in zip(fine, narrow, strict=True)]
             error = stdev(gaps) / len(gaps) ** 0.5 if len(gaps) > 1 else float("nan")
-            both = " | ".join(f"{mean(found[name, p]):.4g}" for p in ("fp32", "bf16"))
-            half = (float(judged[name].high or 0) - float(judged[name].low or 0)) / 2
+            both = f"{mean(fine):.4g} | {mean(narrow):.4g}"
+            half = ((last["high"] or 0.0) - (last["low"] or 0.0)) / 2
             harm.append(worse * mean(gaps) > half)
             real.append(worse * mean(gaps) > REAL * error)
-            what = f"{title} | {judged[name].title} | {judged[name].unit} | {judged[name].better}"
+            what = f"{title} | {last['title']} | {last['unit']} | {last['better']}"
             yield f"| {what} | {both} | {mean(gaps):+.3g} ± {error:.2g} | {half:.2g} |"
 
 
@@ -120,12 +146,16 @@ a round, the median of five turns. `auto` takes it from {LARGE:,} weights on.
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--seeds", type=int, default=3)
-    seeds = options.parse_args().seeds
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask.add_argument("--seeds", type=int, default=3)
+    ask.add_argument("--jobs", type=int, help="runs side by side (left out: one for each core)")
+    ask.add_argument("--out", type=Path, help="where runs and their numbers are kept (left out: they are not)")
+    given = ask.parse_args()
+    seeds = given.seeds
     harm: list[bool] = []
     real: list[bool] = []
-    table = "\n".join(costs(seeds, harm, real))
+    with nullcontext(given.out) if given.out else tempfile.TemporaryDirectory() as out, Workers(given.jobs) as workers:
+        table = "\n".join(costs(seeds, Path(out), workers, harm, real))
     verdict = (
         f"By that rule bf16 does harm in {sum(harm)} of the {len(harm)} rows; in {sum(real)} it is worse by more than"
         f"\n{REAL} standard errors of the difference, however little that is."

@@ -29,7 +29,7 @@ def bound() -> Prepare:
     @torch.no_grad()
     def steps(n: int) -> None:
         for i in range(n):
-            model.bounds(images.at(i).x, curve_of(BOUND_SAMPLES))
+            model.bounds(images.at(i), curve_of(BOUND_SAMPLES))
 
     return lambda n: lambda: steps(n)
 
@@ -56,7 +56,7 @@ def naive() -> Prepare:
     @torch.no_grad()
     def steps(n: int) -> None:
         for _ in range(n):
-            px = model.likelihood(model.decoder(model.prior().rsample((DRAWN,)).flatten(0, 1)))
+            px = model.likelihood(model.decoder(model.codes(DRAWN)))
             x = torch.zeros(DRAWN, *model.spec.shape)
             for j in range(x.shape[3]):
                 x[:, :, 0, j] = px._choose(px.net(x, px.context)[:, :, 0, j])

@@ -30,7 +30,7 @@ from torch import nn
 
 from bestiary.data.batches import Batches
 from bestiary.data.dataset import Dataset
-from bestiary.data.spec import Spec
+from bestiary.data.spec import Spec, pictures
 from bestiary.models.model import Model
 from bestiary.models.zoo import build
 from bestiary.networks.mlp import Flat, Shaped
@@ -49,9 +49,9 @@ CPU = torch.device("cpu")
 def dataset(stored: np.ndarray, levels: int = 256) -> Dataset:
     """(N, H, W) or (N, H, W, C) as a data set that is all training part."""
     stored = stored if stored.ndim == 4 else stored[..., None]
-    spec = Spec("image", (stored.shape[3], *stored.shape[1:3]), levels)
+    spec = pictures((stored.shape[3], *stored.shape[1:3]), levels)
     rows = np.arange(len(stored))
-    return Dataset("benchmark", spec, stored, {"train": rows, "validation": rows[:1], "test": rows[:1]})
+    return Dataset("benchmark", spec, {"x": stored}, {"train": rows, "validation": rows[:1], "test": rows[:1]})
 
 
 def seated(
@@ -72,7 +72,7 @@ def seated(
     batches = Batches(data, batch, device=device)
     recipe = Recipe(steps=10**9, batch=batch)
     if precision == "auto":
-        precision, _ = infer_precision(device, data.spec.kind, beast.size)
+        precision, _ = infer_precision(device, data.spec.x, beast.size)
     return Trainer(beast, beast.players(), batches, recipe, precision, graphs=graphs)
 
 

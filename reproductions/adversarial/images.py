@@ -14,12 +14,19 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from jobs import RESULTS, Found, home, play_all, plus, read, rows
+from tables import RESULTS, Result, home, plus, read, rows
+
+import bestiary as bst
+from bestiary.measures.score import class_kl, stacked_classes
+from bestiary.studies.executor import Workers, write_results
+from bestiary.studies.job import Job, run_job
+from bestiary.training.device import choose_device
 
 
 @dataclass(frozen=True)
@@ -57,28 +64,30 @@ def rounds_of(way: str, turns: int) -> int:
     return turns // ({"wgan": 5, "wgan-gp": 5}.get(way, 1) + 1)
 
 
-def play(data: str, way: str, seed: int, size: Size) -> Found:
-    """One run, judged."""
-    import bestiary as bst
-
+def job_of(data: str, way: str, seed: int, size: Size) -> Job:
+    """What is played on a set with one seed."""
     model, options = WAYS[way]
     rounds = rounds_of(way, size.turns)
-    start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as root:
-        run = bst.fit(
-            data, model, root=root, quiet=True, steps=rounds, seed=seed, width=size.width, batch=size.batch,
-            precision="fp32", validate=0, save=0, log=max(1, rounds // 20), average=0.995 if rounds >= 400 else 0.0,
-            **options,
-        )  # fmt: skip
+    pace = {"steps": rounds, "validate": 0, "save": max(1, rounds // 4), "log": max(1, rounds // 20)}
+    network = {"width": size.width, "batch": size.batch, "average": 0.995 if rounds >= 400 else 0.0}
+    return Job(data, model, {"seed": seed, "precision": "fp32", **pace, **network, **options})
+
+
+def play(data: str, way: str, seed: int, size: Size, out: Path | None = None) -> Result:
+    """One run, judged; its folder is in `out`, or is not kept."""
+    job, start = job_of(data, way, seed, size), time.perf_counter()
+    with nullcontext(out) if out else tempfile.TemporaryDirectory() as root:
+        run = bst.load(run_job(job, root), device=str(choose_device()))
         fitted = time.perf_counter() - start
-        found = counted(run, size.stacked) if data == STACKED else judged(run, FEATURES.get(data, "labels"), size)
+        numbers = counted(run, size.stacked) if data == STACKED else judged(run, FEATURES.get(data, "labels"), size)
     return {
-        "data": data, "way": way, "seed": seed, "rounds": rounds, "turns": size.turns, "width": size.width, **found,
+        "data": data, "way": way, "seed": seed, "rounds": job.options["steps"], "turns": size.turns,
+        "width": size.width, **numbers,
         "fit_seconds": round(fitted, 1), "judge_seconds": round(time.perf_counter() - start - fitted, 1),
     }  # fmt: skip
 
 
-def judged(run: Any, features: str, size: Size) -> Found:
+def judged(run: Any, features: str, size: Size) -> Result:
     found = run.judge(n=size.judged, split="train", features=features, quiet=True)
     beside = {name: found[name].floor or found[name].ceiling for name in NAMES}
     return {
@@ -88,12 +97,10 @@ def judged(run: Any, features: str, size: Size) -> Found:
     }
 
 
-def counted(run: Any, n: int) -> Found:
+def counted(run: Any, n: int) -> Result:
     """Digits of the three channels: how many of 1000 are drawn, and the KL of their shares from the data's."""
-    from bestiary.measures.score import class_kl, stacked_classes
-
     fake = stacked_classes(run.sample_x(n, seed=1))
-    real = run.part("train", n)[1]
+    real = run.part("train", n).beside["label"]
     return {"modes": len(fake.unique()), "kl": class_kl(fake, real, 1000), "most": len(real.unique())}
 
 
@@ -101,12 +108,12 @@ def _text(values: list[float], name: str) -> str:
     return plus(values, {"fid": ".1f", "kid": ".2f"}.get(name, ".3f"))
 
 
-def _row(data: str, way: str, runs: list[Found]) -> list[str]:
+def _row(data: str, way: str, runs: list[Result]) -> list[str]:
     numbers = [_text([r[name] for r in runs], name) for name in NAMES]
     return [data, way, str(len(runs)), *numbers, f"{runs[0]['rounds']:,}"]
 
 
-def _real(data: str, runs: list[Found]) -> list[str]:
+def _real(data: str, runs: list[Result]) -> list[str]:
     numbers = [_text([mean(r["real"][name] for r in runs)], name) if runs[0]["real"].get(name) is not None else ""
                for name in NAMES]  # fmt: skip
     return [data, "other real images", "", *numbers, ""]
@@ -165,6 +172,7 @@ def main(words: Sequence[str] | None = None) -> None:
     ask.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     ask.add_argument("--full", action="store_true", help="a GPU's turns and width")
     ask.add_argument("--quick", action="store_true", help="seconds, on 8×8 digits; no result")
+    ask.add_argument("--out", type=Path, help="where run folders are kept (left out: they are not)")
     ask.add_argument("--results", type=Path, default=RESULTS, help="where the small JSON files go")
     ask.add_argument("--table", action="store_true", help="only write IMAGES.md")
     given = ask.parse_args(words)
@@ -172,13 +180,15 @@ def main(words: Sequence[str] | None = None) -> None:
         ask.error("--quick is no result: give --results another folder")
     given.results.mkdir(parents=True, exist_ok=True)
     size, end = (QUICK, "-quick") if given.quick else (FULL, "-full") if given.full else (SMALL, "")
-    jobs = {
-        given.results / f"images-{data}-{way}-{seed}{end}.json": (data, way, seed, size)
+    cases = {
+        given.results / f"images-{data}-{way}-{seed}{end}.json": (data, way, seed, size, given.out)
         for seed in range(given.seeds)
         for data in ([QUICK_SET] if given.quick else given.data)
         for way in ON.get(data, GAMES) if way in given.ways
     }  # fmt: skip
-    play_all(play, {} if given.table else jobs, given.jobs)
+    if not given.table:
+        with Workers(given.jobs) as workers:
+            write_results(play, cases, workers)
     (home(given.results) / "IMAGES.md").write_text(page(given.results), "utf-8")
 
 

@@ -4,7 +4,8 @@
     python reproductions/adversarial/toys.py --table                    writes TOYS.md of what is in results/
 
 2,500 samples; a mode counts with one sample within 3 σ of it (Lin et al. 2018, arXiv 1712.04086). Seeds run side by
-side in processes of one thread; a result that is there is not made again. `--full`: the paper's networks and rounds.
+side in processes of one thread; a result that is there is not made again, and with `--out` a run that was killed goes
+on. `--full`: the paper's networks and rounds.
 """
 
 import argparse
@@ -12,12 +13,22 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from math import isfinite
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from jobs import RESULTS, Found, home, play_all, plus, read, rows
+import torch
+from tables import RESULTS, Result, home, plus, read, rows
+
+import bestiary as bst
+from bestiary.data.load import load
+from bestiary.measures.modes import count_modes
+from bestiary.runs.grammar import to_words
+from bestiary.studies.executor import Workers, write_results
+from bestiary.studies.job import Job, run_job
+from bestiary.training.device import choose_device
 
 SAMPLES, POINTS = 2500, 100_000
 STEPS, LONGER = {"ring": 2500, "grid": 3500}, {"ring": 6000, "grid": 16_000}
@@ -42,7 +53,7 @@ def own(data: str, full: bool = False, rounds: int = 0) -> dict[str, tuple[str, 
     steps = rounds or (400_000 if full else STEPS[data])
     more = rounds or (800_000 if full else LONGER[data])
     tenfold = rounds or (800_000 if full else 10 * STEPS[data])
-    look = {} if full else {"critic_lr": 1e-4} | ({"unroll_rate": 0.01} if data == "grid" else {})
+    look = {} if full else {"critic_lr": 1e-4} | ({"tricks": "unroll(5,rate=0.01)"} if data == "grid" else {})
     batch = {"critic_norm": "batch"} | ({"critic_activation": "leaky"} if full else {})  # maxout layers have no norm
     return {
         "gan": ("gan", {}),
@@ -82,35 +93,28 @@ def ways(data: str, full: bool = False, rounds: int = 0) -> dict[str, tuple[str,
     }
 
 
-def play(data: str, way: str, seed: int, full: bool, rounds: int) -> Found:
-    """One run, judged."""
-    import torch
-
-    import bestiary as bst
-    from bestiary.measures.modes import count_modes
-
+def job_of(data: str, way: str, seed: int, full: bool = False, rounds: int = 0) -> Job:
+    """What a way is with one seed."""
     model, options = ways(data, full, rounds)[way]
-    start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as root:
-        run = bst.fit(
-            data, model, root=root, quiet=True, n=POINTS, precision="fp32", validate=0, save=0, log=1000,
-            **options | {"seed": seed},
-        )  # fmt: skip
+    pace = {"validate": 0, "save": max(1, options["steps"] // 4), "log": 1000}
+    return Job(data, model, {"n": POINTS, "precision": "fp32", **pace, **options, "seed": seed})
+
+
+def play(data: str, way: str, seed: int, full: bool, rounds: int, out: Path | None = None) -> Result:
+    """One run, judged; its folder is in `out`, or is not kept."""
+    job, start = job_of(data, way, seed, full, rounds), time.perf_counter()
+    with nullcontext(out) if out else tempfile.TemporaryDirectory() as root:
+        run = bst.load(run_job(job, root), device=str(choose_device()))
         truth, x = run.dataset.truth, torch.from_numpy(run.sample(SAMPLES, seed=1))
-    found = count_modes(x, torch.from_numpy(truth.means), truth.sigma)
+    counts = count_modes(x, torch.from_numpy(truth.means), truth.sigma)
     return {
         "data": data, "way": way, "seed": seed, "full": full, "seconds": round(time.perf_counter() - start, 1),
-        "steps": options["steps"], **found._asdict(),
+        "steps": job.options["steps"], **counts._asdict(),
     }  # fmt: skip
 
 
 def perfect(data: str, runs: int = 200) -> list[float]:
     """What exact draws get, on average."""
-    import torch
-
-    from bestiary.data.load import load
-    from bestiary.measures.modes import count_modes
-
     truth = load(data).truth
     each = [
         count_modes(torch.from_numpy(truth.sample(SAMPLES, seed)), torch.from_numpy(truth.means), truth.sigma)
@@ -127,7 +131,7 @@ PUBLISHED = {
 BESIDE = {"ns-gan": "gan", "tenfold": "gan", "pac-gan": "pac-gan"}  # way → published row
 
 
-def _row(data: str, way: str, full: bool, runs: list[Found]) -> list[str]:
+def _row(data: str, way: str, full: bool, runs: list[Result]) -> list[str]:
     told = PUBLISHED[data].get(BESIDE.get(way, ""), "")
     cells = [data, way + (", full" if full else ""), str(len(runs)), plus([r["modes"] for r in runs], ".2f")]
     cells += [plus([r["quality"] for r in runs], ".2%"), plus([r["reverse_kl"] for r in runs], ".3f")]
@@ -139,8 +143,6 @@ def _row(data: str, way: str, full: bool, runs: list[Found]) -> list[str]:
 
 def _told() -> list[str]:
     """What each way is about, as the command line has it."""
-    from bestiary.runs.grammar import to_words
-
     ring, grid = own("ring"), own("grid")
     each = {way: [f"{model} {to_words(options)}".strip() for model, options in (ring[way], grid[way])] for way in ring}
     return [f"- `{way}`: `{on}`" + (f"; grid: `{other}`" if other != on else "") for way, (on, other) in each.items()]
@@ -192,18 +194,21 @@ def main(words: Sequence[str] | None = None) -> None:
     ask.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     ask.add_argument("--rounds", type=int, default=0, help="other than the protocol's: to try it; no result")
     ask.add_argument("--full", action="store_true")
+    ask.add_argument("--out", type=Path, help="where run folders are kept (left out: they are not)")
     ask.add_argument("--results", type=Path, default=RESULTS, help="where the small JSON files go")
     ask.add_argument("--table", action="store_true", help="only write TOYS.md")
     given = ask.parse_args(words)
     if given.rounds and home(given.results) != given.results:
         ask.error("--rounds is no result: give --results another folder")
     given.results.mkdir(parents=True, exist_ok=True)
-    size = "-full" if given.full else ""
-    jobs = {
-        given.results / f"toys-{data}-{way}-{seed}{size}.json": (data, way, seed, given.full, given.rounds)
+    end = "-full" if given.full else ""
+    cases = {
+        given.results / f"toys-{data}-{way}-{seed}{end}.json": (data, way, seed, given.full, given.rounds, given.out)
         for seed in range(given.seeds) for data in given.data for way in given.ways
     }  # fmt: skip
-    play_all(play, {} if given.table else jobs, given.jobs)
+    if not given.table:
+        with Workers(given.jobs) as workers:
+            write_results(play, cases, workers)
     (home(given.results) / "TOYS.md").write_text(table(given.results), "utf-8")
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
-from bestiary.data.batches import model_units
+from bestiary.data.files import atomic
 from bestiary.data.load import load
 from bestiary.networks.classifier import Classifier
 
@@ -26,8 +26,8 @@ SETS = {"mnist": 0, "fashion-mnist": 10}  # and the number of each one's first c
 def part(name: str, of: str) -> tuple[Tensor, Tensor]:
     """Images (N, 1, 28, 28) in [0, 1] and their classes (N,)."""
     data = load(name)
-    images = model_units(torch.from_numpy(data.part(of)), data.spec)
-    return images, torch.from_numpy(data.part_labels(of)) + SETS[name]
+    images = data.spec.x.units(torch.from_numpy(data.part(of)))
+    return images, torch.from_numpy(data.stored["label"][data.parts[of]]) + SETS[name]
 
 
 def fitted(x: Tensor, y: Tensor, steps: int, rate: float = 3e-3) -> Classifier:
@@ -64,9 +64,8 @@ def main() -> None:
     torch.manual_seed(0)
     x, y = (torch.cat(both) for both in zip(*(part(name, "train") for name in SETS), strict=True))
     net = fitted(x, y, given.steps)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, given.out)
-    given.out.chmod(0o644)  # the writer makes files that only their owner reads
+    with atomic(given.out) as file:  # the package ships it: whole or as it was
+        file.write(save({name: value.contiguous() for name, value in net.state_dict().items()}))
     for name in SETS:
         images, classes = part(name, "test")
         print(f"{name}: {accuracy(net, images, classes):.4f} of {len(images)} test images", flush=True)

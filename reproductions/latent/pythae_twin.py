@@ -11,10 +11,8 @@ Legend: B batch, k samples, D latent, K components.
 """
 
 import argparse
-import json
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -28,11 +26,12 @@ from level import level
 from protocol import BATCH, COMPONENTS, DATA, MLP, ROWS, SEEDS, rate
 from torch import Tensor
 
-from bestiary.data.batches import Batches, model_units
+from bestiary.data.batches import Batches
 from bestiary.data.dataset import Dataset
 from bestiary.data.load import load
 from bestiary.densities.mixture import GaussianMixture
 from bestiary.measures.bound import bound_numbers
+from bestiary.studies.executor import Workers, write_results
 from bestiary.training.clock import mix
 from bestiary.training.device import seeded, tune_cpu
 
@@ -108,13 +107,14 @@ def images(dataset: Dataset) -> Tensor:
     """The test images in the order of our runs, the permutation by seed 0; greys binarised by seed 0."""
     rows = dataset.parts["test"]
     order = np.random.Generator(np.random.PCG64(mix(0, "part", "test"))).permutation(len(rows))
-    x = model_units(torch.as_tensor(np.ascontiguousarray(dataset.stored[rows[order]])), dataset.spec)
+    x = dataset.rows(rows[order], ()).x
     with seeded(mix(0, "observe")):
-        return (torch.rand_like(x) < x).float() if dataset.spec.levels > 2 else x
+        return (torch.rand_like(x) < x).float() if dataset.spec.x.levels > 2 else x
 
 
 def play(name: str, data: str, seed: int) -> dict[str, object]:
     """Train one and judge it, as it goes to results/."""
+    logging.disable(logging.INFO)  # what pythae says of its own accord
     dataset, size = load(DATA[data]), ROWS[name].size
     torch.manual_seed(seed)
     model, start = build(name), time.perf_counter()
@@ -141,17 +141,14 @@ def main() -> None:
     ask.add_argument("--data", nargs="+", default=["static"], choices=["static", "dynamic"])
     ask.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     ask.add_argument("--results", type=Path, default=HERE / "results", help="where the small JSON files go")
+    ask.add_argument("--jobs", type=int, help="models side by side (left out: one for each core)")
     given = ask.parse_args()
-    logging.disable(logging.INFO)
-    for data, seed, name in [(d, s, m) for d in given.data for s in given.seeds for m in given.models]:
-        file = given.results / f"{data}-pythae-{name}-{seed}.json"
-        if file.is_file():
-            continue
-        found = play(name, data, seed)
-        half = file.with_suffix(".half")
-        half.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-        os.replace(half, file)
-        print(f"{file.stem}: −ELBO {found['elbo']:.2f}, −L_{found['k']} {found['nll']:.2f}", flush=True)
+    cases = {
+        given.results / f"{data}-pythae-{name}-{seed}.json": (name, data, seed)
+        for data in given.data for seed in given.seeds for name in given.models
+    }  # fmt: skip
+    with Workers(given.jobs) as workers:
+        write_results(play, cases, workers)
 
 
 if __name__ == "__main__":

@@ -4,17 +4,17 @@
     python reproductions/latent/run.py --table                       writes RESULTS.md of what is in results/
     python reproductions/latent/run.py --quick --results NEW         seconds, on 8×8 digits: shows that everything runs
 
-A run that is finished is not repeated and one that was stopped goes on. `--full` takes a GPU's rounds and all test
-images; the default size is for two cores.
+Runs are made side by side in processes of one thread. A run that is finished is not repeated and one that was stopped
+goes on. `--full` takes a GPU's rounds and all test images, one run after another unless `--jobs` says more; the default
+size is for two cores.
 """
 
 import argparse
-import json
-import os
 import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from level import level
@@ -24,23 +24,21 @@ from torch import Tensor
 
 import bestiary as bst
 from bestiary.measures.bound import bound_numbers
+from bestiary.runs.folder import read_env
+from bestiary.studies.executor import Workers, write_results
+from bestiary.studies.job import Job, run_job
 from bestiary.training.clock import mix
-from bestiary.training.device import seeded
+from bestiary.training.device import choose_device, seeded
 
 HERE = Path(__file__).parent
 
 
-def fitted(name: str, data: str, seed: int, rounds: int, out: Path) -> bst.Run:
-    """The run, finished: fitted now, or gone on with, or found."""
-    folder = f"{data}-{name}-{rounds}-{seed}"
-    if (env := out / folder / "env.json").is_file() and json.loads(env.read_text("utf-8")).get("finished"):
-        return bst.load(out / folder)
-    if (out / folder).is_dir():
-        return bst.fit(resume=out / folder, root=out, quiet=True)
+def job_of(name: str, data: str, seed: int, rounds: int) -> Job:
+    """A model of the table on one data set with one seed."""
     quarter = max(1, rounds // 4)
     training = {"steps": rounds, "batch": BATCH, "seed": seed, "precision": "fp32", "lr": learning_rate(rounds)}
     pace = {"validate": quarter, "save": quarter, "log": min(250, quarter)}
-    return bst.fit(DATA[data], "vae", name=folder, root=out, quiet=True, **(ROWS[name].options | training | pace))
+    return Job(DATA[data], "vae", ROWS[name].options | training | pace)
 
 
 def judged(run: bst.Run, size: Size) -> dict[str, object]:
@@ -49,37 +47,28 @@ def judged(run: bst.Run, size: Size) -> dict[str, object]:
     def bounds(part: Tensor, ks: Sequence[int]) -> Tensor:
         return run.model.bounds(part.to(run.device), ks)
 
-    x = run.observe(run.part("test", None, 0)[0])
+    x = run.observe(run.part("test", None, 0))
     with seeded(mix(0, "bound"), run.device):
         (elbo, nll), table = bound_numbers(bounds, x[: size.test], size.k, batch=10)
     curve = table.tolist()
-    found = {"elbo": elbo.value, "nll": nll.value, "k": size.k, "test": min(size.test, len(x)), "curve": curve}
+    numbers = {"elbo": elbo.value, "nll": nll.value, "k": size.k, "test": min(size.test, len(x)), "curve": curve}
     if size.wide:
         with seeded(mix(0, "level"), run.device):
-            found["all"] = level(bounds, x, curve, size.wide)
-    return found
+            numbers["all"] = level(bounds, x, curve, size.wide)
+    return numbers
 
 
 def play(name: str, data: str, seed: int, size: Size, out: Path) -> dict[str, object]:
     """One run with its judgement, as it goes to results/."""
-    run = fitted(name, data, seed, size.rounds, out)
+    run = bst.load(run_job(job_of(name, data, seed, size.rounds), out), device=str(choose_device()))
     start = time.perf_counter()
-    found = judged(run, size)
-    env = json.loads((run.path / "env.json").read_text("utf-8"))
+    numbers, env = judged(run, size), read_env(run.path)
     return {
-        "model": name, "data": data, "seed": seed, "rounds": size.rounds, "batch": BATCH, **found,
+        "model": name, "data": data, "seed": seed, "rounds": size.rounds, "batch": BATCH, **numbers,
         "fit_seconds": env["seconds"], "judge_seconds": round(time.perf_counter() - start, 1),
         "threads": torch.get_num_threads(), "torch": torch.__version__, "processor": env["processor"],
         "python": platform.python_version(),
     }  # fmt: skip
-
-
-def keep(found: dict[str, object], file: Path) -> None:
-    """Whole or not at all: what is half written would count as finished."""
-    half = file.with_suffix(".half")
-    half.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    os.replace(half, file)
-    print(f"{file.stem}: −ELBO {found['elbo']:.2f}, −L_{found['k']} {found['nll']:.2f}", flush=True)
 
 
 def asked(words: Sequence[str] | None) -> argparse.Namespace:
@@ -87,6 +76,7 @@ def asked(words: Sequence[str] | None) -> argparse.Namespace:
     ask.add_argument("--models", nargs="+", default=list(ROWS), choices=list(ROWS))
     ask.add_argument("--data", nargs="+", default=["static"], choices=["static", "dynamic"])
     ask.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    ask.add_argument("--jobs", type=int, help="runs side by side (left out: one for each core, with --full one)")
     ask.add_argument("--full", action="store_true", help="a GPU's rounds, all test images")
     ask.add_argument("--quick", action="store_true", help="seconds, on 8×8 digits; no result")
     ask.add_argument("--out", type=Path, default=Path("runs/latent"), help="where run folders go")
@@ -98,16 +88,24 @@ def asked(words: Sequence[str] | None) -> argparse.Namespace:
     return given
 
 
+def cases_of(given: argparse.Namespace) -> dict[Path, tuple[Any, ...]]:
+    """File of a result → arguments of `play`."""
+    cases = {}
+    for data in ["digits"] if given.quick else given.data:
+        for seed in given.seeds:
+            for name in given.models:
+                size = QUICK if given.quick else ROWS[name].full if given.full else ROWS[name].size
+                file = given.results / f"{data}-{name}-{seed}{'-full' if given.full else ''}.json"
+                cases[file] = (name, data, seed, size, given.out)
+    return cases
+
+
 def main(words: Sequence[str] | None = None) -> None:
     given = asked(words)
     given.results.mkdir(parents=True, exist_ok=True)
-    data = ["digits"] if given.quick else given.data
-    jobs = [(d, s, m) for d in data for s in given.seeds for m in given.models] if not given.table else []
-    for part, seed, name in jobs:
-        file = given.results / f"{part}-{name}-{seed}{'-full' if given.full else ''}.json"
-        if not file.is_file():
-            size = QUICK if given.quick else ROWS[name].full if given.full else ROWS[name].size
-            keep(play(name, part, seed, size, given.out), file)
+    if not given.table:
+        with Workers(given.jobs or (1 if given.full else None)) as workers:
+            write_results(play, cases_of(given), workers)
     write_table(given.results, given.results.parent / "RESULTS.md")
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,27 +11,31 @@ import torch
 
 from bestiary.measures.score import stacked_classes
 from bestiary.models.zoo import build
+from bestiary.runs.folder import runs_in
 from bestiary.runs.plan import plan
+from bestiary.studies.executor import write_results
 from tests.reproductions.scripts import imported
 
 
 @pytest.fixture(scope="module")
 def code() -> Iterator[SimpleNamespace]:
-    with imported("adversarial", "jobs", "toys", "images") as scripts:
+    with imported("adversarial", "tables", "toys", "images") as scripts:
         yield scripts
 
 
 def test_every_way_of_the_toys_runs_and_stands_in_the_table(code: SimpleNamespace, tmp_path: Path) -> None:
-    results = tmp_path / "results"
-    results.mkdir()
-    for data in ("ring", "grid"):
-        for way in code.toys.ways(data):
-            file = results / f"toys-{data}-{way}-0.json"
-            code.jobs.keep(code.toys.play(data, way, 0, False, 8), file)
-            found = json.loads(file.read_text("utf-8"))
-            assert 0 <= found["modes"] <= (8 if data == "ring" else 25)
-            assert found["steps"] == 8
-    text = code.toys.table(results)
+    cases = {
+        tmp_path / f"toys-{data}-{way}-0.json": (data, way, 0, False, 8)
+        for data in ("ring", "grid")
+        for way in code.toys.ways(data)
+    }
+    with ThreadPoolExecutor(1) as thread:
+        write_results(code.toys.play, cases, thread)
+    for file, (data, *_) in cases.items():
+        result = json.loads(file.read_text("utf-8"))
+        assert 0 <= result["modes"] <= (8 if data == "ring" else 25)
+        assert result["steps"] == 8
+    text = code.toys.table(tmp_path)
     assert all(f"| {data} | {way} | 1 |" in text for data in ("ring", "grid") for way in code.toys.ways(data))
     assert "8.00 | 98.9" in text  # a perfect sampler reaches all, 98.89% of it near: 1 − exp(−9/2)
 
@@ -38,9 +43,10 @@ def test_every_way_of_the_toys_runs_and_stands_in_the_table(code: SimpleNamespac
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("data", ["ring", "grid"])
 def test_every_way_of_the_toys_can_be_built_in_either_size(code: SimpleNamespace, data: str, full: bool) -> None:
-    for way, (model, options) in code.toys.ways(data, full).items():
-        made = plan(data, model, {"n": 500, **options})
-        assert build(model, made.dataset.spec, **made.model_options).players(), way
+    for way in code.toys.ways(data, full):
+        job = code.toys.job_of(data, way, 0, full)
+        made = plan(data, job.model, {**job.options, "n": 500})
+        assert build(job.model, made.dataset.spec, **made.model_options).players(), way
     told = code.toys.table(Path("nowhere"))
     assert all(f"- `{way}`: `" in told for way in code.toys.ways(data))
 
@@ -71,30 +77,28 @@ def test_games_on_images_run_with_one_budget(code: SimpleNamespace, tmp_path: Pa
         assert found["rounds"] * (turns + 1) == images.QUICK.turns, way
         assert found["real"]["fid"] < found["fid"]
         assert found["real"]["covered"] > 0.5
-        code.jobs.keep(found | {"data": "mnist", "turns": images.SMALL.turns}, tmp_path / f"images-mnist-{way}-0.json")
+        result = json.dumps(found | {"data": "mnist", "turns": images.SMALL.turns})
+        (tmp_path / f"images-mnist-{way}-0.json").write_text(result, "utf-8")
     text = images.page(tmp_path)
     assert all(f"| mnist | {way} | 1 |" in text for way in ("dcgan", "wgan-gp"))
     assert "| mnist | other real images |" in text
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_what_is_there_is_kept_and_what_fails_is_named(
-    code: SimpleNamespace, tmp_path: Path, capfd: pytest.CaptureFixture[str], workers: int
+def test_a_run_that_is_kept_is_not_made_again(code: SimpleNamespace, tmp_path: Path) -> None:
+    one, other = (code.toys.play("ring", "ns-gan", 0, False, 8, tmp_path) for _ in range(2))
+    assert one | {"seconds": 0} == other | {"seconds": 0}
+    assert [run.name for run in runs_in(tmp_path)] == [code.toys.job_of("ring", "ns-gan", 0, False, 8).name]
+
+
+def test_the_script_writes_results_and_page(
+    code: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there, new, bad = (tmp_path / f"{name}.json" for name in ("there", "new", "bad"))
-    there.write_text("{}")
-    with pytest.raises(SystemExit, match="1 of 2 runs failed"):
-        code.jobs.play_all(_number, {there: (0,), new: (4,), bad: (-1,)}, workers)
-    assert there.read_text() == "{}"
-    assert json.loads(new.read_text()) == {"root": 2.0}
-    assert not bad.exists()
-    assert "bad: ValueError" in capfd.readouterr().out
-
-
-def _number(x: int) -> dict[str, float]:
-    from math import sqrt
-
-    return {"root": sqrt(x)}
+    monkeypatch.setattr(code.toys, "Workers", ThreadPoolExecutor)  # no new processes: these would import torch again
+    size = ["--data", "ring", "--ways", "ns-gan", "--seeds", "2", "--rounds", "8", "--jobs", "1"]
+    code.toys.main([*size, "--results", str(tmp_path)])
+    names = ["TOYS.md", "toys-ring-ns-gan-0.json", "toys-ring-ns-gan-1.json"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == names
+    assert "| ring | ns-gan | 2 |" in (tmp_path / "TOYS.md").read_text("utf-8")
 
 
 def test_trying_cannot_overwrite_results(code: SimpleNamespace) -> None:

@@ -6,6 +6,7 @@ Run on 8×8 digits for eight rounds; numbers of this size are not looked at, onl
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import bestiary as bst
+from bestiary.studies.executor import write_results
 from bestiary.training.clock import Clock, parse_schedule
 from tests.reproductions.scripts import imported
 
@@ -34,7 +36,17 @@ def played(code: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 def _words(folder: Path, *seeds: str) -> list[str]:
-    return ["--quick", "--seeds", *seeds, "--out", str(folder / "runs"), "--results", str(folder / "results")]
+    return [
+        "--quick",
+        "--jobs",
+        "1",
+        "--seeds",
+        *seeds,
+        "--out",
+        str(folder / "runs"),
+        "--results",
+        str(folder / "results"),
+    ]
 
 
 def test_every_model_runs_and_stands_in_the_table(code: SimpleNamespace, played: Path) -> None:
@@ -47,15 +59,15 @@ def test_every_model_runs_and_stands_in_the_table(code: SimpleNamespace, played:
         assert f"| {row.says} |" in text
 
 
-def test_what_is_finished_is_not_repeated(code: SimpleNamespace, played: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*given: Any, **options: Any) -> None:
-        raise AssertionError("fitted again")
-
-    monkeypatch.setattr(bst, "fit", never)
+def test_what_is_finished_is_not_repeated(code: SimpleNamespace, played: Path) -> None:
     file = played / "results" / "digits-vae-0.json"
     before = json.loads(file.read_text("utf-8"))
     file.unlink()  # the run is there, its judgement is not
-    code.run.main(_words(played, "0"))
+    weights = sorted((played / "runs").glob("*/model.safetensors"))
+    times = [path.stat().st_mtime_ns for path in weights]
+    with ThreadPoolExecutor(1) as thread:
+        write_results(code.run.play, code.run.cases_of(code.run.asked(_words(played, "0"))), thread)
+    assert [path.stat().st_mtime_ns for path in weights] == times
     after = json.loads(file.read_text("utf-8"))
     times = {"fit_seconds", "judge_seconds"}
     assert {k: v for k, v in after.items() if k not in times} == {k: v for k, v in before.items() if k not in times}
@@ -63,11 +75,9 @@ def test_what_is_finished_is_not_repeated(code: SimpleNamespace, played: Path, m
 
 def test_a_run_that_was_stopped_goes_on(code: SimpleNamespace, played: Path, tmp_path: Path) -> None:
     size = code.protocol.QUICK
-    stopped = bst.fit(
-        "digits", "vae", name=f"digits-vae-{size.rounds}-0", root=tmp_path, quiet=True, time_limit=1e-3,
-        steps=size.rounds, batch=code.protocol.BATCH, seed=0, precision="fp32", validate=2, save=2, log=2,
-        lr=code.protocol.learning_rate(size.rounds), **code.protocol.MLP,
-    )  # fmt: skip
+    job = code.run.job_of("vae", "digits", 0, size.rounds)
+    how = {"name": job.name, "root": tmp_path, "quiet": True, "time_limit": 1e-3}
+    stopped = bst.fit(job.source, job.model, **how, **job.options)
     env = json.loads((stopped.path / "env.json").read_text("utf-8"))
     assert env["round"] < size.rounds
     found = code.run.play("vae", "digits", 0, size, tmp_path)
@@ -190,6 +200,7 @@ def test_the_twins_bound_nears_the_integral(code: SimpleNamespace, name: str) ->
 
 
 def test_the_twin_is_judged_on_our_images(code: SimpleNamespace, played: Path) -> None:
-    run = bst.load(played / "runs" / "digits-vae-8-0")
+    job = code.run.job_of("vae", "digits", 0, code.protocol.QUICK.rounds)
+    run = bst.load(played / "runs" / job.name)
     ours = run.observe(run.part("test", None, 0)[0])
     torch.testing.assert_close(code.pythae_twin.images(run.dataset), ours, atol=0, rtol=0)
