@@ -25,7 +25,7 @@ def failing(error: BaseException):
     ("error", "code", "says"),
     [
         (BestiaryError("`x` is wrong: write y"), 2, "error: `x` is wrong: write y"),
-        (RunFailed("the run has failed"), 1, "the run has failed"),
+        (RunFailed("player `vae`: the term `kl` is nan", "the term `kl` is nan"), 1, "the term `kl` is nan"),
         (NonFinite("critic", "real", 7, nan), 1, "player `critic`"),
         (MemoryError(), 1, "smaller batch="),
         (OSError(errno.ENOSPC, "No space left on device", "runs/x"), 2, "disk is full"),

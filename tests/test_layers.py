@@ -24,8 +24,8 @@ PACKAGE = Path(__file__).parents[1] / "src" / "bestiary"
 ROOMS = (
     ("data",),
     ("networks",),
-    ("densities",),
     ("training",),
+    ("densities",),
     ("objectives",),
     ("models",),
     ("measures",),

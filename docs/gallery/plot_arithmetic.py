@@ -30,7 +30,6 @@ import torch
 from common import full, images
 
 import bestiary as bst
-from bestiary.data.batches import stored_units
 from bestiary.data.load import load
 from bestiary.measures.neighbours import distances, nearest
 
@@ -39,7 +38,7 @@ digits = load("mnist" if full() else "digits")
 
 def drawn(part: str, n: int, bold: bool) -> np.ndarray:
     """n digits as 8-bit greys (n, H, W, 1)."""
-    x = (digits.part(part)[:n] * (255.0 / (digits.spec.levels - 1))).round().astype(np.uint8)
+    x = (digits.part(part)[:n] * (255.0 / (digits.spec.x.levels - 1))).round().astype(np.uint8)
     x = np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)))
     for _ in range((2 if full() else 1) if bold else 0):
         x = np.maximum(x, np.roll(x, 1, 2))
@@ -125,7 +124,7 @@ for ax, limit in zip(axes, (None, 1.0, 0.3), strict=True):
     x = runs["GAN"].sample_x(500, truncation=limit)
     near, variety = float(distances(x, fresh).median()), float(x.var(0).sum() / fresh.var(0).sum())
     print(f"truncation={limit}: distance to the nearest digit {near:.3f}, variance {variety:.2f} of the data's")
-    ax.imshow(images(stored_units(x[:24], runs["GAN"].spec).numpy(), 8), cmap="gray_r")
+    ax.imshow(images(runs["GAN"].spec.x.back(x[:24]).numpy(), 8), cmap="gray_r")
     ax.set(title=f"truncation={limit}", xticks=[], yticks=[])
 
 # %%

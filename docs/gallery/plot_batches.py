@@ -23,14 +23,14 @@ from bestiary.models.zoo import build
 from bestiary.training.clock import Clock
 
 data, clock = load("moons"), Clock(torch.tensor(0.0), 1)
-x = torch.from_numpy(data.stored)
+x = torch.from_numpy(data.x)
 
 
 def slope(joint: bool, rows: torch.Tensor) -> torch.Tensor:
     torch.manual_seed(0)
     model = build("ns-gan", data.spec, latent=4, hidden=(32, 32), critic_norm="batch", joint=joint)
     torch.manual_seed(int(rows[0]))
-    loss = model.critic_loss(Batch(x[rows]), clock)["total"]
+    loss = model.critic_loss(Batch(x[rows]), clock)[0]["total"]
     return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.critic.parameters()))])
 
 

@@ -17,17 +17,15 @@ import matplotlib.pyplot as plt
 import torch
 from common import images, quick
 
-from bestiary.data.batches import stored_units
-
 fig, axes = plt.subplots(2, 3, figsize=(8, 5.2), layout="constrained")
 for column, beta in zip(axes.T, (0.02, 1.0, 30.0), strict=True):
     run = quick("vae", {"steps": 800}, {"steps": 20_000}, latent=10, beta=beta)
     with torch.no_grad():
-        vitals = {k: float(v) for k, v in run.model.vitals(run.observe(run.part("test")[0])).items()}
+        vitals = {k: float(v) for k, v in run.model.vitals(run.observe(run.part("test"))).items()}
     print("β = {:<5} rate {kl:.2f}, distortion {distortion:.2f} nats, active {active:.0%}".format(beta, **vitals))
-    x = run.part("test", 32)[0]
+    x = run.part("test", 32)
     with torch.no_grad():
-        again = stored_units(run.decode(run.encode(run.observe(x))), run.spec).numpy()
+        again = run.spec.x.back(run.decode(run.encode(x))).numpy()
     for ax, pictures, name in zip(column, (again, run.sample(32)), ("reconstructions", "samples"), strict=True):
         ax.imshow(images(pictures, 8), cmap="gray")
         ax.set(title=f"β = {beta}: {name}", xticks=[], yticks=[])

@@ -35,7 +35,7 @@ for name, (model, options) in ways.items():
     run = bst.fit("ring", model, root=tempfile.mkdtemp(), quiet=True, validate=0, save=0, **base, **options)
     critic = run.model.critic
     weights = torch.cat([p.detach().flatten() for p in critic.parameters() if p.ndim == 2])
-    real, fake = run.part("train", 1000)[0], run.sample_x(1000)
+    real, fake = run.part("train", 1000).x, run.sample_x(1000)
     torch.manual_seed(0)
     slopes = squared_slope(critic, torch.lerp(fake, real, torch.rand(1000, 1))).sqrt().detach()
     axes[0].hist((weights / weights.abs().max()).numpy(), 60, histtype="step", density=True, label=name)

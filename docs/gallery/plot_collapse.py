@@ -43,7 +43,7 @@ for i, (name, options) in enumerate(remedies.items()):
     lines = [json.loads(line) for line in (run.path / "journal.jsonl").read_text().splitlines()]
     axes[0].plot([line["round"] for line in lines], [line["vae.kl"] for line in lines], label=name)
     with torch.no_grad():
-        vitals = run.model.vitals(run.observe(run.part("test", 180)[0]))
+        vitals = run.model.vitals(run.observe(run.part("test", 180)))
     rise = float(vitals["swapped"] - vitals["distortion"])
     axes[1].bar(i, rise)
     print(f"{name:17s} KL {lines[-1]['vae.kl']:.2f} nats; with the z of another example the loss rises by {rise:.2f}")

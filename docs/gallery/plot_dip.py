@@ -21,10 +21,10 @@ objectives = {"VAE": "elbo", "DIP-VAE I": "dip(i)", "DIP-VAE II": "dip(ii)"}
 fig, axes = plt.subplots(1, 3, figsize=(8, 2.9), layout="constrained")
 for ax, (name, objective) in zip(axes, objectives.items(), strict=True):
     run = quick("vae", {"steps": 1200}, {"steps": 20_000}, latent=8, objective=objective)
-    x = run.observe(run.part("train", 1000)[0])
+    x = run.observe(run.part("train", 1000))
     c = np.cov(run.encode(x).T.numpy())
     if name.endswith("II"):
-        c = c + np.diag(run.model.infer(x).variance.mean(0).detach().numpy())
+        c = c + np.diag(run.model.look(x).q.variance.mean(0).detach().numpy())
     off, on = (c - np.diag(np.diag(c))), np.diag(c) - 1
     print(f"{name:10s} root mean square off the diagonal {np.sqrt((off**2).sum() / 56):.3f}, on it less 1 ", end="")
     print(f"{np.sqrt((on**2).mean()):.3f}")

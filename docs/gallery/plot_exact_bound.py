@@ -49,11 +49,11 @@ ks = [1, 2, 5, 10, 30, 100, 300, 1000]
 def gap(run: bst.Run) -> tuple[torch.Tensor, torch.Tensor]:
     """log p(x) − L_k for each k: the mean over test examples and its standard error."""
     model = run.model
-    test, _ = run.part("test")
+    test = run.part("test")
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(0)
-        cov = model.decoder.weight @ model.decoder.weight.T + model.likelihood.log_var.exp() * torch.eye(5)
-        exact = torch.distributions.MultivariateNormal(model.decoder.bias, cov).log_prob(test).double()
+        cov = model.decoder.net.weight @ model.decoder.net.weight.T + model.likelihood.log_var.exp() * torch.eye(5)
+        exact = torch.distributions.MultivariateNormal(model.decoder.net.bias, cov).log_prob(test.x).double()
         gaps = torch.stack([exact - model.bound(test, k) for k in ks])  # (k, n)
     return gaps.mean(1), gaps.std(1) / len(test) ** 0.5
 

@@ -19,7 +19,6 @@ import torch
 from common import full, images, quick
 
 import bestiary as bst
-from bestiary.data.batches import stored_units
 
 runs = [quick("vae", {"steps": 2000}, {"steps": 40_000}, latent=2)]
 if (Path(os.environ.get("BESTIARY_DATA", "none")) / "frey").is_dir():
@@ -31,19 +30,20 @@ fig, axes = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
 side = torch.distributions.Normal(0, 1).icdf(torch.linspace(0.03, 0.97, 16))
 grid = torch.stack(torch.meshgrid(side, -side, indexing="xy"), -1).view(-1, 2)
 for ax, run in zip(axes, runs, strict=False):
-    ax.imshow(images(stored_units(run.decode(grid), run.spec).numpy(), 16), cmap="gray")
+    ax.imshow(images(run.spec.x.back(run.decode(grid)).numpy(), 16), cmap="gray")
     ax.set(title=f"{run.config['data']['source']}: E[x|z] over the plane", xticks=[], yticks=[])
 if len(runs) == 1:
-    x, labels = runs[0].part("test")
-    codes = runs[0].encode(runs[0].observe(x))
-    axes[1].scatter(*codes.T, c=labels, cmap="tab10", s=12)
+    test = runs[0].part("test")
+    codes = runs[0].encode(test)
+    axes[1].scatter(*codes.T, c=test.beside["label"], cmap="tab10", s=12)
     axes[1].set(title="where test examples lie, by class", aspect="equal")
 
 # %%
 # How often the nearest test example in the plane is of the same class, where a tenth would be chance:
-x, labels = runs[0].part("test")
-codes = runs[0].encode(runs[0].observe(x))
+test = runs[0].part("test")
+codes = runs[0].encode(test)
 near = torch.cdist(codes, codes).fill_diagonal_(torch.inf).argmin(1)
+labels = test.beside["label"]
 same = (labels[near] == labels).float()
 error = 1.96 * float(same.std()) / len(same) ** 0.5
 print(f"same class as the nearest in the plane: {float(same.mean()):.2f} ± {error:.2f}")

@@ -37,7 +37,7 @@ ways = {
     "nothing done": {},
     "packing": {"pack": 2, "critic_hidden": (128, 128)},  # an example is twice as wide, and so is its critic
     "minibatch": {"minibatch": 8},
-    "unrolling": {"unroll": 5, "unroll_rate": 0.1},
+    "unrolling": {"tricks": "unroll(5,rate=0.1)"},
     "Wasserstein": {"game": "wasserstein", "penalty": "gp(0.1)", "critic_turns": 3, "critic_lr": 1e-3},
     "instance noise": {"noise": f"linear(0.5,0,{steps // 4})"},
     "penalty": {"penalty": "r1(0.1)"},

@@ -28,10 +28,11 @@ import torch
 from common import full
 
 import bestiary as bst
+from bestiary.data.batches import Batch
 from bestiary.data.load import load
 from bestiary.training.device import seeded
 
-x = load("digits").stored[:400] * 15
+x = load("digits").x[:400] * 15
 priors = ["standard", "vamp(50)", "aggregated(50)", "aggregated(320)"]
 small = {"latent": 8, "hidden": (256,), "batch": 64, "steps": 20_000 if full() else 1200, "binarise": "threshold"}
 bounds = []
@@ -40,7 +41,7 @@ for prior in priors:
     run = bst.fit(x, "vae", root=tempfile.mkdtemp(), quiet=True, validate=0, save=0, prior=prior, **small)
     seconds, rows = time.perf_counter() - begun, []
     for parts in (("train",), ("validation", "test")):
-        seen = torch.cat([run.observe(run.part(part)[0]) for part in parts])
+        seen = Batch.cat(run.observe(run.part(part)) for part in parts)
         with torch.no_grad(), seeded(0):
             rows.append(-run.model.bound(seen, 50))
     bounds.append(rows)

@@ -27,15 +27,15 @@ from bestiary.densities.normal import StandardNormal
 from bestiary.training.device import seeded
 
 run = quick("flow-prior-vae", {"steps": 200}, {"steps": 20_000}, latent=8)
-model, x = run.model, run.observe(run.part("test", 100)[0])
+model, x = run.model, run.observe(run.part("test", 100))
 parameters = [p for p in model.parameters() if p.requires_grad]
 
 
 def reading(swapped: bool) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
     """The bound of each example and its gradient, with the flow in the prior or in posterior and decoder."""
     with seeded(1):
-        q, p = model.infer(x), model.prior()
-        z = q.rsample((1,))
+        draw = model.draw(x)
+        q, p, z = draw.q, draw.p, draw.z
     log_q = q.log_prob(z)
     if swapped:
         epsilon, log_det = p.backward(z)
@@ -43,7 +43,8 @@ def reading(swapped: bool) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         log_p, log_q = StandardNormal(torch.zeros(1, 8)).log_prob(epsilon), log_q - log_det
     else:
         log_p = p.log_prob(z)
-    bound = (model.log_px(x, z) + log_p - log_q)[0]
+    log_px = model.px(model.embed(z[0])).log_prob(x.x)
+    bound = log_px + (log_p - log_q)[0]
     return bound, torch.autograd.grad(bound.mean(), parameters)
 
 

@@ -17,21 +17,19 @@ import numpy as np
 import torch
 from common import full, images, quick
 
-from bestiary.data.batches import stored_units
-
 likelihoods = ["pixelcnn(layers=1,kernel=1,width=8)"] + [f"pixelcnn(layers={n},width=8)" for n in (1, 4)]
 steps, rates, rows = 10_000 if full() else 300, [], []
 for likelihood in likelihoods:
     small = {"steps": steps, "latent": 8, "likelihood": likelihood, "lr": 3e-3, "batch": 64}
     run = quick("vae", small, small, objective="free_bits(2)")
     with torch.no_grad():
-        vitals = run.model.vitals(run.observe(run.part("test", 180)[0]))
+        vitals = run.model.vitals(run.observe(run.part("test", 180)))
     rates.append((run.model.likelihood.reach, float(vitals["kl"]), float(vitals["swapped"] - vitals["distortion"])))
     print("reach {}: KL {:.2f} nats; the z of another example costs {:.2f} nats".format(*rates[-1]))
     torch.manual_seed(0)
-    z = run.encode(run.observe(run.part("test", 4)[0])).repeat_interleave(6, 0)
+    z = run.encode(run.part("test", 4)).repeat_interleave(6, 0)
     with torch.no_grad():
-        rows.append(images(stored_units(run.model.decode(z), run.spec).numpy(), 6))
+        rows.append(images(run.spec.x.back(run.model.show(z)).numpy(), 6))
 
 fig, axes = plt.subplots(1, 4, figsize=(9, 2.6), layout="constrained")
 reach = np.array(rates)

@@ -24,7 +24,7 @@ from bestiary.measures.discrepancy import mmd_test
 from bestiary.networks.mlp import mlp
 
 torch.manual_seed(0)
-data = torch.from_numpy(load("moons").stored)
+data = torch.from_numpy(load("moons").x)
 generator = mlp([4, 64, 64, 2], "silu")
 adam = torch.optim.Adam(generator.parameters(), lr=3e-3)
 steps, shown = 10_000 if full() else 450, []

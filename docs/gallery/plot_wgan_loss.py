@@ -47,7 +47,7 @@ for ax, (name, (model, options)) in zip(axes, ways.items(), strict=True):
         lines = [json.loads(line) for line in (run.path / "journal.jsonl").read_text().splitlines()]
         last = [line for line in lines if "critic.real" in line][-1]
         losses.append(last["critic.real"] - last["critic.fake"] if name == "Wasserstein" else -last["critic.total"])
-        real, fake = run.part("test")[0].flatten(1), run.sample_x(1000).flatten(1)
+        real, fake = run.part("test").x.flatten(1), run.sample_x(1000).flatten(1)
         distances.append(float(wasserstein_lines(fake, real).mean()))
     rank = np.corrcoef(np.argsort(np.argsort(losses)), np.argsort(np.argsort(distances)))[0, 1]
     print(f"{name:12s} rank correlation of −loss and sliced distance: {rank:+.2f}")
@@ -83,7 +83,7 @@ for row, (game, (norm, steps)) in enumerate(games.items()):
             data, model, root=tempfile.mkdtemp(), quiet=True, validate=0, save=0, steps=steps, batch=64,
             precision="fp32", critic=dcgan.critic(run.spec.shape, 16, norm), **(options | net),
         )  # fmt: skip
-        real = run.part("test", 1000)[0].flatten(1)
+        real = run.part("test", 1000).x.flatten(1)
         fake = run.sample_x(len(real)).flatten(1)
         told, reached = float(wasserstein_lines(fake, real).mean()), prdc(real, fake).covered
         print(f"{game:12s} {name:24s} sliced distance {told:.3f}, covered {reached:.0%}")

@@ -8,14 +8,14 @@ from typing import Any
 
 from bestiary.console import next_steps, say, say_json, table, warn
 from bestiary.errors import BestiaryError, unknown
-from bestiary.models.options import comments, part_options, signature_options, signed
+from bestiary.models.options import comments, groups, part_options, signature_options, signed
 from bestiary.models.values import expects, text
-from bestiary.runs.grammar import route, words
+from bestiary.runs.grammar import route, to_words, words
 
 __all__ = ["data", "doctor", "models", "sentence"]
 
 MARKS = {"fine": "✓", "lacking": "–", "broken": "✗"}
-PLURALS = {"image": "images", "vector": "vectors", "table": "rows"}
+PLURALS = {"table": "rows"}
 
 
 def models(name: str | None, as_json: bool) -> None:
@@ -30,6 +30,8 @@ def models(name: str | None, as_json: bool) -> None:
         return next_steps("bestiary models vae", "bestiary fit digits vae")
     if name not in MODELS:
         raise unknown("model", name, MODELS)
+    from bestiary.models.recipes import RECIPES
+    from bestiary.models.zoo import LISTS
     from bestiary.training.recipe import Recipe
 
     sections = {"model": _options(MODELS[name]), "training": _options(Recipe)}
@@ -37,11 +39,19 @@ def models(name: str | None, as_json: bool) -> None:
         return say_json({"name": name, "says": _summary(MODELS[name]), **sections, "parts": _parts(MODELS[name])})
     say(f"{name}: {_summary(MODELS[name])}")
     for title, rows in sections.items():
-        say("", f"Options of {'the model' if title == 'model' else 'training'}:", "")
-        table(((r["key"], r["default"], r["takes"], r["says"]) for r in rows), ("key", "default", "takes", ""))
+        for group in dict.fromkeys(row["group"] for row in rows):
+            heading = f"Options of {'the model' if title == 'model' else 'training'}"
+            say("", f"{heading}: {group}" if group else f"{heading}:", "")
+            mine = [row for row in rows if row["group"] == group]
+            table(((r["key"], r["default"], r["takes"], r["says"]) for r in mine), ("key", "default", "takes", ""))
     for key, rows in _parts(MODELS[name]).items():
-        say("", f"{key}= takes a name, or a call of one:", "")
+        several = (
+            "several, joined by commas, or each by its own name, pack=2" if key in LISTS else "a name, or a call of one"
+        )
+        say("", f"{key}= takes {several}:", "")
         table((f"  {r['part']}", r["says"]) for r in rows)
+    for recipe, options in RECIPES.get(name, {}).items():
+        say("", f"recipe={recipe}: {to_words(options)}; recipe=fast, the default, is what stands above")
     return next_steps(f"bestiary fit digits {name}")
 
 
@@ -62,9 +72,15 @@ def _parts(make: Any) -> dict[str, list[dict[str, str]]]:
 
 def _options(function: Any) -> list[dict[str, str]]:
     """Each option of a model or recipe: its key, default, what it takes and what the source says about it."""
-    says = comments(function)
+    says, group = comments(function), groups(function)
     return [
-        {"key": key, "default": text(default), "takes": expects(annotation), "says": says.get(key, "")}
+        {
+            "key": key,
+            "default": text(default),
+            "takes": expects(annotation),
+            "says": says.get(key, ""),
+            "group": group.get(key, ""),
+        }
         for key, (annotation, default) in signature_options(function).items()
     ]
 
@@ -104,9 +120,9 @@ def _picture(dataset: Any, path: Path, asked: bool) -> str | None:
     from bestiary.data.picture import write_picture
 
     rows = dataset.parts["train"]
-    count = 64 if dataset.spec.kind == "image" else 5000
+    count = 64 if dataset.spec.x.pictured else 5000
     try:
-        return str(write_picture(path, dataset.stored[rows[:count]], dataset.spec))
+        return str(write_picture(path, dataset.x[rows[:count]], dataset.spec))
     except (BestiaryError, OSError) as error:
         if asked:
             raise
@@ -118,7 +134,8 @@ def sentence(about: Mapping[str, Any]) -> str:
     """Data in one line."""
     shape = "×".join(map(str, about["shape"]))
     levels = f", {about['levels']} levels" if about["levels"] else ""
-    return f"{about['name']}: {about['examples']:,} {PLURALS[about['kind']]} of {shape}{levels}"
+    plural = PLURALS.get(about["noun"], f"{about['noun']}s")
+    return f"{about['name']}: {about['examples']:,} {plural} of {shape}{levels}"
 
 
 def _show_data(about: Mapping[str, Any], picture: str | None) -> None:
@@ -126,8 +143,7 @@ def _show_data(about: Mapping[str, Any], picture: str | None) -> None:
         ("parts", ", ".join(f"{part} {n:,}" for part, n in about["parts"].items())),
         ("likelihood", f"{about['likelihood']}: {about['likelihood_reason']}"),
         ("columns", ", ".join(about["columns"])),
-        ("classes", ", ".join(about["classes"])),
-        ("beside each", ", ".join(about["beside"])),
+        *((f"beside: {name}", says) for name, says in about["beside"].items()),
         ("entropy", f"{about['entropy_nats']:.4f} nats" if about["entropy_nats"] is not None else ""),
         *about["source"].items(),
         ("picture", picture or ""),

@@ -76,9 +76,11 @@ def fit(
     if as_json:
         return say_json({"run": str(run.path), "env": _read_json(run.path / "env.json"), "signs": run.signs})
     path = _name(run.path)
+    from bestiary.models.model import Samples
+
     for sign in run.signs:
         say(f"sign: {sign['says']}", *(f"  {r['says']}: {r['command']}" for r in sign["remedies"]), "")
-    sample = [f"bestiary sample {path} n=64"] if "sample" in run.model.abilities else []
+    sample = [f"bestiary sample {path} n=64"] if isinstance(run.model, Samples) else []
     return next_steps(f"bestiary judge {path}", *sample, f"bestiary report {path}")
 
 
@@ -92,7 +94,7 @@ def _keys(options: Mapping[str, str], how: Mapping[str, Any]) -> dict[str, Any]:
     """The options, none of which is a flag without its dashes."""
     for key, value in options.items():
         if key in how:
-            flag = "runs" if key == "root" else key.replace("_", "-")
+            flag = {"root": "runs", "start": "from"}.get(key, key.replace("_", "-"))
             raise BestiaryError(f"`{key}` says how to run, not what: write --{flag} {shlex.quote(value)}")
         if key in ("data", "model"):
             raise BestiaryError(f"DATA and MODEL are the first two words: leave out `{key}=` and write {value}")
@@ -114,7 +116,7 @@ def _prepare(
     made, _ = _planned(source, model, options, how["device"])
     if not quiet:
         say(sentence(describe(made.dataset)))
-        table((f"  {key}={said.partition(': ')[0]}", said.partition(": ")[2]) for key, said in made.inferred.items())
+        table((f"  {key}={text(found.value)}", found.reason) for key, found in made.inferred.items())
         say(made.command, "")
     return made
 
@@ -122,12 +124,13 @@ def _prepare(
 def _planned(source: str, model: str, options: Mapping[str, object], device: str) -> tuple[Any, Any]:
     """A plan with nothing left to inference, and the model that it is of."""
     from bestiary.models.zoo import build
-    from bestiary.runs.plan import plan, settled
+    from bestiary.runs.plan import fits_training, plan, settled
     from bestiary.training.device import choose_device
 
     where = choose_device(device)
     made = plan(source, model, options)
     beast = build(made.model, made.dataset.spec, **made.model_options)
+    fits_training(beast, made.recipe)
     return settled(made, where, beast.size), beast
 
 
@@ -164,9 +167,8 @@ def _dry_run(source: str | None, model: str | None, options: Mapping[str, object
     return say("", made.command, "", dim("nothing was started: leave out --dry-run"))
 
 
-def _reason(inferred: Mapping[str, str], key: str) -> str:
-    """`key → "value: reason"`, without the value."""
-    return inferred.get(key, "").partition(": ")[2]
+def _reason(inferred: Mapping[str, Any], key: str) -> str:
+    return inferred[key].reason if key in inferred else ""
 
 
 # ------------------------------------------------------------------------- runs
