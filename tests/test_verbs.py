@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from bestiary.cli import main
-from bestiary.models.options import signature_options
+from bestiary.models.options import groups, signature_options
+from bestiary.models.tricks.table import TRICKS
+from bestiary.models.zoo_adversarial import gan
 from bestiary.runs.judge import judge_run
 from bestiary.runs.walks import sampled
 
@@ -100,6 +102,48 @@ def test_samples_are_truncated_and_walks_laid_out(runs):
         assert said["out"] == str(runs / "digits-vae" / "samples" / f"n8-seed0-{key}-{value}.png")
         assert f"seed=0, {key}={value}" in type_in(*line, f"{key}={value}")[1]
     assert "truncation" not in json.loads(type_in(*line, "--json")[1])
+
+
+@pytest.mark.parametrize("model", ["vae", "ae", "cgan"])
+def test_samples_are_told_a_condition_in_words(model, tmp_path):
+    own = ["network=mlp"] if model == "cgan" else ["condition=label"]
+    fit = ["fit", "digits", model, *own, *TINY, "--runs", str(tmp_path), "--name", "told", "--quiet", "--json"]
+    assert type_in(*fit)[0] == 0
+    line = ("sample", "told", "n=8", "--runs", str(tmp_path))
+    if model == "ae":  # it reconstructs what it is told, and draws nothing
+        assert type_in(*line, "condition=3,8")[0] == 2
+        return
+    said = json.loads(type_in(*line, "condition=3,8", "--json")[1])
+    assert said["condition"] == "3,8"
+    code, _, err = type_in(*line, "condition=owl")
+    assert code == 2
+    assert "owl" in err
+
+
+def test_a_fit_begins_from_the_weights_of_another_and_says_what_does_not_fit(runs, tmp_path):
+    tiny = [word if word != "latent=2" else "latent=3" for word in TINY]
+    line = ["fit", "digits", "vae", *tiny, "--name", "next", "--runs", str(tmp_path), "--from"]
+    code, _, err = type_in(*line, str(runs / "digits-vae"))
+    assert code == 0
+    assert "do not fit: " in err
+    assert "posterior.head.bias ((4,), here (6,))" in err
+    assert (tmp_path / "next" / "start.safetensors").is_file()
+    code, _, err = type_in(*line, str(tmp_path / "nowhere"))
+    assert code == 2
+    assert "nowhere" in err
+
+
+def test_an_option_of_the_first_edition_is_answered_with_the_new_word():
+    code, _, err = type_in("fit", "ring", "unrolled-gan", "unroll_rate=0.1", "--dry-run")
+    assert code == 2
+    assert "write tricks=unroll(5,rate=0.1)" in err
+
+
+def test_the_help_of_a_game_is_grouped_and_names_every_trick():
+    code, out, _ = type_in("models", "gan")
+    assert code == 0
+    assert all(f"\n  {name}" in out for name in TRICKS)
+    assert all(heading in out for heading in {group for group in groups(gan).values() if group})
 
 
 def test_the_keys_of_sample_exist():

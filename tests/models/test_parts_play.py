@@ -23,6 +23,7 @@ from bestiary.densities.latent import Diagonal, Place, Standard
 from bestiary.densities.likelihoods import Gaussian
 from bestiary.models.model import Model
 from bestiary.models.vae import VAE
+from bestiary.models.zoo import build
 from bestiary.objectives.latent import elbo
 from bestiary.testing import check_model
 from bestiary.training.clock import Clock, Linear
@@ -33,6 +34,7 @@ from bestiary.training.player import Adam, Player
 from bestiary.training.recipe import Recipe
 from bestiary.training.trainer import Trainer
 from tests.models.parts.codebook import Codebook, Uniform
+from tests.models.parts.content import Content
 from tests.models.parts.temperature import Relaxed
 from tests.models.parts.total_correlation import TotalCorrelation
 
@@ -209,3 +211,41 @@ def test_a_turn_traced_once_replays_on_other_batches_and_rounds(name: str) -> No
                 torch.testing.assert_close(a, b)
             for key in moved:
                 torch.testing.assert_close(moved[key], moved_too[key], msg=key)
+
+
+class Seen(Content):
+    """As an objective it stands beside the ELBO."""
+
+    def terms(self, draw):
+        parts, content = elbo(draw), super().terms(draw)["total"]
+        return {**parts, "content": content, "total": parts["total"] + content}
+
+
+@pytest.mark.parametrize("half", ["latent", "adversarial"])
+def test_a_content_loss_plays_in_both_halves(half: str) -> None:
+    """It is what one computes by hand, it lowers, its lens is never moved, and the checks hold."""
+
+    def make() -> Model:
+        if half == "latent":
+            return build("vae", SPEC, latent=3, hidden=(8,), likelihood="gaussian", objective=Seen(4))
+        return build("ns-gan", SPEC, latent=3, hidden=(8,), tricks=[Content(4, weight=10.0)])
+
+    check_model(make, SPEC)
+    with seeded(0):
+        model = make()
+    game = trainer(model, steps=40)
+    part = model.objective if half == "latent" else model.some_tricks[0]
+    lens = part.lens.clone()
+    main = next(player for player in model.players() if player.name in ("vae", "generator"))
+    with seeded(3), torch.no_grad():
+        terms, draw = main.loss(data().rows(np.arange(32)), Clock(torch.zeros(()), 40))
+    by_hand = part.weight * (part.of(draw.made) - part.of(draw.x)).square().mean()
+    name = "content" if half == "latent" else "Content"
+    torch.testing.assert_close(terms[name], by_hand)
+    lines = []
+    for round in range(40):
+        game.play(round)
+        if round in (9, 39):
+            lines.append(game.line()[f"{main.name}.{name}"])
+    assert lines[1] < lines[0]
+    assert torch.equal(part.lens, lens)

@@ -90,6 +90,7 @@ def test_codes_and_decoded_codes(runs):
     assert torch.equal(run.observe(examples).x, run.observe(examples).x)  # greys are binarised by seed
     assert not torch.equal(run.observe(examples).x, run.observe(examples, seed=1).x)
     assert torch.equal(run.encode(run.observe(examples)), z)  # what was observed once stays as it is
+    assert torch.equal(run.encode(run.part("test")), run.codes(run.part("test")))  # of one look
     assert torch.equal(run.encode(examples.x), z)
     assert run.decode(z.numpy()).shape == examples.x.shape
     with pytest.raises(BestiaryError, match="GAN has no encoder"):
