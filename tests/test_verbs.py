@@ -217,8 +217,8 @@ def test_the_demo_shows_both_beasts_and_the_page(tmp_path, monkeypatch):
     tiny = {key: int(value) for key, value in (word.split("=") for word in TINY)}
     beasts = (("vae", tiny | {"hidden": (8,)}), ("gan", {"network": "mlp", "hidden": (8,), "steps": 2, "batch": 16}))
     monkeypatch.setattr("bestiary.runs.demo.BEASTS", beasts)
-    code, out, _ = type_in("demo", "--runs", str(tmp_path), "--quiet")
-    assert code == 0
+    code, out, err = type_in("demo", "--runs", str(tmp_path), "--quiet")
+    assert (code, err) == (0, "")
     assert str(tmp_path / "demo.html") in out
     (head,) = (line for line in out.splitlines() if "floor / ceiling" in line)
     assert "demo-vae" in head
@@ -226,7 +226,11 @@ def test_the_demo_shows_both_beasts_and_the_page(tmp_path, monkeypatch):
     precision = next(line for line in out.splitlines() if line.startswith("precision"))
     assert precision.count("±") + precision.count("[") == 3  # both and the ceiling
     assert "−ELBO" in out
-    assert (tmp_path / "demo.html").is_file()
+    page = (tmp_path / "demo.html").read_text()
+    for name in ("demo-vae", "demo-gan"):
+        assert name in page
+        assert (tmp_path / name / "judgement.json").is_file()
+        assert (tmp_path / name / "report.html").is_file()
 
 
 @pytest.mark.parametrize("verb", ["sample", "judge", "report"])

@@ -96,6 +96,7 @@ def test_dip_draws_the_moments_to_the_identity(tmp_path, version: str) -> None:
     assert distance(dip) < 0.25 * distance(plain)
 
 
+@pytest.mark.slow
 def test_free_bits_keep_the_rate_at_lambda_where_the_elbo_gives_it_up(tmp_path) -> None:
     """A decoder that sees far: the plain rate stays below λ = 4, the other reaches it but for a tenth."""
     small = {"likelihood": "pixelcnn(layers=3,width=8)", "latent": 8, "steps": 200, "batch": 64, "lr": 3e-3}

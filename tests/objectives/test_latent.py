@@ -149,6 +149,7 @@ torch.testing.assert_close(mine.grad / 2, whole.grad[rank * 4 : rank * 4 + 4])  
 """
 
 
+@pytest.mark.slow
 def test_the_mean_of_the_whole_batch_is_shared_with_its_gradient(tmp_path) -> None:
     script = tmp_path / "two.py"
     script.write_text(TWO)

@@ -202,5 +202,5 @@ def test_the_twins_bound_nears_the_integral(code: SimpleNamespace, name: str) ->
 def test_the_twin_is_judged_on_our_images(code: SimpleNamespace, played: Path) -> None:
     job = code.run.job_of("vae", "digits", 0, code.protocol.QUICK.rounds)
     run = bst.load(played / "runs" / job.name)
-    ours = run.observe(run.part("test", None, 0)[0])
+    ours = run.observe(run.part("test", None, 0)).x
     torch.testing.assert_close(code.pythae_twin.images(run.dataset), ours, atol=0, rtol=0)

@@ -472,10 +472,10 @@ def test_players_that_circle_are_told_and_the_remedy_stops_them(tmp_path) -> Non
 
 @pytest.mark.slow
 def test_a_healthy_run_has_none(tmp_path) -> None:
-    found = signs(
-        tmp_path, "two-gaussians", latent=2, hidden=(64, 64), steps=1500, batch=128, noise="linear(0.3,0,1000)"
-    )
-    assert not found
+    """Of four seeds: what a validation in a dozen shows of a swing, one of them may show by chance."""
+    how = {"latent": 2, "hidden": (64, 64), "steps": 1500, "batch": 128, "noise": "linear(0.3,0,1000)"}
+    found = [signs(tmp_path, "two-gaussians", **how, seed=seed) for seed in range(4)]
+    assert sum(map(bool, found)) <= 1, found
 
 
 def test_a_run_that_blows_up_has_a_sign_of_it(tmp_path) -> None:
