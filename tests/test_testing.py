@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import bestiary.models.two_stage as two_stage
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.spec import Field, Spec, label, numbers, pictures, rows, sequence
 from bestiary.data.support import Category, Column, Levels, Reals
 from bestiary.densities.normal import DiagonalNormal

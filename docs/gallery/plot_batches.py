@@ -17,7 +17,7 @@ whatever the size.
 import matplotlib.pyplot as plt
 import torch
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.load import load
 from bestiary.models.zoo import build
 from bestiary.training.clock import Clock

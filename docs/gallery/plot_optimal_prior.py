@@ -28,7 +28,7 @@ import torch
 from common import full
 
 import bestiary as bst
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.load import load
 from bestiary.training.device import seeded
 

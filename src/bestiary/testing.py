@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.spec import Spec, known
 from bestiary.errors import BestiaryError
 from bestiary.models.model import Bounds, Coded, Drawn, Encodes, Model, Reconstructs, Samples, Shows

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import bestiary as bst
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.load import load
 from bestiary.measures.classifier import two_sample_test
 from bestiary.measures.discrepancy import mmd_test, wasserstein_lines

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import bestiary as bst
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.load import load
 from bestiary.densities.mixture import GaussianMixture, mixture_of
 from bestiary.densities.normal import DiagonalNormal, StandardNormal

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bestiary.data.batches import Batch, Batches
+from bestiary.data.batch import Batch
+from bestiary.data.batches import Batches
 from bestiary.data.dataset import Dataset, split
 from bestiary.data.load import load
 from bestiary.data.spec import label, pictures, rows

@@ -7,7 +7,7 @@ import torch
 import zuko
 from torch import nn
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.spec import Field, Spec, label, pictures, rows
 from bestiary.data.support import Category, Column
 from bestiary.densities.flow import Flow, FlowPosterior, FlowPrior

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.spec import rows
 from bestiary.errors import BestiaryError
 from bestiary.models.zoo import build

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.spec import Field, Spec, known, label, numbers, pictures, rows, sequence
 from bestiary.data.support import Category, Column, Levels
 from bestiary.errors import BestiaryError

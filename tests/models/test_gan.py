@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.spec import Spec, pictures, rows
 from bestiary.data.support import Category, Column
 from bestiary.errors import BestiaryError

@@ -11,7 +11,8 @@ from math import log, pi
 
 import torch
 
-from bestiary.data.batches import Batch, Batches
+from bestiary.data.batch import Batch
+from bestiary.data.batches import Batches
 from bestiary.training.clock import Cosine
 from bestiary.training.recipe import Recipe
 from bestiary.training.trainer import Trainer

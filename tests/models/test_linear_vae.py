@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.densities.latent import Posterior
 from bestiary.densities.normal import DiagonalNormal
 from bestiary.errors import BestiaryError

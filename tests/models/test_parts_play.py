@@ -16,7 +16,8 @@ import torch.multiprocessing as mp
 from torch import nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from bestiary.data.batches import Batch, Batches
+from bestiary.data.batch import Batch
+from bestiary.data.batches import Batches
 from bestiary.data.dataset import Dataset, split
 from bestiary.data.spec import rows
 from bestiary.densities.latent import Diagonal, Place, Standard

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.spec import Spec, label, pictures, rows
 from bestiary.models.critic_view import CriticView
 from bestiary.models.gan import GAN

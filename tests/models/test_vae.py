@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.distributions import Independent, Normal
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.spec import Spec, pictures, rows
 from bestiary.data.support import Category, Column
 from bestiary.densities.normal import DiagonalNormal

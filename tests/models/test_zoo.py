@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import bestiary.models
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.dataset import Dataset, split
 from bestiary.data.spec import Spec, label, pictures, rows
 from bestiary.data.support import Category, Column

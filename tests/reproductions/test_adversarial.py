@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.measures.score import stacked_classes
 from bestiary.models.zoo import build
 from bestiary.runs.folder import runs_in

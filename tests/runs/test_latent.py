@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.errors import BestiaryError
 from bestiary.measures.number import Number
 from bestiary.models.invert import Inversion

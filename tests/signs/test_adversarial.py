@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import bestiary as bst
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.load import load
 from bestiary.data.spec import rows
 from bestiary.errors import BestiaryError

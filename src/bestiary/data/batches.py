@@ -22,7 +22,7 @@ from bestiary.data.batch import Batch
 from bestiary.data.dataset import Dataset, batch_of
 from bestiary.errors import BestiaryError
 
-__all__ = ["Batch", "Batches", "batch_of"]
+__all__ = ["Batches", "batch_of"]
 
 
 class Batches:

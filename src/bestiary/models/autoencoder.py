@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.spec import Spec
 from bestiary.densities.latent import code_of
 from bestiary.densities.likelihoods import Likelihood

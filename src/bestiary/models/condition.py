@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.spec import Field, Spec, known
 from bestiary.data.support import Column, Columns
 from bestiary.errors import BestiaryError, unknown

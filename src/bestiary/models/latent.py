@@ -16,7 +16,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.spec import Field, Spec
 from bestiary.densities.likelihoods import Likelihood, Observed
 from bestiary.models.condition import Condition

@@ -31,7 +31,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.spec import Field, Spec
 from bestiary.models.condition import Condition
 from bestiary.networks.conditioned import NOTHING, Fields

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.densities.latent import Prior
 from bestiary.models.autoencoder import Autoencoder
 from bestiary.models.earlier import Frozen

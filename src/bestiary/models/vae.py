@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.spec import Spec
 from bestiary.densities.latent import posterior_of, prior_of
 from bestiary.densities.likelihoods import Likelihood

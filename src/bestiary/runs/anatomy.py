@@ -6,7 +6,7 @@ Legend: N examples, D latent, M of N in a block.
 import torch
 from torch import Tensor
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.densities.full import FullNormal
 from bestiary.densities.normal import DiagonalNormal, closed_kl
 from bestiary.measures.bound import normal_interval

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.measures.neighbours import nearest
 from bestiary.models.model import Encodes, Shows
 from bestiary.networks.conditioned import rows_of

@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from safetensors.torch import save as to_bytes
 
-from bestiary.data.batches import Batch, Batches
+from bestiary.data.batch import Batch
+from bestiary.data.batches import Batches
 from bestiary.data.spec import Inferred
 from bestiary.errors import BestiaryError
 from bestiary.models.model import Bounds, Drawn, Model

@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.dataset import Dataset
 from bestiary.data.load import load as load_data
 from bestiary.data.load import named

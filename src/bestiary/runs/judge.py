@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.errors import BestiaryError, unknown
 from bestiary.measures.bound import bound_numbers
 from bestiary.measures.features import Extractor

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.data.dataset import Dataset
 from bestiary.data.picture import write_picture
 from bestiary.measures.neighbours import copying, distances

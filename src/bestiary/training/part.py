@@ -20,7 +20,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.training.player import Player
 
 __all__ = ["Look", "Part", "overriding", "summed"]

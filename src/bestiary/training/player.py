@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.errors import BestiaryError
 from bestiary.training.clock import Clock, Schedule
 from bestiary.training.parallel import local

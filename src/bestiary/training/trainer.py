@@ -24,7 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
-from bestiary.data.batches import Batch, Batches
+from bestiary.data.batch import Batch
+from bestiary.data.batches import Batches
 from bestiary.errors import BestiaryError
 from bestiary.training.average import Average
 from bestiary.training.clock import Clock, mix

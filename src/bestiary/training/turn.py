@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bestiary.data.batches import Batch
+from bestiary.data.batch import Batch
 from bestiary.errors import BestiaryError
 from bestiary.training.clock import Clock, at
 from bestiary.training.parallel import full
