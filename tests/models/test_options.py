@@ -142,6 +142,11 @@ def test_tricks_of_ones_own_stand_beside_those_by_name() -> None:
     assert model.group == 2
     with pytest.raises(BestiaryError, match="put noise among them"):
         build("gan", rows(3), tricks=[Packing(m=2)], noise=0.1)
-    for wrong, says in (("pack(2),pack(3)", "names pack twice"), ("pakc(2)", "did you mean `pack`")):
+    for wrong, says in (
+        ("pack(2),pack(3)", "names pack twice"),
+        ("pakc(2)", "did you mean `pack`"),
+        ([3], "int is no Trick"),
+        (3, "or a list; got int"),
+    ):
         with pytest.raises(BestiaryError, match=says):
             build("gan", rows(3), tricks=wrong)

@@ -54,9 +54,15 @@ def tricks_of(words: str | Iterable[str | Trick]) -> dict[str, Trick]:
     ['augment', 'noise']
     """
     found: dict[str, Trick] = {}
+    if not isinstance(words, str | list | tuple):
+        raise BestiaryError(f"tricks= takes words such as pack(2),noise(0.1), or a list; got {type(words).__name__}")
     for word in split(words) if isinstance(words, str) else words:
         if isinstance(word, Trick):
             name, trick = next((n for n, kind in TRICKS.items() if type(word) is kind), type(word).__name__), word
+        elif not isinstance(word, str):
+            raise BestiaryError(
+                f"tricks= takes names and tricks; {type(word).__name__} is no Trick: derive it from one"
+            )
         else:
             builder, options = called("tricks", word, TRICKS)
             name, trick = word.partition("(")[0].strip(), builder(**options)
