@@ -13,7 +13,10 @@ import torch
 from safetensors.numpy import load_file
 
 import bestiary as bst
+from bestiary.data.spec import pictures
 from bestiary.errors import BestiaryError
+from bestiary.models.earlier import Frozen
+from bestiary.models.zoo import build
 from bestiary.training.trainer import Trainer
 from tests.runs.tiny import tiny
 from tests.training.test_parallel import RUN, close
@@ -153,6 +156,14 @@ def test_a_model_of_an_earlier_run_stands_still_in_the_new_one(tmp_path: Path) -
     assert np.array_equal(again.sample(4), new.sample(4))
     assert torch.equal(again.encode(x), new.encode(x))
     assert new.judge(n=40, k=3, tests="none").numbers
+
+
+def test_a_frozen_model_stays_in_evaluation_mode_within_one_that_trains() -> None:
+    frozen = Frozen(build("dcgan", pictures((1, 8, 8)), width=2))  # its BatchNorm would move
+    whole = torch.nn.ModuleList([frozen, torch.nn.Linear(2, 2)]).train()
+    assert whole[1].training
+    assert not any(module.training for module in frozen.modules())
+    assert not any(p.requires_grad for p in frozen.parameters())
 
 
 def test_what_cannot_be_an_earlier_run_is_refused(tmp_path: Path) -> None:
