@@ -220,7 +220,7 @@ fp32 on the CPU{bf16}. 28×28 images: {source()}.
   Goodfellow's Algorithm 1 draw anew.
 - *pythae*: `BaseTrainer.train_step`, without evaluation, disk and progress bars; its default MLP (z = 40) and its
   convolutional networks for MNIST (z = 16), binary images, Adam, batch 100. Ours trains the same networks, given as
-  `encoder=` and `decoder=` and made of our layers (`networks/strided.py`). VampPrior and IWAE: the same MLP.
+  `encoder=` and `decoder=` and made of our layers (`networks/fast_convolutions.py`). VampPrior and IWAE: the same MLP.
 - *pythae's get_nll*: the bound of {BOUND_IMAGES} images a step for ours, {BOUND_PART} for pythae, whose seconds are
   multiplied by {BOUND_IMAGES // BOUND_PART}; it takes image after image, ours the {BOUND_IMAGES} together.
 - *the whole network for each pixel*: the same PixelCNN, drawing without memory; one of the 28 rows of pixels is timed

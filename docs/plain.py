@@ -14,8 +14,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bestiary.models.options import comments, part_options, signature_options, signed
-from bestiary.models.values import expects, text
+from bestiary.grammar.options import comments, part_options, signature_options, signed
+from bestiary.grammar.values import expects, text
 
 __all__ = ["fields_of", "rst", "write_pages", "write_zoo"]
 

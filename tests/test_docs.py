@@ -16,8 +16,8 @@ import pytest
 import torch
 import typer
 
-from bestiary.cli import app
-from bestiary.densities.parts import PRIORS
+from bestiary.cli.app import app
+from bestiary.densities.density_names import PRIORS
 from bestiary.models.zoo import MODELS
 from bestiary.objectives.games import GAMES
 from bestiary.objectives.penalties import PENALTIES

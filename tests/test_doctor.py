@@ -6,7 +6,7 @@ import json
 import pytest
 
 from bestiary import doctor
-from bestiary.cli import main
+from bestiary.cli.app import main
 
 
 def test_this_installation_is_healthy_and_every_lack_has_a_fix(tmp_path):

@@ -22,6 +22,8 @@ PACKAGE = Path(__file__).parents[1] / "src" / "bestiary"
 
 # Rooms on one line have the same rank and may not import from each other.
 ROOMS = (
+    ("grammar",),
+    ("storage",),
     ("data",),
     ("networks",),
     ("training",),
@@ -30,14 +32,18 @@ ROOMS = (
     ("models",),
     ("measures",),
     ("signs",),
-    ("report",),
+    ("codes",),
+    ("judging",),
     ("runs",),
     ("studies",),
-    ("explorer", "serve"),
+    ("report", "explorer", "serve"),
+    ("run", "doctor", "testing"),  # modules of the package itself
+    ("demonstration",),
+    ("cli",),
 )
 RANKS = {room: rank for rank, row in enumerate(ROOMS) for room in row}
 FREE = ("errors", "version")  # modules that every room may import, and that import none
-# Any other module that lies in no room (the command line, the package itself) stands below them all.
+# The package itself and `__main__` stand below them all.
 
 
 def module_names(package: Path) -> dict[str, Path]:
@@ -139,13 +145,13 @@ PLANTED = {
     "a circle": ("data/spec.py", "import bestiary.data.toys", "circle: "),
     "the errors, which import nothing": ("errors.py", "import bestiary.data.spec", "bestiary.data.spec"),
     "a room nobody knows": ("cellar/wine.py", "", "`cellar` is no room"),
-    "the command line": ("runs/fit.py", "import bestiary.cli", "cli is not above"),
+    "the command line": ("runs/fit.py", "import bestiary.cli.app", "cli is not above"),
 }
 
 SOUND = {
     "__init__.py": "from bestiary.runs.fit import fit",
     "errors.py": "",
-    "cli.py": "import bestiary.doctor\nfrom bestiary.runs import fit",
+    "cli/app.py": "import bestiary.doctor\nfrom bestiary.runs import fit",
     "doctor.py": "",
     "data/__init__.py": "HOMES = {'Spec': 'bestiary.data.spec'}",
     "data/spec.py": "from bestiary.errors import BestiaryError",

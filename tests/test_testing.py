@@ -11,10 +11,10 @@ import bestiary.models.two_stage as two_stage
 from bestiary.data.batch import Batch
 from bestiary.data.spec import Field, Spec, label, numbers, pictures, rows, sequence
 from bestiary.data.support import Category, Column, Levels, Reals
-from bestiary.densities.normal import DiagonalNormal
+from bestiary.densities.diagonal_gaussian import DiagonalNormal
 from bestiary.models.model import Model
 from bestiary.models.zoo import MODELS, build
-from bestiary.networks.norm import BatchNorm
+from bestiary.networks.batch_norm import BatchNorm
 from bestiary.testing import check_model
 from tests.models.test_parts_play import MODELS as PARTED
 from tests.models.test_parts_play import SPEC

@@ -33,9 +33,9 @@ from bestiary.data.dataset import Dataset
 from bestiary.data.spec import Spec, pictures
 from bestiary.models.model import Model
 from bestiary.models.zoo import build
+from bestiary.networks.batch_norm import BatchNorm
+from bestiary.networks.fast_convolutions import Conv, ConvTranspose
 from bestiary.networks.mlp import Flat, Shaped
-from bestiary.networks.norm import BatchNorm
-from bestiary.networks.strided import Conv, ConvTranspose
 from bestiary.training.device import infer_precision, seeded, tune_cpu
 from bestiary.training.journal import Journal
 from bestiary.training.recipe import Recipe

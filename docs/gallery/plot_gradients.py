@@ -24,7 +24,7 @@ the dimensions, to orders of magnitude above that of the other.
 import matplotlib.pyplot as plt
 import torch
 
-from bestiary.densities.normal import DiagonalNormal, StandardNormal
+from bestiary.densities.diagonal_gaussian import DiagonalNormal, StandardNormal
 
 n, sizes = 20_000, [1, 2, 5, 10, 20, 50]
 

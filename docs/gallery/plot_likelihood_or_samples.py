@@ -24,8 +24,8 @@ import numpy as np
 import torch
 
 from bestiary.data.load import load
-from bestiary.measures.classifier import two_sample_test
 from bestiary.measures.neighbours import copying
+from bestiary.measures.two_sample import two_sample_test
 
 data = load("gaussian", dimensions=100, n=6000)
 truth, (train, test) = data.truth, (data.part("train")[:2000], data.part("test"))

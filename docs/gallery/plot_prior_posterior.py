@@ -23,7 +23,7 @@ import matplotlib.pyplot as plt
 import torch
 from common import quick
 
-from bestiary.densities.normal import StandardNormal
+from bestiary.densities.diagonal_gaussian import StandardNormal
 from bestiary.training.device import seeded
 
 run = quick("flow-prior-vae", {"steps": 200}, {"steps": 20_000}, latent=8)

@@ -24,8 +24,8 @@ from tables import RESULTS, Result, home, plus, read, rows
 
 import bestiary as bst
 from bestiary.data.load import load
+from bestiary.grammar.command_line import to_words
 from bestiary.measures.modes import count_modes
-from bestiary.runs.grammar import to_words
 from bestiary.studies.executor import Workers, write_results
 from bestiary.studies.job import Job, run_job
 from bestiary.training.device import choose_device

@@ -14,12 +14,12 @@ from bestiary.version import __version__
 
 if TYPE_CHECKING:
     from bestiary import data, doctor, models, report
+    from bestiary.demonstration import demo
     from bestiary.errors import BestiaryError
-    from bestiary.runs.demo import demo
+    from bestiary.judging.judge import judge
+    from bestiary.run import Run, load, sample
     from bestiary.runs.fit import fit
-    from bestiary.runs.judge import judge
     from bestiary.runs.plan import plan
-    from bestiary.runs.run import Run, load, sample
 
 __all__ = [
     "BestiaryError",
@@ -39,17 +39,17 @@ __all__ = [
 
 _HOMES = {  # a name alone is a room of the house
     "BestiaryError": "bestiary.errors",
-    "Run": "bestiary.runs.run",
+    "Run": "bestiary.run",
     "data": "",
-    "demo": "bestiary.runs.demo",
+    "demo": "bestiary.demonstration",
     "doctor": "",
     "fit": "bestiary.runs.fit",
-    "judge": "bestiary.runs.judge",
-    "load": "bestiary.runs.run",
+    "judge": "bestiary.judging.judge",
+    "load": "bestiary.run",
     "models": "",
     "plan": "bestiary.runs.plan",
     "report": "",
-    "sample": "bestiary.runs.run",
+    "sample": "bestiary.run",
 }
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from bestiary.cli import main
+from bestiary.cli.app import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -255,7 +255,7 @@ def _shows(model: Any, z: Tensor, c: Fields) -> None:
 
 
 def _autoregressive(model: Any) -> bool:
-    from bestiary.models.latent import LatentModel
+    from bestiary.models.latent_model import LatentModel
 
     inner = [m for m in model.modules() if isinstance(m, LatentModel)]
     return any(m.likelihood.autoregressive for m in inner)

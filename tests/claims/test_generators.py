@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 import bestiary as bst
+from bestiary.codes.paths import analogy
 from bestiary.data.load import load
 from bestiary.measures.neighbours import nearest
-from bestiary.models.walks import analogy
 
 QUIET = {"quiet": True, "validate": 0, "save": 0, "seed": 0, "precision": "fp32", "batch": 64}
 

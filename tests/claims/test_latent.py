@@ -9,8 +9,8 @@ import torch
 import bestiary as bst
 from bestiary.data.batch import Batch
 from bestiary.data.load import load
+from bestiary.densities.diagonal_gaussian import DiagonalNormal, StandardNormal
 from bestiary.densities.mixture import GaussianMixture, mixture_of
-from bestiary.densities.normal import DiagonalNormal, StandardNormal
 from bestiary.models.zoo import build
 from bestiary.training.device import seeded
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bestiary.data import places
+from bestiary.data import locations as places
 from bestiary.data.download import Remote, digest_of, fetch, progress_bar
 from bestiary.errors import BestiaryError
 

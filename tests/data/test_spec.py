@@ -9,7 +9,7 @@ import torch
 from bestiary.data.spec import Field, Spec, known, label, numbers, pictures, rows, sequence
 from bestiary.data.support import Category, Column, Levels, Reals
 from bestiary.data.vocabulary import Vocabulary
-from bestiary.data.words import Words
+from bestiary.data.word_support import Words
 from bestiary.errors import BestiaryError
 
 MANY = tuple(map(str, range(100)))

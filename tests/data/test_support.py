@@ -6,7 +6,7 @@ import torch
 
 from bestiary.data.support import EDGE, Category, Column, Columns, Levels, Reals, Support
 from bestiary.data.vocabulary import Vocabulary
-from bestiary.data.words import Words
+from bestiary.data.word_support import Words
 from bestiary.errors import BestiaryError
 
 COLUMNS = Columns((Column("a", Reals(3, 2)), Column("b", Category(("x", "y", "z"))), Column("c", Reals(-1, 0.5))))

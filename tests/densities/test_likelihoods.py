@@ -11,8 +11,8 @@ from torch.distributions import Normal
 
 from bestiary.data.spec import Field, pictures, rows
 from bestiary.data.support import Category, Column
+from bestiary.densities.density_names import LIKELIHOODS
 from bestiary.densities.likelihoods import Bernoulli, DiscretisedLogistic, Gaussian, Mixed
-from bestiary.densities.parts import LIKELIHOODS
 from bestiary.errors import BestiaryError
 
 BITS = pictures((1, 2, 3), 2).x

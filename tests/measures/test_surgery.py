@@ -5,10 +5,10 @@ from math import log
 import pytest
 import torch
 
-from bestiary.densities.normal import DiagonalNormal, StandardNormal
+from bestiary.densities.diagonal_gaussian import DiagonalNormal, StandardNormal
 from bestiary.errors import BestiaryError
+from bestiary.judging.latent_chapter import _dealt
 from bestiary.measures.surgery import aggregate, aggregate_dims, surgery
-from bestiary.runs.anatomy import _dealt
 
 N = 1500
 

@@ -10,7 +10,7 @@ from bestiary.data.support import Category, Column
 from bestiary.errors import BestiaryError
 from bestiary.models.gan import GAN
 from bestiary.models.zoo import build
-from bestiary.networks.norm import BatchNorm
+from bestiary.networks.batch_norm import BatchNorm
 from bestiary.objectives.games import GAMES, Game
 from bestiary.training.clock import Clock
 from bestiary.training.noise import shared

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from bestiary.data.batch import Batch
-from bestiary.densities.latent import Posterior
-from bestiary.densities.normal import DiagonalNormal
+from bestiary.densities.diagonal_gaussian import DiagonalNormal
+from bestiary.densities.posterior_and_prior import Posterior
 from bestiary.errors import BestiaryError
 from bestiary.models.vae import VAE
 from bestiary.training.clock import Clock

@@ -20,12 +20,12 @@ from bestiary.data.batch import Batch
 from bestiary.data.batches import Batches
 from bestiary.data.dataset import Dataset, split
 from bestiary.data.spec import rows
-from bestiary.densities.latent import Diagonal, Place, Standard
 from bestiary.densities.likelihoods import Gaussian
+from bestiary.densities.posterior_and_prior import Diagonal, Place, Standard
 from bestiary.models.model import Model
 from bestiary.models.vae import VAE
 from bestiary.models.zoo import build
-from bestiary.objectives.latent import elbo
+from bestiary.objectives.elbo import elbo
 from bestiary.testing import check_model
 from bestiary.training.clock import Clock, Linear
 from bestiary.training.device import seeded

@@ -4,8 +4,8 @@ import pytest
 
 from bestiary.errors import BestiaryError
 from bestiary.models.recipes import RECIPES
-from bestiary.runs.folder import read_config
 from bestiary.runs.plan import plan
+from bestiary.runs.run_folder import read_config
 from tests.runs.tiny import tiny
 
 

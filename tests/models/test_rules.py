@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 from bestiary.data.batch import Batch
 from bestiary.data.spec import Spec, label, pictures, rows
+from bestiary.models.auto_options import infer
 from bestiary.models.critic_view import CriticView
 from bestiary.models.gan import GAN
-from bestiary.models.infer import infer
 from bestiary.models.zoo import MODELS, build
 from bestiary.models.zoo_adversarial import wgan_turns
+from bestiary.networks.batch_norm import BatchNorm
 from bestiary.networks.conditioned import Fields
 from bestiary.networks.critic import Minibatch
-from bestiary.networks.norm import BatchNorm
 from bestiary.objectives.games import nonsaturating, saturating
 from bestiary.training.clock import Clock
 from bestiary.training.noise import shared

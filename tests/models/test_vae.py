@@ -12,7 +12,7 @@ from torch.distributions import Independent, Normal
 from bestiary.data.batch import Batch
 from bestiary.data.spec import Spec, pictures, rows
 from bestiary.data.support import Category, Column
-from bestiary.densities.normal import DiagonalNormal
+from bestiary.densities.diagonal_gaussian import DiagonalNormal
 from bestiary.errors import BestiaryError
 from bestiary.models.model import Bounds, Coded, Drawn, Encodes, Samples, Shows
 from bestiary.models.vae import VAE

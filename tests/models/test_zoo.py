@@ -14,14 +14,14 @@ from bestiary.data.dataset import Dataset, split
 from bestiary.data.spec import Spec, label, pictures, rows
 from bestiary.data.support import Category, Column
 from bestiary.errors import BestiaryError
-from bestiary.models.infer import infer
+from bestiary.grammar.options import signature_options
+from bestiary.models.auto_options import infer
 from bestiary.models.model import Samples
-from bestiary.models.options import signature_options
 from bestiary.models.zoo import MODELS, build
 from bestiary.models.zoo_adversarial import ADVERSARIAL
-from bestiary.networks.digits import Tanh
-from bestiary.networks.ends import RowEnd
+from bestiary.networks.full_precision import Tanh
 from bestiary.networks.mlp import Flat
+from bestiary.networks.output_layers import RowEnd
 from bestiary.objectives.games import GAMES
 from bestiary.runs.plan import plan
 from bestiary.training.clock import Clock, Cosine, Linear

@@ -11,9 +11,9 @@ from torch import nn
 
 from bestiary.errors import BestiaryError
 from bestiary.networks import dcgan
+from bestiary.networks.batch_norm import BatchNorm
 from bestiary.networks.conv import ConvDecoder, conv_encoder
-from bestiary.networks.norm import BatchNorm
-from bestiary.networks.sizes import down, halvings, up
+from bestiary.networks.image_sizes import down, halvings, up
 
 ODD = [(28, 20), (9, 17), (127, 65), (8, 128), (128, 8), (15, 16), (33, 31), (12, 97), (8, 9)]
 SIZES = [(n, n) for n in range(8, 129)] + ODD

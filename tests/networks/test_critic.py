@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bestiary.models.tricks.spectral import bounded
+from bestiary.models.tricks.spectral_norm import bounded
 from bestiary.networks import dcgan, residual
 from bestiary.networks.conditioned import beside
 from bestiary.networks.critic import ROW, Critic, Minibatch

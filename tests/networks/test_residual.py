@@ -6,7 +6,7 @@ from torch import nn
 
 from bestiary.errors import BestiaryError
 from bestiary.networks import residual
-from bestiary.networks.norm import BatchNorm
+from bestiary.networks.batch_norm import BatchNorm
 
 SIZES = [(n, n) for n in (8, 9, 15, 16, 28, 31, 32, 33, 63, 64, 100, 127, 128)]
 SIZES += [(28, 20), (9, 17), (127, 65), (8, 128), (12, 97), (8, 9)]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
 
 from bestiary.networks import strided, winograd
-from bestiary.networks.strided import Conv, ConvTranspose
+from bestiary.networks.fast_convolutions import Conv, ConvTranspose
 
 SIZES = [(4, 6), (8, 8), (15, 9), (10, 21), (28, 14), (33, 12)]  # one window and several, odd sides, m from 2 to 7
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bestiary.densities.normal import DiagonalNormal
+from bestiary.densities.diagonal_gaussian import DiagonalNormal
 from bestiary.errors import BestiaryError
 from bestiary.objectives.draw import Draw
-from bestiary.objectives.latent import OBJECTIVES, elbo
+from bestiary.objectives.elbo import OBJECTIVES, elbo
 from bestiary.training.clock import SCHEDULES, Clock, Cosine, Cyclic, Linear, at, parse_schedule
 
 # numbers that six digits can write

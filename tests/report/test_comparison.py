@@ -9,7 +9,7 @@ from test_page import parsed
 from bestiary.errors import BestiaryError
 from bestiary.report import write_comparison, write_report
 from bestiary.report.comparison import _names, outcome
-from bestiary.report.words import Mark, Number
+from bestiary.report.number_words import Mark, Number
 
 
 def number(value, half, better="lower", **protocol):

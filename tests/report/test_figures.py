@@ -18,8 +18,8 @@ from bestiary.report.figures import (
     scale,
     square,
 )
+from bestiary.report.number_words import Mark, Number
 from bestiary.report.page import TEMPLATES
-from bestiary.report.words import Mark, Number
 
 
 def number(value, low=None, high=None, floor=None, ceiling=None):

@@ -16,8 +16,8 @@ from safetensors.numpy import load_file, save_file
 from bestiary.data.support import Reals
 from bestiary.errors import BestiaryError
 from bestiary.report import page, write_report
-from bestiary.report.folder import read
-from bestiary.report.words import numbers, verdict
+from bestiary.report.number_words import numbers, verdict
+from bestiary.report.run_record import read
 
 VOID = {"meta", "link", "img", "br"}
 EVERY = [*KINDS, "bare", "comparison"]

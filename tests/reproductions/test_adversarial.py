@@ -12,8 +12,8 @@ import torch
 from bestiary.data.batch import Batch
 from bestiary.measures.score import stacked_classes
 from bestiary.models.zoo import build
-from bestiary.runs.folder import runs_in
 from bestiary.runs.plan import plan
+from bestiary.runs.run_folder import runs_in
 from bestiary.studies.executor import write_results
 from tests.reproductions.scripts import imported
 

@@ -7,8 +7,8 @@ import torch
 import bestiary as bst
 from bestiary.data.columns import to_columns
 from bestiary.errors import BestiaryError
-from bestiary.runs.judge import _samples
-from bestiary.runs.walks import sampled
+from bestiary.judging.judge import _samples
+from bestiary.runs.walk_pictures import sampled
 from tests.runs.tiny import TABLE, tiny
 
 

@@ -15,15 +15,15 @@ import torch
 from torch import nn
 
 from bestiary.errors import BestiaryError
+from bestiary.judging.judge import judge
 from bestiary.report import write_report
+from bestiary.run import load
 from bestiary.runs import fit as fitting
 from bestiary.runs.fit import Interrupted, fit
 from bestiary.runs.fitted import located
-from bestiary.runs.folder import held, read_config, read_env
-from bestiary.runs.judge import judge
-from bestiary.runs.run import load
+from bestiary.runs.run_folder import held, read_config, read_env
 from bestiary.training import device
-from bestiary.training.fit import RunFailed
+from bestiary.training.driver import RunFailed
 from bestiary.training.journal import read_journal
 from bestiary.version import FORMAT
 from tests.runs.tiny import IMAGES, SMALL, TABLE, TINY, VECTORS, Encoder, kept, tiny
@@ -72,7 +72,7 @@ def test_same_seed_same_bits_other_seed_other_bits(tmp_path, data, model):
 def test_a_command_that_was_written_down_gives_the_same_bits(whole, tmp_path):
     import shlex
 
-    from bestiary.runs.grammar import words
+    from bestiary.grammar.command_line import words
 
     _, _, data, model, *rest = shlex.split(read_config(whole)["command"])
     again = fit(data, model, root=tmp_path, quiet=True, device="cpu", **words(rest))

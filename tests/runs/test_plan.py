@@ -8,8 +8,8 @@ from torch import nn
 
 from bestiary.data.dataset import Dataset
 from bestiary.errors import BestiaryError
+from bestiary.grammar.command_line import words
 from bestiary.runs.fit import fit
-from bestiary.runs.grammar import words
 from bestiary.runs.plan import LEAST_STEPS, MOST_STEPS, PASSES, plan
 
 LINES = [

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 import bestiary as bst
 from bestiary.data.spec import pictures
 from bestiary.errors import BestiaryError
-from bestiary.models.earlier import Frozen
+from bestiary.models.frozen import Frozen
 from bestiary.models.zoo import build
 from bestiary.training.trainer import Trainer
 from tests.runs.tiny import tiny

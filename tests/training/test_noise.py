@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from bestiary.densities.diagonal_gaussian import DiagonalNormal
 from bestiary.densities.likelihoods import _Gaussian
-from bestiary.densities.normal import DiagonalNormal
 from bestiary.training import noise
 from bestiary.training.noise import normal, shared, uniform
 

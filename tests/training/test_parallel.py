@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bestiary.cli import main
+from bestiary.cli.app import main
 
 RUN = {
     "vae": "latent=4 hidden=32 average=0.9",

@@ -6,7 +6,7 @@ from torch import nn
 from torch.func import functional_call
 
 from bestiary.errors import BestiaryError
-from bestiary.networks.norm import BatchNorm
+from bestiary.networks.batch_norm import BatchNorm
 from bestiary.training.clock import Linear, mix
 from bestiary.training.device import seeded
 from bestiary.training.meter import NonFinite

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bestiary.data.spec import Field, Spec, label, numbers, pictures, rows, sequence
     from bestiary.data.support import Category, Column, Columns, Levels, Reals
     from bestiary.data.tables import to_rows, write_table
-    from bestiary.data.words import Words
+    from bestiary.data.word_support import Words
 
 __all__ = [
     "Batch",
@@ -56,7 +56,7 @@ _HOMES = {
     "Levels": "bestiary.data.support",
     "Reals": "bestiary.data.support",
     "Spec": "bestiary.data.spec",
-    "Words": "bestiary.data.words",
+    "Words": "bestiary.data.word_support",
     "catalogue": "bestiary.data.load",
     "describe": "bestiary.data.load",
     "label": "bestiary.data.spec",

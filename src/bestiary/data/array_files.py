@@ -18,11 +18,11 @@ import numpy as np
 
 from bestiary.data.arrays import ArrayOptions, assembled, masked
 from bestiary.data.dataset import Dataset
+from bestiary.data.field_types import Declared, Kind, taken
 from bestiary.data.files import plain_name
 from bestiary.data.formats import reading
-from bestiary.data.kinds import Declared, Kind, taken
+from bestiary.data.missing_values import Values
 from bestiary.data.spec import known
-from bestiary.data.values import Values
 from bestiary.errors import BestiaryError, nearest
 
 __all__ = ["from_file"]

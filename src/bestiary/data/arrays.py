@@ -6,8 +6,8 @@
     grid      (N, …)                                      numbers with neighbours (data/grids.py)
     tokens    (N, T) whole numbers                        sequences; pad= stands behind the end of shorter ones
 
-`shape=28x28` reads rows of 784 numbers as images. What stands beside x: data/kinds.py. An array NAME? of yes and no
-says which examples have NAME. Object arrays of a file are refused: they need pickle, which can run foreign code.
+`shape=28x28` reads rows of 784 numbers as images. What stands beside x: data/field_types.py. An array NAME? of yes and
+no says which examples have NAME. Object arrays of a file are refused: they need pickle, which can run foreign code.
 
 Legend: N examples, C channels, H height, W width, F features, T tokens.
 """
@@ -22,14 +22,14 @@ import numpy as np
 from bestiary.data.beside import How, beside_of, tokens_field
 from bestiary.data.columns import finite_rows, standardised
 from bestiary.data.dataset import Dataset
+from bestiary.data.field_types import Declared, Kind, RawField, Taken, taken
 from bestiary.data.files import fingerprint, in_memory, plain_name
 from bestiary.data.grids import grid_field, grid_of
-from bestiary.data.kinds import Declared, Kind, RawField, Taken, taken
-from bestiary.data.parts import parts_of
+from bestiary.data.missing_values import Values, values_of
 from bestiary.data.pixels import pixels_of
 from bestiary.data.spec import Field, Spec, known
+from bestiary.data.splits import parts_of
 from bestiary.data.support import Columns, Levels
-from bestiary.data.values import Values, values_of
 from bestiary.errors import BestiaryError
 
 __all__ = ["from_array"]

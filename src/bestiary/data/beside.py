@@ -20,15 +20,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bestiary.data.columns import standardised
+from bestiary.data.field_types import Kind, RawField
 from bestiary.data.files import fingerprint, in_memory
-from bestiary.data.kinds import Kind, RawField
 from bestiary.data.labels import encoded
+from bestiary.data.missing_values import Values, is_text
 from bestiary.data.pixels import pixels_of
 from bestiary.data.spec import Field, known, label, numbers
 from bestiary.data.support import Levels
-from bestiary.data.values import Values, is_text
 from bestiary.data.vocabulary import vocabulary_of
-from bestiary.data.words import Words
+from bestiary.data.word_support import Words
 from bestiary.errors import BestiaryError
 
 __all__ = ["Beside", "How", "beside_of", "tokens_field"]

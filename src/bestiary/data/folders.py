@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 
 from bestiary.data.dataset import Dataset
+from bestiary.data.field_types import Declared, Kind
 from bestiary.data.formats import open_zip, reading
 from bestiary.data.images import Request, from_listing, pictures_of
-from bestiary.data.kinds import Declared, Kind
 from bestiary.data.listing import Entry, Listing, list_folder, list_zip
 from bestiary.data.metadata import column_of, metadata_of, picture_name
-from bestiary.data.values import Values
+from bestiary.data.missing_values import Values
 
 __all__ = ["from_folder", "from_zip"]
 

@@ -12,14 +12,14 @@ from typing import Any
 
 from bestiary.data.dataset import Dataset
 from bestiary.data.decode import Unusable
+from bestiary.data.field_types import CAPTIONS, Declared, Kind
 from bestiary.data.files import plain_name
 from bestiary.data.images import Request, from_listing, pictures_of
-from bestiary.data.kinds import CAPTIONS, Declared, Kind
 from bestiary.data.listing import Entry, Listing
 from bestiary.data.metadata import column_of
+from bestiary.data.missing_values import Values, values_of
 from bestiary.data.table_files import typed_values
 from bestiary.data.tables import encode
-from bestiary.data.values import Values, values_of
 from bestiary.errors import BestiaryError
 
 __all__ = ["from_hub"]

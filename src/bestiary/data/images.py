@@ -4,7 +4,7 @@
              largest of 32, 16, 8 that half of the images reach): short side resized, centre cut out
     colour   auto: grey if every image is; or grey, or rgb
     labels   the folder just below the top, if there are two or more such folders and every image is in one
-    beside   columns that the reader brings: data/folders.py, data/hub.py; what they are: data/kinds.py
+    beside   columns that the reader brings: data/folders.py, data/hub.py; what they are: data/field_types.py
     parts    folders called train, val, test (and the like) at the top are taken as the split
 
 Files that are truncated, empty or no images are left out and named. More than half of them unusable is an
@@ -29,13 +29,13 @@ from bestiary.data import cache
 from bestiary.data.beside import How, beside_of
 from bestiary.data.dataset import Dataset
 from bestiary.data.decode import Facts, Unusable, decode, facts, suffixes
+from bestiary.data.field_types import Declared, RawField, taken
 from bestiary.data.files import in_memory, plain_name
-from bestiary.data.kinds import Declared, RawField, taken
 from bestiary.data.listing import Entry, Listing
-from bestiary.data.parts import parts_of, shuffled
+from bestiary.data.missing_values import Values
 from bestiary.data.spec import Field, Spec
+from bestiary.data.splits import parts_of, shuffled
 from bestiary.data.support import Levels
-from bestiary.data.values import Values
 from bestiary.errors import BestiaryError
 
 __all__ = ["Request", "from_listing", "pictures_of", "suffixes"]

@@ -14,9 +14,9 @@ from typing import Any
 
 from bestiary.data import array_files, arrays, folders, hub, images, table_files, tables
 from bestiary.data.dataset import Dataset
-from bestiary.data.places import DOWNLOADS
+from bestiary.data.locations import DOWNLOADS
 from bestiary.data.spec import Field
-from bestiary.data.standard import SETS
+from bestiary.data.standard_sets import SETS
 from bestiary.data.toys import TOYS
 from bestiary.errors import BestiaryError, nearest, unknown
 

@@ -25,8 +25,8 @@ import numpy as np
 
 from bestiary.data.decode import Unusable
 from bestiary.data.listing import METADATA, Entry
+from bestiary.data.missing_values import Values, values_of
 from bestiary.data.table_files import NOTHING
-from bestiary.data.values import Values, values_of
 from bestiary.errors import BestiaryError
 
 __all__ = ["Metadata", "column_of", "metadata_of", "picture_name"]

@@ -26,7 +26,7 @@ import numpy as np
 
 from bestiary.data.support import Category, Column, Columns, Levels, Reals, Support
 from bestiary.data.vocabulary import Vocabulary
-from bestiary.data.words import Words
+from bestiary.data.word_support import Words
 from bestiary.errors import BestiaryError, unknown
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
     Levels(L)      0 … L − 1 on the disk; a model sees x = stored / (L − 1) ∈ [0, 1]       pixels
     Reals          a number; a model sees x = (stored − mean) / scale                      points, grids of floats
-    Words(V)       one of V words, by its number, on the disk and in the model (words.py)  labels, tokens, codes
+    Words(V)       one of V words, by its number, on the disk and in the model (word_support.py)  labels, tokens, codes
     Category(V)    one of V words as V numbers 0 or 1, the largest counts                  a column of a table
     Columns        one support for each column of a table, each `Reals` or `Category`; stored in model units, since a
                    category takes several numbers of x
@@ -46,7 +46,7 @@ class Support:
     discrete: ClassVar[bool] = False  # log p(x) is the logarithm of a probability, and bits per dimension make sense
     coarse: ClassVar[bool] = False  # so few values that 8 significant bits hold one
     integer: ClassVar[bool] = False  # a model sees whole numbers
-    end: ClassVar[str] = "none"  # what a generator ends in: networks/ends.py
+    end: ClassVar[str] = "none"  # what a generator ends in: networks/output_layers.py
 
     def fits(self, channels: int = 1) -> tuple[str, ...]:
         """Names of likelihoods, the best first."""

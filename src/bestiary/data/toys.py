@@ -24,8 +24,8 @@ from functools import cache
 import numpy as np
 
 from bestiary.data.dataset import Dataset, Density
-from bestiary.data.parts import parts_of
 from bestiary.data.spec import label, rows
+from bestiary.data.splits import parts_of
 from bestiary.errors import BestiaryError
 
 __all__ = ["TOYS", "Checkerboard", "Gaussian", "Mixture", "Pinwheel", "Toy", "quadrature_entropy"]

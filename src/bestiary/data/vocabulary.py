@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from bestiary.data.words import Words
+from bestiary.data.word_support import Words
 
 __all__ = ["MOST_TOKENS", "MOST_WORDS", "Vocabulary", "vocabulary_of"]
 

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from bestiary.densities.latent import Diagonal, Place, Posterior, Prior, StandardBase, code_of
-from bestiary.densities.normal import DiagonalNormal
+from bestiary.densities.diagonal_gaussian import DiagonalNormal
+from bestiary.densities.posterior_and_prior import Diagonal, Place, Posterior, Prior, StandardBase, code_of
 from bestiary.errors import BestiaryError
 from bestiary.networks.conditioned import NOTHING, Fields
 from bestiary.networks.made import MADE

@@ -23,9 +23,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bestiary.densities.full import FullNormal
-from bestiary.densities.latent import Place, Prior
-from bestiary.densities.normal import DiagonalNormal, widest
+from bestiary.densities.diagonal_gaussian import DiagonalNormal, widest
+from bestiary.densities.full_gaussian import FullNormal
+from bestiary.densities.posterior_and_prior import Place, Prior
 from bestiary.errors import BestiaryError
 from bestiary.networks.conditioned import NOTHING, Fields
 from bestiary.training.noise import normal, uniform

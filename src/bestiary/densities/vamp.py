@@ -22,8 +22,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bestiary.densities.latent import Place, Prior
 from bestiary.densities.mixture import FullMixture, GaussianMixture, mixture_of
+from bestiary.densities.posterior_and_prior import Place, Prior
 from bestiary.errors import BestiaryError
 from bestiary.networks.conditioned import NOTHING, Fields
 from bestiary.training.part import Look

@@ -12,7 +12,7 @@
              DINO's ViT     384 features of ViT-S/16; resized to 224×224 bicubically with antialiasing, then normalised
                             by ImageNet's means and deviations
 
-Features of a classifier fitted to the data's own labels: measures/learned.py.
+Features of a classifier fitted to the data's own labels: measures/label_features.py.
 
 A number that depends on features carries their name and the hash of their weights, since it means nothing without them.
 Computed in fp32, on CUDA too (no TF32), so that devices agree.

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from bestiary.data.batch import Batch
 from bestiary.data.spec import Spec
-from bestiary.densities.latent import code_of
 from bestiary.densities.likelihoods import Likelihood
+from bestiary.densities.posterior_and_prior import code_of
 from bestiary.models.condition import Condition
-from bestiary.models.latent import Binarise, LatentModel
+from bestiary.models.latent_model import Binarise, LatentModel
 from bestiary.models.model import Reconstructs
 from bestiary.networks.conditioned import Fields
 from bestiary.objectives.draw import Draw

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from bestiary.data.batch import Batch
 from bestiary.data.spec import Spec
-from bestiary.densities.latent import code_of
+from bestiary.densities.posterior_and_prior import code_of
 from bestiary.models.condition import Condition
 from bestiary.models.critic_view import CriticView, Weights, packed
-from bestiary.models.latent import told
-from bestiary.models.match import Match
+from bestiary.models.game_draw import Match
+from bestiary.models.latent_model import told
 from bestiary.models.model import Coded, Model
 from bestiary.models.tricks.slope_penalty import SlopePenalty
 from bestiary.models.tricks.trick import Trick

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from bestiary.data.batch import Batch
-from bestiary.densities.latent import Prior
+from bestiary.densities.posterior_and_prior import Prior
 from bestiary.models.autoencoder import Autoencoder
-from bestiary.models.earlier import Frozen
+from bestiary.models.frozen import Frozen
 from bestiary.models.model import Bounds, Coded, Drawn, Encodes, Model, Reconstructs
 from bestiary.models.vae import VAE
 from bestiary.networks.conditioned import NOTHING, Fields

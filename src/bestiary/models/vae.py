@@ -22,16 +22,16 @@ from torch import Tensor, nn
 
 from bestiary.data.batch import Batch
 from bestiary.data.spec import Spec
-from bestiary.densities.latent import posterior_of, prior_of
+from bestiary.densities.diagonal_gaussian import StandardNormal, widest
 from bestiary.densities.likelihoods import Likelihood
-from bestiary.densities.normal import StandardNormal, widest
+from bestiary.densities.posterior_and_prior import posterior_of, prior_of
 from bestiary.errors import BestiaryError
 from bestiary.models.condition import Condition
-from bestiary.models.latent import Binarise, LatentModel
+from bestiary.models.latent_model import Binarise, LatentModel
 from bestiary.models.model import Bounds, Coded, Drawn
 from bestiary.networks.conditioned import NOTHING, Fields, repeated
 from bestiary.objectives.draw import Draw, spread
-from bestiary.objectives.latent import Objective, ObjectiveFunction
+from bestiary.objectives.elbo import Objective, ObjectiveFunction
 from bestiary.training.clock import Clock
 from bestiary.training.part import Part
 from bestiary.training.player import FOREVER, Adam, Optimiser, Player, Terms

@@ -9,17 +9,17 @@ from inspect import signature
 from typing import Any
 
 from bestiary.data.spec import Spec
-from bestiary.densities.parts import LIKELIHOODS, POSTERIORS, PRIORS
+from bestiary.densities.density_names import LIKELIHOODS, POSTERIORS, PRIORS
 from bestiary.errors import unknown
-from bestiary.models.infer import infer
+from bestiary.grammar.options import gathered
+from bestiary.models.auto_options import infer
 from bestiary.models.model import Model
-from bestiary.models.options import gathered
 from bestiary.models.tricks.table import TRICKS, refuse_renamed
 from bestiary.models.zoo_adversarial import ADVERSARIAL
 from bestiary.models.zoo_latent import LATENT
 from bestiary.models.zoo_stages import staged
+from bestiary.objectives.elbo import OBJECTIVES
 from bestiary.objectives.games import GAMES
-from bestiary.objectives.latent import OBJECTIVES
 from bestiary.objectives.penalties import PENALTIES
 
 __all__ = ["LISTS", "MODELS", "PARTS", "build"]

@@ -16,21 +16,21 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError, unknown
+from bestiary.grammar.options import called, like
+from bestiary.models.auto_options import critic_norm as critic_norm_rule
+from bestiary.models.auto_options import gan_network, often, rules, trained
+from bestiary.models.auto_options import norm as norm_rule
+from bestiary.models.auto_options import penalty as penalty_rule
 from bestiary.models.checks import positive
 from bestiary.models.condition import Condition, condition_of
 from bestiary.models.critic_view import CriticView
 from bestiary.models.gan import GAN
-from bestiary.models.gan_parts import GAN_NETWORKS, Style
-from bestiary.models.infer import critic_norm as critic_norm_rule
-from bestiary.models.infer import gan_network, often, rules, trained
-from bestiary.models.infer import norm as norm_rule
-from bestiary.models.infer import penalty as penalty_rule
+from bestiary.models.gan_networks import GAN_NETWORKS, Style
 from bestiary.models.model import Model
-from bestiary.models.options import called, like
-from bestiary.models.parts import choose, must_be_module, must_give
 from bestiary.models.tricks.slope_penalty import SlopePenalty
 from bestiary.models.tricks.table import tricks_of
 from bestiary.models.tricks.trick import Setting, Trick, not_negative
+from bestiary.models.vae_networks import choose, must_be_module, must_give
 from bestiary.networks.conditioned import Conditioned, width_of
 from bestiary.objectives.games import GAMES, Game
 from bestiary.objectives.penalties import PENALTIES, Penalty

@@ -14,22 +14,22 @@ from typing import Literal
 from torch import nn
 
 from bestiary.data.spec import Spec
-from bestiary.densities.latent import Place
+from bestiary.densities.density_names import LIKELIHOODS, POSTERIORS, PRIORS
 from bestiary.densities.likelihoods import Likelihood
-from bestiary.densities.parts import LIKELIHOODS, POSTERIORS, PRIORS
+from bestiary.densities.posterior_and_prior import Place
 from bestiary.errors import BestiaryError
+from bestiary.grammar.options import called, like, made
+from bestiary.models.auto_options import binarise as binarise_rule
+from bestiary.models.auto_options import likelihood as likelihood_rule
+from bestiary.models.auto_options import rules, vae_network
 from bestiary.models.autoencoder import Autoencoder
 from bestiary.models.checks import binariser, positive
 from bestiary.models.condition import Condition, condition_of
-from bestiary.models.infer import binarise as binarise_rule
-from bestiary.models.infer import likelihood as likelihood_rule
-from bestiary.models.infer import rules, vae_network
 from bestiary.models.model import Model
-from bestiary.models.options import called, like, made
-from bestiary.models.parts import VAE_NETWORKS, choose, features_of, must_give, tried
 from bestiary.models.vae import VAE
+from bestiary.models.vae_networks import VAE_NETWORKS, choose, features_of, must_give, tried
 from bestiary.networks.conditioned import Conditioned, width_of
-from bestiary.objectives.latent import OBJECTIVES, ObjectiveFunction
+from bestiary.objectives.elbo import OBJECTIVES, ObjectiveFunction
 from bestiary.training.clock import Schedule, parse_schedule
 from bestiary.training.part import Part
 from bestiary.training.player import Adam

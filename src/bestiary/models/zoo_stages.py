@@ -8,14 +8,14 @@ from typing import Any
 from torch import nn
 
 from bestiary.data.spec import Inferred, Spec
-from bestiary.densities.latent import Place, prior_of
-from bestiary.densities.parts import PRIORS
+from bestiary.densities.density_names import PRIORS
+from bestiary.densities.posterior_and_prior import Place, prior_of
 from bestiary.errors import BestiaryError
+from bestiary.grammar.options import called, made
+from bestiary.models.auto_options import infer, rules
 from bestiary.models.autoencoder import Autoencoder
-from bestiary.models.earlier import Earlier, Frozen, run_path
-from bestiary.models.infer import infer, rules
+from bestiary.models.frozen import Earlier, Frozen, run_path
 from bestiary.models.model import Model
-from bestiary.models.options import called, made
 from bestiary.models.two_stage import TwoStage, TwoStageVAE
 from bestiary.models.vae import VAE
 from bestiary.training.clock import Schedule, parse_schedule

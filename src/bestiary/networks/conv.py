@@ -11,8 +11,8 @@ from math import prod
 
 from torch import Tensor, nn
 
+from bestiary.networks.image_sizes import FromGrid, ToGrid, down, halvings, up
 from bestiary.networks.mlp import Flat
-from bestiary.networks.sizes import FromGrid, ToGrid, down, halvings, up
 
 __all__ = ["ConvDecoder", "conv_encoder"]
 

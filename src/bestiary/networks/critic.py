@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bestiary.networks.digits import fp32
+from bestiary.networks.full_precision import fp32
 from bestiary.networks.mlp import mlp
 
 __all__ = ["Critic", "Minibatch"]

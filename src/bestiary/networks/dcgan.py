@@ -20,11 +20,11 @@ from math import prod
 
 from torch import Tensor, nn
 
+from bestiary.networks.batch_norm import BatchNorm
 from bestiary.networks.critic import Critic
-from bestiary.networks.digits import Tanh
+from bestiary.networks.full_precision import Tanh
+from bestiary.networks.image_sizes import FromGrid, ToGrid, down, halvings, up
 from bestiary.networks.mlp import Flat
-from bestiary.networks.norm import BatchNorm
-from bestiary.networks.sizes import FromGrid, ToGrid, down, halvings, up
 
 __all__ = ["NORMS", "POOLS", "Generator", "critic"]
 

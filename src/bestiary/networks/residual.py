@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from bestiary.networks.critic import Critic
 from bestiary.networks.dcgan import NORMS
-from bestiary.networks.digits import Tanh
-from bestiary.networks.sizes import Size, ToGrid, halvings
+from bestiary.networks.full_precision import Tanh
+from bestiary.networks.image_sizes import Size, ToGrid, halvings
 
 __all__ = ["Generator", "critic"]
 

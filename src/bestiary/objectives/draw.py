@@ -15,8 +15,8 @@ from typing import Any
 
 from torch import Tensor
 
-from bestiary.densities.full import WHOLE_KL
-from bestiary.densities.normal import closed_kl
+from bestiary.densities.diagonal_gaussian import closed_kl
+from bestiary.densities.full_gaussian import WHOLE_KL
 from bestiary.networks.conditioned import NOTHING, Fields
 from bestiary.training.clock import Clock
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.networks.digits import fp32
+from bestiary.networks.full_precision import fp32
 from bestiary.training.noise import uniform
 
 __all__ = ["PENALTIES", "Critic", "Penalty", "gp", "nothing", "r1", "r1r2", "r2", "squared_slope"]

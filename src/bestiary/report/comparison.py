@@ -15,10 +15,10 @@ import numpy as np
 
 from bestiary.errors import BestiaryError
 from bestiary.report import figures
-from bestiary.report.beside import beside
-from bestiary.report.folder import Folder, command, read
+from bestiary.report.number_words import Number, count, numbers, plain
 from bestiary.report.page import facts, render, write_page
-from bestiary.report.words import Number, count, numbers, plain
+from bestiary.report.run_record import Folder, command, read
+from bestiary.report.samples_section import beside
 
 __all__ = ["outcome", "write_comparison"]
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
+from bestiary.report.number_words import Number, figure
 from bestiary.report.svg import Frame, compact, dots, polyline, robust_range, tag
-from bestiary.report.words import Number, figure
 
 __all__ = ["HUES", "bars", "chosen", "cloud", "correlations", "curve", "histogram", "hue", "interval"]
 

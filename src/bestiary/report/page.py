@@ -17,11 +17,12 @@ from markupsafe import Markup
 
 from bestiary.data.spec import Field, Spec
 from bestiary.errors import BestiaryError
-from bestiary.report import anatomy, sections
-from bestiary.report.beside import beside
-from bestiary.report.folder import Folder, command, read, real, sentences, table
-from bestiary.report.told import told
-from bestiary.report.words import count, duration, numbers, plain, verdict
+from bestiary.report import latent_section as anatomy
+from bestiary.report import sections
+from bestiary.report.number_words import count, duration, numbers, plain, verdict
+from bestiary.report.run_record import Folder, command, read, real, sentences, table
+from bestiary.report.samples_section import beside
+from bestiary.report.two_sample_section import told
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -12,10 +12,10 @@ from markupsafe import Markup
 from bestiary.data.spec import Spec
 from bestiary.data.support import Column
 from bestiary.report import figures
-from bestiary.report.beside import is_image, spread
-from bestiary.report.folder import Folder, Series, real, table
-from bestiary.report.plates import Plate, grid, pixels, reduction, saved, single
-from bestiary.report.words import count, duration, figure, numbers, plain
+from bestiary.report.number_words import count, duration, figure, numbers, plain
+from bestiary.report.png import Plate, grid, pixels, reduction, saved, single
+from bestiary.report.run_record import Folder, Series, real, table
+from bestiary.report.samples_section import is_image, spread
 
 __all__ = ["curves", "growth", "judged", "latent", "neighbours", "reconstructions", "settings"]
 

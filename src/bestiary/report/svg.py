@@ -12,7 +12,7 @@ from math import ceil, floor, log10
 import numpy as np
 from markupsafe import Markup, escape
 
-from bestiary.report.words import figure
+from bestiary.report.number_words import figure
 
 __all__ = ["Frame", "compact", "dots", "inside", "polyline", "robust_range", "tag", "ticks"]
 

@@ -24,26 +24,26 @@ from bestiary.data.batch import Batch
 from bestiary.data.batches import Batches
 from bestiary.data.spec import Inferred
 from bestiary.errors import BestiaryError
+from bestiary.grammar.durations import seconds_of
 from bestiary.models.model import Bounds, Drawn, Model
 from bestiary.models.zoo import build
-from bestiary.runs.card import write_card
-from bestiary.runs.earlier import adopt, read_start, weights_of, write_start
-from bestiary.runs.facts import agree, compare, facts_of
+from bestiary.run import Run
+from bestiary.runs.data_check import check_data
+from bestiary.runs.environment import agree, compare, facts_of
 from bestiary.runs.fitted import data_options_of, located, options_of
-from bestiary.runs.folder import create, find, held, note, point, read_config, read_env, update_env, write_config
-from bestiary.runs.limits import seconds_of
+from bestiary.runs.model_card import write_card
 from bestiary.runs.plan import GIVEN, Plan, fits_training, is_part, plan, settled
 from bestiary.runs.progress import progress
-from bestiary.runs.run import Run
-from bestiary.runs.same_data import check_data
+from bestiary.runs.run_folder import create, find, held, note, point, read_config, read_env, update_env, write_config
+from bestiary.runs.sign_watch import watching, write_signs
+from bestiary.runs.start_weights import adopt, read_start, weights_of, write_start
 from bestiary.runs.validation import validator
-from bestiary.runs.watch import watching, write_signs
 from bestiary.training.checkpoint import write_atomic
 from bestiary.training.clock import mix
 from bestiary.training.device import choose_device, has_native_bf16, seeded, threads_for, tune_cpu
-from bestiary.training.fit import Ending, RunFailed
-from bestiary.training.fit import fit as play
-from bestiary.training.fit import resume as go_back
+from bestiary.training.driver import Ending, RunFailed
+from bestiary.training.driver import fit as play
+from bestiary.training.driver import resume as go_back
 from bestiary.training.parallel import Team, join, under_torchrun
 from bestiary.training.part import Look
 from bestiary.training.recipe import Recipe

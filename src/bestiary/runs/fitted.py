@@ -25,25 +25,25 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from bestiary.codes.inversion import Inversion, invert
+from bestiary.codes.latent_space import Analogy, again, codes, log_prior, reach
+from bestiary.codes.paths import analogy, path
 from bestiary.data.batch import Batch
 from bestiary.data.dataset import Dataset
 from bestiary.data.load import load as load_data
 from bestiary.data.load import named
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError, unknown
+from bestiary.grammar.options import gathered, signature_options
 from bestiary.measures.number import Number
-from bestiary.models.invert import Inversion, invert
 from bestiary.models.model import Bounds, Coded, Encodes, Model, Samples, Shows
-from bestiary.models.options import gathered, signature_options
-from bestiary.models.walks import analogy, path
 from bestiary.models.zoo import LISTS, MODELS, build
 from bestiary.networks.conditioned import NOTHING, Fields, rows_of
-from bestiary.runs.earlier import earlier_options, typed_options
-from bestiary.runs.folder import find, read_config
-from bestiary.runs.latent import Analogy, again, codes, log_prior, reach
+from bestiary.runs.data_check import check_data
 from bestiary.runs.plan import GIVEN
-from bestiary.runs.same_data import check_data
-from bestiary.runs.watch import read_signs
+from bestiary.runs.run_folder import find, read_config
+from bestiary.runs.sign_watch import read_signs
+from bestiary.runs.start_weights import earlier_options, typed_options
 from bestiary.training.clock import mix
 from bestiary.training.device import seeded
 from bestiary.training.trainer import load_weights

@@ -25,17 +25,17 @@ from bestiary.data.dataset import Dataset
 from bestiary.data.load import load, loader, named
 from bestiary.data.spec import Inferred
 from bestiary.errors import BestiaryError, unknown
-from bestiary.models.earlier import Earlier
-from bestiary.models.idle import refuse_idle, replaced
-from bestiary.models.infer import infer, training_rules
+from bestiary.grammar.command_line import route, to_words
+from bestiary.grammar.options import called, gathered, list_options, signature_options, split
+from bestiary.grammar.values import text
+from bestiary.models.auto_options import infer, training_rules
+from bestiary.models.frozen import Earlier
+from bestiary.models.ineffective_options import refuse_idle, replaced
 from bestiary.models.model import Model
-from bestiary.models.options import called, gathered, list_options, signature_options, split
 from bestiary.models.recipes import with_recipe
 from bestiary.models.tricks.table import refuse_renamed, trick_options
-from bestiary.models.values import text
 from bestiary.models.zoo import LISTS, MODELS, PARTS
-from bestiary.runs.earlier import with_earlier
-from bestiary.runs.grammar import route, to_words
+from bestiary.runs.start_weights import with_earlier
 from bestiary.training.clock import Schedule, parse_schedule
 from bestiary.training.device import infer_precision
 from bestiary.training.recipe import Recipe

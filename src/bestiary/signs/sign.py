@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bestiary.errors import BestiaryError
-from bestiary.models.values import text
+from bestiary.grammar.values import text
 from bestiary.training.clock import parse_schedule
 
 __all__ = ["Remedy", "Sign", "Story", "number", "sign_of", "told"]

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from bestiary.signs.adversarial import memorisation, mode_collapse, non_finite, oscillation, overpowering, vanishing
-from bestiary.signs.latent import collapse, high_latent_loss, high_reconstruction_loss, over_regularised, overfit
+from bestiary.signs.gan_signs import memorisation, mode_collapse, non_finite, oscillation, overpowering, vanishing
 from bestiary.signs.sign import Sign, Story
+from bestiary.signs.vae_signs import collapse, high_latent_loss, high_reconstruction_loss, over_regularised, overfit
 
 __all__ = ["SIGNS", "diagnose"]
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from bestiary.data.spec import Field
-from bestiary.data.words import Words
-from bestiary.densities.latent import Posterior, Prior
+from bestiary.data.word_support import Words
+from bestiary.densities.posterior_and_prior import Posterior, Prior
 from bestiary.objectives.draw import Draw
 from bestiary.training.clock import Clock
 from bestiary.training.parallel import whole_sum

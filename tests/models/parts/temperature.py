@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from bestiary.data.spec import Field
-from bestiary.data.words import Words
-from bestiary.densities.latent import Posterior
+from bestiary.data.word_support import Words
+from bestiary.densities.posterior_and_prior import Posterior
 from bestiary.objectives.draw import Draw
 from bestiary.training.clock import Clock, Schedule, at
 from bestiary.training.noise import uniform

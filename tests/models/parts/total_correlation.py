@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bestiary.objectives.draw import Draw
-from bestiary.objectives.latent import elbo
+from bestiary.objectives.elbo import elbo
 from bestiary.training.parallel import own_rows, whole_rows
 from bestiary.training.part import Part
 from bestiary.training.player import Adam, Player

@@ -9,7 +9,7 @@ from bestiary.training.parallel import whole_mean
 from bestiary.training.player import Terms
 
 if TYPE_CHECKING:
-    from bestiary.models.match import Match
+    from bestiary.models.game_draw import Match
 
 __all__ = ["FeatureMatching"]
 

@@ -17,7 +17,7 @@ from bestiary.training.parallel import full
 from bestiary.training.player import Terms
 
 if TYPE_CHECKING:
-    from bestiary.models.match import Match
+    from bestiary.models.game_draw import Match
 
 __all__ = ["HistoricalAverage", "Past"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bestiary.errors import BestiaryError
-from bestiary.models.tricks.joint import mixes
+from bestiary.models.tricks.joint_batches import mixes
 from bestiary.models.tricks.trick import Setting, Trick
 from bestiary.objectives.penalties import Penalty
 from bestiary.training.player import Terms
 
 if TYPE_CHECKING:
-    from bestiary.models.match import Match
+    from bestiary.models.game_draw import Match
 
 __all__ = ["SlopePenalty"]
 

@@ -4,17 +4,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from bestiary.errors import BestiaryError
-from bestiary.models.options import called, part_options, split
+from bestiary.grammar.options import called, part_options, split
 from bestiary.models.tricks.augmentation import Augmentation
 from bestiary.models.tricks.feature_matching import FeatureMatching
 from bestiary.models.tricks.historical_average import HistoricalAverage
 from bestiary.models.tricks.instance_noise import InstanceNoise
-from bestiary.models.tricks.joint import Joint
-from bestiary.models.tricks.minibatch import MinibatchDiscrimination
+from bestiary.models.tricks.joint_batches import Joint
+from bestiary.models.tricks.label_smoothing import Smoothing
+from bestiary.models.tricks.minibatch_discrimination import MinibatchDiscrimination
 from bestiary.models.tricks.packing import Packing
-from bestiary.models.tricks.simultaneous import Simultaneous
-from bestiary.models.tricks.smoothing import Smoothing
-from bestiary.models.tricks.spectral import Spectral
+from bestiary.models.tricks.simultaneous_steps import Simultaneous
+from bestiary.models.tricks.spectral_norm import Spectral
 from bestiary.models.tricks.trick import Trick
 from bestiary.models.tricks.unrolling import Unrolling
 from bestiary.models.tricks.weight_clipping import WeightClipping

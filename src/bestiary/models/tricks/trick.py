@@ -27,7 +27,7 @@ from bestiary.training.clock import Clock
 from bestiary.training.part import Part
 
 if TYPE_CHECKING:
-    from bestiary.models.match import Match
+    from bestiary.models.game_draw import Match
 
 __all__ = ["Setting", "Trick", "not_negative"]
 

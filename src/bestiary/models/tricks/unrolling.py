@@ -11,7 +11,7 @@ from bestiary.objectives.unrolled import unrolled
 from bestiary.training.parallel import whole_mean
 
 if TYPE_CHECKING:
-    from bestiary.models.match import Match
+    from bestiary.models.game_draw import Match
 
 __all__ = ["Unrolling"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bestiary.models.tricks.trick import Trick, not_negative
 
 if TYPE_CHECKING:
-    from bestiary.models.match import Match
+    from bestiary.models.game_draw import Match
 
 __all__ = ["WeightClipping"]
 

@@ -1,0 +1,1 @@
+"""The command line: verbs, tables, progress. Everything else is the library's."""

@@ -1,0 +1,1 @@
+"""Codes: paths through latent space, arithmetic, inversion."""

@@ -1,0 +1,46 @@
+"""The posteriors, priors and likelihoods there are, by name.
+
+posterior(features: int, latent: int, *, options) → part: what the encoder makes of x (B, F) → q(z|x) over (B, D)
+prior(place: Place, *, options)                   → part: c → p(z|c) over (1, D) or (B, D)
+likelihood(field: Field, *, options)              → part: what the decoder makes of z → p(x|z)
+"""
+
+from collections.abc import Callable
+
+from bestiary.densities.autoregressive import PixelCNN
+from bestiary.densities.flow import IAF, coupling, maf, maf_posterior, nsf, nsf_posterior
+from bestiary.densities.full_gaussian import Full
+from bestiary.densities.likelihoods import Bernoulli, Categorical, DiscretisedLogistic, Gaussian, Likelihood, Mixed
+from bestiary.densities.mixture import Mixture
+from bestiary.densities.posterior_and_prior import Conditional, Diagonal, Posterior, Prior, Standard
+from bestiary.densities.vamp import Aggregated, Vamp
+
+__all__ = ["LIKELIHOODS", "POSTERIORS", "PRIORS"]
+
+POSTERIORS: dict[str, Callable[..., Posterior]] = {
+    "diagonal": Diagonal,
+    "full": Full,
+    "iaf": IAF,
+    "maf": maf_posterior,
+    "nsf": nsf_posterior,
+}
+
+PRIORS: dict[str, Callable[..., Prior]] = {
+    "standard": Standard,
+    "conditional": Conditional,
+    "mixture": Mixture,
+    "vamp": Vamp,
+    "aggregated": Aggregated,
+    "maf": maf,
+    "coupling": coupling,
+    "nsf": nsf,
+}
+
+LIKELIHOODS: dict[str, Callable[..., Likelihood]] = {
+    "bernoulli": Bernoulli,
+    "gaussian": Gaussian,
+    "logistic": DiscretisedLogistic,
+    "categorical": Categorical,
+    "mixed": Mixed,
+    "pixelcnn": PixelCNN,
+}

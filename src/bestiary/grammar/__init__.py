@@ -1,0 +1,1 @@
+"""The grammar of options: `key=value`, calls of parts, values, schedules, durations."""

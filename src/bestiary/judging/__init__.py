@@ -1,0 +1,1 @@
+"""Judging: chapters of numbers about samples and models."""

@@ -1,0 +1,86 @@
+"""The model card of a run, README.md in its folder: what it is, how it was made, how it was judged, how to use it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bestiary.data.spec import Spec
+from bestiary.errors import BestiaryError
+from bestiary.report.run_record import command, weights_hash
+from bestiary.runs.plan import GIVEN
+from bestiary.runs.run_folder import read_config, read_env
+from bestiary.training.checkpoint import write_atomic
+
+__all__ = ["write_card"]
+
+
+def write_card(path: Path) -> Path:
+    """Write README.md from config.toml, env.json and judgement.json."""
+    config, env, judgement = read_config(path), read_env(path), _read(path / "judgement.json")
+    spec = config["spec"]
+    x = Spec.from_dict(spec).x
+    shape = "×".join(map(str, x.shape))
+    lines = [
+        f"# {path.name}",
+        "",
+        f"`{config['model']['name']}` fitted to `{config['data']['source']}` ({x.noun}, {shape}),"
+        f" {env.get('round', 0)} rounds of {env.get('rounds', '?')}: {env.get('why', 'not finished')}.",
+        "",
+        "```",
+        config["command"],
+        "```",
+        "",
+        "## Judgement",
+        "",
+        *_numbers(judgement, path),
+        "",
+        "## Use",
+        "",
+        "```python",
+        "import bestiary as bst",
+        f"run = bst.load({', '.join([repr(str(path)), *_again(config)])})",
+        "x = run.sample(64)",
+        "```",
+        "",
+        *(f"{key}: {config['origin'][key]}  " for key in ("licence", "cite", "note") if config["origin"].get(key)),
+        "",
+        f"Made with bestiary {config['version']}, torch {env.get('torch', '?')}, seed {config['training']['seed']}.",
+        "",
+    ]
+    target = path / "README.md"
+    write_atomic(target, "\n".join(lines))
+    return target
+
+
+def _again(config: dict[str, Any]) -> list[str]:
+    """What has to be given from Python once more."""
+    given = [f"{k}=…" for k, v in {**config["data"], **config["model"]}.items() if str(v).startswith(GIVEN)]
+    return (["data=x"] if config["data"]["source"] == "array" else []) + given
+
+
+def _numbers(judgement: dict[str, Any], path: Path) -> list[str]:
+    if not judgement.get("numbers"):
+        return [f"Not judged yet: `{command('judge', path)}`."]
+    weights = judgement.get("protocol", {}).get("weights")
+    stale = (path / "model.safetensors").exists() and weights != weights_hash(path)
+    said = [f"Of weights that have been fitted further since: `{command('judge', path)}`.", ""] if stale else []
+    rows = [*said, "| number | value | 95% interval | floor | protocol |", "|---|---|---|---|---|"]
+    for n in judgement["numbers"]:
+        floor = _show(n["floor"]["value"]) if n["floor"] else "–"
+        how = ", ".join(f"{k}={v}" for k, v in n["protocol"].items())
+        value = f"{_show(n['value'])} {n['unit']}"
+        rows.append(f"| {n['title']} | {value} | {_show(n['low'])} to {_show(n['high'])} | {floor} | {how} |")
+    return rows
+
+
+def _show(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except json.JSONDecodeError as error:
+        raise BestiaryError(f"{path} is torn ({error}): make it again") from error

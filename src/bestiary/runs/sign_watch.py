@@ -1,0 +1,76 @@
+"""Signs while a run is fitted and after it: told once when they appear and once when they are gone, kept in signs.json.
+
+What is written at the end is read from the journal, so that a resumed run has the signs of its whole life.
+"""
+
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from bestiary.grammar.command_line import to_words
+from bestiary.models.tricks.table import trick_options
+from bestiary.runs.plan import Plan
+from bestiary.runs.run_folder import read_env
+from bestiary.signs.sign import Story, told
+from bestiary.signs.signs import diagnose
+from bestiary.training.checkpoint import write_atomic
+
+__all__ = ["read_signs", "watching", "write_signs"]
+
+Show = Callable[[Mapping[str, float]], None]
+
+
+def remedied(what: Plan, options: Mapping[str, str]) -> str:
+    """The run's own command with a remedy's options in it."""
+    if what.data == "array" or what.parts:
+        return f"bst.fit(…, {', '.join(f'{k}={v!r}' for k, v in options.items())})"
+    said = {k: v for k, v in what.said.items() if k != "precision" or k not in what.inferred}  # of a model of this size
+    return f"bestiary fit {shlex.quote(what.data)} {what.model} {to_words({**said, **options})}"
+
+
+def watching(path: Path, what: Plan, rounds: int, show: Show, say: Callable[[str], None]) -> Show:
+    """A function that shows a line of the journal and tells which signs it brought or took away."""
+    story, present = _told(path, what, rounds), set[str]()
+
+    def watch(line: Mapping[str, float]) -> None:
+        show(line)
+        story.add(line)
+        if not any(key.startswith("validation.") for key in line):
+            return
+        found = {sign.name: sign for sign in diagnose(story)}
+        for name in found.keys() - present:
+            remedy = found[name].remedies[0]
+            say(f"round {story.round}: {found[name].says}. What helps: {remedy.says}: {remedied(what, remedy.options)}")
+        for name in present - found.keys():
+            say(f"round {story.round}: {name} is gone")
+        present.clear()
+        present.update(found)
+
+    return watch
+
+
+def write_signs(path: Path, what: Plan, rounds: int, failure: str = "", kept: float = inf) -> None:
+    """signs.json: what the journal shows at its end, or at the round whose weights were kept; what made it fail."""
+    story = _told(path, what, rounds, failure, kept)
+    signs = [sign.to_dict(story.round, lambda options: remedied(what, options)) for sign in diagnose(story)]
+    write_atomic(path / "signs.json", json.dumps(signs, indent=1, ensure_ascii=False))
+
+
+def _told(path: Path, what: Plan, rounds: int, failure: str = "", until: float = inf) -> Story:
+    """The story of a run so far."""
+    main = read_env(path).get("main", [])
+    tricks = trick_options(what.model_options.get("tricks"))
+    options = {**what.model_options, **tricks, **what.recipe.to_dict(), "examples": len(what.dataset.parts["train"])}
+    return told(path / "journal.jsonl", rounds, options, failure, what.dataset.spec.x.maps, until, main)
+
+
+def read_signs(path: Path) -> list[dict[str, Any]]:
+    """The signs of a run; none where the file is not there or torn."""
+    try:
+        signs = json.loads((path / "signs.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [sign for sign in signs if isinstance(sign, dict)] if isinstance(signs, list) else []

@@ -1,0 +1,127 @@
+"""Run folders: no name is taken twice, any of them is found, and half a file is told from a whole one."""
+
+import json
+import threading
+
+import pytest
+
+from bestiary.errors import BestiaryError
+from bestiary.runs.run_folder import create, find, note, point, read_config, read_env, runs_in, update_env, write_config
+from bestiary.version import FORMAT
+
+CONFIG = {"command": "bestiary fit x y", "version": "1", "format": FORMAT} | {
+    table: {"key": "value"} for table in ("data", "spec", "model", "training", "inferred", "origin")
+}
+
+
+def run(root, data="ring", model="vae", name=None):
+    path = create(root, data, model, name)
+    write_config(path, CONFIG)
+    point(path)
+    return path
+
+
+def test_a_name_is_never_taken_twice(tmp_path):
+    assert [run(tmp_path).name for _ in range(3)] == ["ring-vae", "ring-vae-2", "ring-vae-3"]
+    (tmp_path / "file").write_text("")
+    assert [run(tmp_path, name="file").name, run(tmp_path, name="other").name] == ["file-2", "other"]
+
+
+def test_fits_that_begin_together_get_a_folder_each(tmp_path):
+    made = []
+    threads = [threading.Thread(target=lambda: made.append(create(tmp_path / "new", "a", "b"))) for _ in range(8)]
+    [t.start() for t in threads], [t.join() for t in threads]
+    assert len(set(made)) == 8
+
+
+@pytest.mark.parametrize(
+    ("data", "stem"),
+    [
+        ("photos/", "photos-vae"),
+        ("../my photos ü/", "my-photos-ü-vae"),
+        ("a/table.v2.CSV", "table-v2-vae"),
+        ("hf:user/Name", "name-vae"),
+        ("..", "data-vae"),
+        ("x" * 200, "x" * 40 + "-vae"),
+    ],
+)
+def test_a_folder_is_named_after_data_and_model(tmp_path, data, stem):
+    assert create(tmp_path, data, "vae").name == stem
+
+
+def test_latest_is_the_newest_and_is_not_counted(tmp_path):
+    old, new = run(tmp_path), run(tmp_path)
+    assert find("latest", tmp_path) == new.resolve()
+    assert runs_in(tmp_path) == [old, new]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.symlink_to(old)  # a link of the user's own
+    assert find(elsewhere) == find("elsewhere", tmp_path)
+    assert find(elsewhere).samefile(old)
+    assert runs_in(tmp_path / "none") == []
+
+
+@pytest.mark.parametrize("name", ["", "..", ".", "latest", "a/b", "a b", "-x", ".hidden", "x" * 101, "a\n", "a\0"])
+def test_a_name_that_cannot_be_one_is_refused(tmp_path, name):
+    with pytest.raises(BestiaryError, match="--name"):
+        create(tmp_path / "runs", "ring", "vae", name)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_root_that_is_no_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    for root in ("file", "dangling"):
+        with pytest.raises(BestiaryError, match="is not a folder"):
+            create(tmp_path / root, "ring", "vae")
+    with pytest.raises(BestiaryError, match="a part of the path is a file"):
+        create(tmp_path / "file" / "runs", "ring", "vae")
+
+
+def test_a_run_is_found_by_name_and_by_path(tmp_path, monkeypatch):
+    path = run(tmp_path, name="mine")
+    assert find("mine", tmp_path) == find(path) == find(str(path), "elsewhere") == path
+    monkeypatch.chdir(path)
+    assert read_config(find(".")) == CONFIG
+
+
+def test_a_name_nobody_knows_is_answered_with_the_nearest(tmp_path):
+    with pytest.raises(BestiaryError, match=r"There are no runs in .*bestiary fit"):
+        find("mine", tmp_path)
+    run(tmp_path, name="mine")
+    (tmp_path / "no-run").mkdir()
+    with pytest.raises(BestiaryError, match="did you mean `mine`") as caught:
+        find("mien", tmp_path)
+    assert "no-run" not in str(caught.value)
+    for name in ("no-run", "a\0b"):
+        with pytest.raises(BestiaryError, match="no run"):
+            find(name, tmp_path)
+
+
+def test_any_end_of_a_config_that_is_missing_is_noticed(tmp_path):
+    path = run(tmp_path)
+    whole = (path / "config.toml").read_bytes()
+    for size in range(whole.index(b"[origin]")):
+        (path / "config.toml").write_bytes(whole[:size])
+        with pytest.raises(BestiaryError, match=r"config\.toml"):
+            read_config(path)
+    (path / "config.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(BestiaryError, match="cannot be read"):
+        read_config(path)
+
+
+def test_facts_are_added_and_a_torn_file_of_them_is_begun_anew(tmp_path):
+    update_env(tmp_path, a=1)
+    update_env(tmp_path, b=2)
+    assert read_env(tmp_path) == {"a": 1, "b": 2}
+    for torn in ('{"a": 1', "", "[1]"):
+        (tmp_path / "env.json").write_text(torn)
+        assert read_env(tmp_path) == {}
+    update_env(tmp_path, c=3)
+    assert json.loads((tmp_path / "env.json").read_text()) == {"c": 3}
+
+
+def test_the_log_is_a_courtesy(tmp_path):
+    note(tmp_path, "one")
+    note(tmp_path, "two")
+    assert [line.split()[1] for line in (tmp_path / "log.txt").read_text().splitlines()] == ["one", "two"]
+    note(tmp_path / "not there", "three")
