@@ -23,10 +23,10 @@ from bestiary.grammar.options import (
     signed,
     split,
 )
+from bestiary.grammar.schedules import Linear, Schedule
 from bestiary.models.tricks.packing import Packing
 from bestiary.models.tricks.table import TRICKS, trick_options, tricks_of
 from bestiary.models.zoo import LISTS, MODELS, build
-from bestiary.training.clock import Linear, Schedule
 
 
 def vamp(place, *, components: int = 500, start: Literal["data", "free"] = "data", rate: float | Schedule = 1.0):

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bestiary.errors import BestiaryError
+from bestiary.grammar.schedules import Linear, Schedule
 from bestiary.grammar.values import coerce, expects, text
-from bestiary.training.clock import Linear, Schedule
 
 
 class Part:

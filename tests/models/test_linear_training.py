@@ -13,7 +13,7 @@ import torch
 
 from bestiary.data.batch import Batch
 from bestiary.data.batches import Batches
-from bestiary.training.clock import Cosine
+from bestiary.grammar.schedules import Cosine
 from bestiary.training.recipe import Recipe
 from bestiary.training.trainer import Trainer
 from tests.models.linear_gaussian import D, F, data, dataset, log_p, truth, untrained

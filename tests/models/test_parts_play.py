@@ -22,12 +22,13 @@ from bestiary.data.dataset import Dataset, split
 from bestiary.data.spec import rows
 from bestiary.densities.likelihoods import Gaussian
 from bestiary.densities.posterior_and_prior import Diagonal, Place, Standard
+from bestiary.grammar.schedules import Linear
 from bestiary.models.model import Model
 from bestiary.models.vae import VAE
 from bestiary.models.zoo import build
 from bestiary.objectives.elbo import elbo
 from bestiary.testing import check_model
-from bestiary.training.clock import Clock, Linear
+from bestiary.training.clock import Clock
 from bestiary.training.device import seeded
 from bestiary.training.parallel import Team
 from bestiary.training.part import Look

@@ -14,10 +14,11 @@ from bestiary.data.spec import Spec, pictures, rows
 from bestiary.data.support import Category, Column
 from bestiary.densities.diagonal_gaussian import DiagonalNormal
 from bestiary.errors import BestiaryError
+from bestiary.grammar.schedules import Linear
 from bestiary.models.model import Bounds, Coded, Drawn, Encodes, Samples, Shows
 from bestiary.models.vae import VAE
 from bestiary.models.zoo import build
-from bestiary.training.clock import Clock, Linear
+from bestiary.training.clock import Clock
 from bestiary.training.noise import shared
 
 GREY = pictures((1, 8, 8), 17)

@@ -15,6 +15,7 @@ from bestiary.data.spec import Spec, label, pictures, rows
 from bestiary.data.support import Category, Column
 from bestiary.errors import BestiaryError
 from bestiary.grammar.options import signature_options
+from bestiary.grammar.schedules import Cosine, Linear
 from bestiary.models.auto_options import infer
 from bestiary.models.model import Samples
 from bestiary.models.zoo import MODELS, build
@@ -24,7 +25,7 @@ from bestiary.networks.mlp import Flat
 from bestiary.networks.output_layers import RowEnd
 from bestiary.objectives.games import GAMES
 from bestiary.runs.plan import plan
-from bestiary.training.clock import Clock, Cosine, Linear
+from bestiary.training.clock import Clock
 from bestiary.training.part import Look
 from bestiary.training.trainer import Trainer
 from tests.training.games import trainer

@@ -11,9 +11,10 @@ import torch
 from bestiary.densities.diagonal_gaussian import DiagonalNormal, StandardNormal
 from bestiary.densities.full_gaussian import FullNormal
 from bestiary.errors import BestiaryError
+from bestiary.grammar.schedules import Linear
 from bestiary.objectives.draw import Draw
 from bestiary.objectives.elbo import capacity, covariance, dip, elbo, free_bits, iwae
-from bestiary.training.clock import Clock, Linear
+from bestiary.training.clock import Clock
 
 CLOCK = Clock(torch.tensor(5.0), 10)
 

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 import bestiary as bst
+from bestiary.grammar.schedules import parse_schedule
 from bestiary.studies.executor import write_results
-from bestiary.training.clock import Clock, parse_schedule
+from bestiary.training.clock import Clock
 from tests.reproductions.scripts import imported
 
 

@@ -16,8 +16,8 @@ import pytest
 import torch
 
 from bestiary.errors import BestiaryError
+from bestiary.grammar.schedules import parse_schedule
 from bestiary.studies.job import Job
-from bestiary.training.clock import parse_schedule
 
 SPELLINGS: dict[str, tuple[Any, ...]] = {  # of one value of an option, on `mnist` and `vae`
     "steps": (2000, "2k", "2_000", np.int64(2000)),

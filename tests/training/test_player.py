@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from bestiary.training.clock import Linear
+from bestiary.grammar.schedules import Linear
 from bestiary.training.player import Adam, CpuAdam
 from tests.training.games import Duel, trainer
 

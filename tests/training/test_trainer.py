@@ -6,8 +6,9 @@ from torch import nn
 from torch.func import functional_call
 
 from bestiary.errors import BestiaryError
+from bestiary.grammar.schedules import Linear
 from bestiary.networks.batch_norm import BatchNorm
-from bestiary.training.clock import Linear, mix
+from bestiary.training.clock import mix
 from bestiary.training.device import seeded
 from bestiary.training.meter import NonFinite
 from bestiary.training.player import SGD, Adam, Player, RMSprop

@@ -104,9 +104,7 @@ def _path(value: object) -> Path:
 
 
 def _schedule(value: object) -> object:
-    from bestiary.training.clock import (
-        parse_schedule,
-    )  # the annotation comes from there: torch is loaded already
+    from bestiary.grammar.schedules import parse_schedule  # the annotation comes from there: torch is loaded already
 
     if not isinstance(value, str) and not callable(value):
         raise ValueError
@@ -126,7 +124,7 @@ _KINDS: dict[Any, _Kind] = {
     Path: _Kind("a path", "folder/file", _path, turn=3),
     NoneType: _Kind("none", "none", _nothing, ("none",), turn=0),
 }
-_FAMILIES = {"bestiary.training.clock": _Kind("a schedule", "linear(0,1,2000)", _schedule)}  # by module
+_FAMILIES = {"bestiary.grammar.schedules": _Kind("a schedule", "linear(0,1,2000)", _schedule)}  # by module
 _ANYTHING = _Kind("a value", "", lambda value: value, turn=2)
 
 

@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError, unknown
 from bestiary.grammar.options import called, like
+from bestiary.grammar.schedules import Schedule, parse_schedule
 from bestiary.models.auto_options import critic_norm as critic_norm_rule
 from bestiary.models.auto_options import gan_network, often, rules, trained
 from bestiary.models.auto_options import norm as norm_rule
@@ -34,7 +35,6 @@ from bestiary.models.vae_networks import choose, must_be_module, must_give
 from bestiary.networks.conditioned import Conditioned, width_of
 from bestiary.objectives.games import GAMES, Game
 from bestiary.objectives.penalties import PENALTIES, Penalty
-from bestiary.training.clock import Schedule, parse_schedule
 from bestiary.training.player import SGD, Adam, Optimiser, RMSprop
 
 __all__ = ["ADVERSARIAL", "gan"]

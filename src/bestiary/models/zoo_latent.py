@@ -19,6 +19,7 @@ from bestiary.densities.likelihoods import Likelihood
 from bestiary.densities.posterior_and_prior import Place
 from bestiary.errors import BestiaryError
 from bestiary.grammar.options import called, like, made
+from bestiary.grammar.schedules import Schedule, parse_schedule
 from bestiary.models.auto_options import binarise as binarise_rule
 from bestiary.models.auto_options import likelihood as likelihood_rule
 from bestiary.models.auto_options import rules, vae_network
@@ -30,7 +31,6 @@ from bestiary.models.vae import VAE
 from bestiary.models.vae_networks import VAE_NETWORKS, choose, features_of, must_give, tried
 from bestiary.networks.conditioned import Conditioned, width_of
 from bestiary.objectives.elbo import OBJECTIVES, ObjectiveFunction
-from bestiary.training.clock import Schedule, parse_schedule
 from bestiary.training.part import Part
 from bestiary.training.player import Adam
 

@@ -12,13 +12,13 @@ from bestiary.densities.density_names import PRIORS
 from bestiary.densities.posterior_and_prior import Place, prior_of
 from bestiary.errors import BestiaryError
 from bestiary.grammar.options import called, made
+from bestiary.grammar.schedules import Schedule, parse_schedule
 from bestiary.models.auto_options import infer, rules
 from bestiary.models.autoencoder import Autoencoder
 from bestiary.models.frozen import Earlier, Frozen, run_path
 from bestiary.models.model import Model
 from bestiary.models.two_stage import TwoStage, TwoStageVAE
 from bestiary.models.vae import VAE
-from bestiary.training.clock import Schedule, parse_schedule
 from bestiary.training.player import Adam
 
 __all__ = ["staged"]

@@ -26,8 +26,8 @@ from torch import Tensor
 from bestiary.densities.diagonal_gaussian import DiagonalNormal
 from bestiary.densities.full_gaussian import FullNormal
 from bestiary.errors import BestiaryError
+from bestiary.grammar.schedules import Schedule, at
 from bestiary.objectives.draw import Draw
-from bestiary.training.clock import Schedule, at
 from bestiary.training.parallel import whole_mean
 from bestiary.training.part import Part
 

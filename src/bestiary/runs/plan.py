@@ -27,6 +27,7 @@ from bestiary.data.spec import Inferred
 from bestiary.errors import BestiaryError, unknown
 from bestiary.grammar.command_line import route, to_words
 from bestiary.grammar.options import called, gathered, list_options, signature_options, split
+from bestiary.grammar.schedules import Schedule, parse_schedule
 from bestiary.grammar.values import text
 from bestiary.models.auto_options import infer, training_rules
 from bestiary.models.frozen import Earlier
@@ -36,7 +37,6 @@ from bestiary.models.recipes import with_recipe
 from bestiary.models.tricks.table import refuse_renamed, trick_options
 from bestiary.models.zoo import LISTS, MODELS, PARTS
 from bestiary.runs.start_weights import with_earlier
-from bestiary.training.clock import Schedule, parse_schedule
 from bestiary.training.device import infer_precision
 from bestiary.training.recipe import Recipe
 from bestiary.version import FORMAT, __version__

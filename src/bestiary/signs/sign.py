@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from bestiary.errors import BestiaryError
+from bestiary.grammar.schedules import parse_schedule
 from bestiary.grammar.values import text
-from bestiary.training.clock import parse_schedule
 
 __all__ = ["Remedy", "Sign", "Story", "number", "sign_of", "told"]
 

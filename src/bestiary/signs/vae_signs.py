@@ -13,9 +13,10 @@ import torch
 
 from bestiary.densities.density_names import PRIORS
 from bestiary.grammar.options import called, part_options
+from bestiary.grammar.schedules import at, parse_schedule
 from bestiary.objectives.elbo import OBJECTIVES, elbo
 from bestiary.signs.sign import Remedy, Sign, Story, number, sign_of
-from bestiary.training.clock import Clock, at, parse_schedule
+from bestiary.training.clock import Clock
 
 __all__ = ["collapse", "high_latent_loss", "high_reconstruction_loss", "over_regularised", "overfit"]
 

@@ -1,29 +1,19 @@
-"""The clock that every turn sees, the schedules that read it, and the seed that is a function of it.
+"""The clock that every turn sees, and the seed that is a function of it.
 
 A turn is named by (seed, round, player, turn). Its noise comes from a generator seeded by a hash of that name, so that
 a resumed run draws what it would have drawn and there is no generator state to save.
-
-A schedule is a function of the clock, s(t) with t = clock.round, counted in rounds (steps):
-
-    linear(a, b, n)       a + (b − a) · min(t/n, 1)
-    cosine(a, b, n)       a + (b − a) · (1 − cos(π min(t/n, 1))) / 2
-    cyclic(a, b, n, up)   linear(a, b, up·n) restarted every n rounds                (Fu et al. 2019, arXiv 1903.10145)
 
 `clock.round` is a 0-d tensor on the device rather than a Python number: a captured CUDA graph reads its present value
 at each replay, where a number would be frozen into the graph.
 """
 
-import re
 from dataclasses import dataclass
 from hashlib import blake2b
-from math import isfinite, pi
 
 import torch
 from torch import Tensor
 
-from bestiary.errors import BestiaryError, unknown
-
-__all__ = ["SCHEDULES", "Clock", "Cosine", "Cyclic", "Linear", "Schedule", "at", "mix", "parse_schedule"]
+__all__ = ["Clock", "mix"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,111 +38,3 @@ def mix(*name: int | str) -> int:
     (True, False)
     """
     return int.from_bytes(blake2b(repr(name).encode(), digest_size=8).digest(), "little") >> 1
-
-
-def _check(start: float, stop: float, steps: int) -> None:
-    if steps < 1:
-        raise BestiaryError(f"a schedule needs at least one step to run over; got {steps}")
-    if not (isfinite(start) and isfinite(stop)):
-        raise BestiaryError(f"a schedule runs between finite numbers; got {start} and {stop}")
-
-
-@dataclass(frozen=True)
-class Linear:
-    """From `start` to `stop` in `steps` rounds, constant after."""
-
-    start: float
-    stop: float
-    steps: int
-
-    def __post_init__(self) -> None:
-        _check(self.start, self.stop, self.steps)
-
-    def __call__(self, clock: Clock) -> Tensor:
-        return self.start + (self.stop - self.start) * (clock.round / self.steps).clamp(max=1)
-
-    def __str__(self) -> str:
-        return f"linear({self.start!r},{self.stop!r},{self.steps})"
-
-
-@dataclass(frozen=True)
-class Cosine:
-    """From `start` to `stop` along half a cosine in `steps` rounds, constant after."""
-
-    start: float
-    stop: float
-    steps: int
-
-    def __post_init__(self) -> None:
-        _check(self.start, self.stop, self.steps)
-
-    def __call__(self, clock: Clock) -> Tensor:
-        way = (clock.round / self.steps).clamp(max=1)
-        return self.start + (self.stop - self.start) * (1 - torch.cos(pi * way)) / 2
-
-    def __str__(self) -> str:
-        return f"cosine({self.start!r},{self.stop!r},{self.steps})"
-
-
-@dataclass(frozen=True)
-class Cyclic:
-    """`linear` over the first `up` of every `steps` rounds, then constant until the next cycle begins."""
-
-    start: float
-    stop: float
-    steps: int
-    up: float = 0.5
-
-    def __post_init__(self) -> None:
-        _check(self.start, self.stop, self.steps)
-        if not 0 < self.up <= 1:
-            raise BestiaryError(f"the rising share of a cyclic schedule lies in (0, 1]; got {self.up}")
-
-    def __call__(self, clock: Clock) -> Tensor:
-        way = ((clock.round % self.steps) / (self.up * self.steps)).clamp(max=1)
-        return self.start + (self.stop - self.start) * way
-
-    def __str__(self) -> str:
-        return f"cyclic({self.start!r},{self.stop!r},{self.steps},{self.up!r})"
-
-
-Schedule = Linear | Cosine | Cyclic
-SCHEDULES: dict[str, type[Schedule]] = {"linear": Linear, "cosine": Cosine, "cyclic": Cyclic}
-
-
-def at(value: float | Schedule, clock: Clock) -> float | Tensor:
-    """The value of a constant or a schedule now."""
-    return value(clock) if callable(value) else value
-
-
-def parse_schedule(text: str | float | Schedule) -> float | Schedule:
-    """`"0.5"` or `"linear(0,1,2000)"`; what is read already is given back.
-
-    >>> parse_schedule("linear(0, 1, 2000)")
-    Linear(start=0.0, stop=1.0, steps=2000)
-    """
-    if not isinstance(text, str):
-        return text
-    try:
-        number = float(text)
-    except ValueError:
-        pass
-    else:
-        if isfinite(number):
-            return number
-        raise BestiaryError(f"`{text}` is not a finite number")
-    form = re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", text)
-    if form is None:
-        raise BestiaryError(f"`{text}` is neither a number nor a schedule such as linear(0,1,2000)")
-    name, words = form[1], form[2].split(",")
-    if name not in SCHEDULES:
-        raise unknown("schedule", name, SCHEDULES)
-    try:
-        start, stop, steps, *rest = map(float, words)
-        if not steps.is_integer():
-            raise ValueError
-        return SCHEDULES[name](start, stop, int(steps), *rest)
-    except BestiaryError:
-        raise
-    except (TypeError, ValueError, OverflowError):
-        raise BestiaryError(f"`{text}`: a schedule reads {name}(start,stop,steps), e.g. {name}(0,1,2000)") from None

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 
 from bestiary.data.batch import Batch
 from bestiary.errors import BestiaryError
-from bestiary.training.clock import Clock, Schedule
+from bestiary.grammar.schedules import Schedule
+from bestiary.training.clock import Clock
 from bestiary.training.parallel import local
 
 __all__ = [

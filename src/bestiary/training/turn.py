@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from bestiary.data.batch import Batch
 from bestiary.errors import BestiaryError
-from bestiary.training.clock import Clock, at
+from bestiary.grammar.schedules import at
+from bestiary.training.clock import Clock
 from bestiary.training.parallel import full
 from bestiary.training.player import Player, Terms
 

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from bestiary.data.spec import Field
 from bestiary.data.word_support import Words
 from bestiary.densities.posterior_and_prior import Posterior
+from bestiary.grammar.schedules import Schedule, at
 from bestiary.objectives.draw import Draw
-from bestiary.training.clock import Clock, Schedule, at
+from bestiary.training.clock import Clock
 from bestiary.training.noise import uniform
 
 

@@ -3,8 +3,9 @@
 
 from torch import Tensor
 
+from bestiary.grammar.schedules import Schedule, at
 from bestiary.models.tricks.trick import Trick, not_negative
-from bestiary.training.clock import Clock, Schedule, at
+from bestiary.training.clock import Clock
 from bestiary.training.noise import normal
 
 __all__ = ["InstanceNoise"]

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from bestiary.densities.diagonal_gaussian import DiagonalNormal
 from bestiary.errors import BestiaryError
+from bestiary.grammar.schedules import SCHEDULES, Cosine, Cyclic, Linear, at, parse_schedule
 from bestiary.objectives.draw import Draw
 from bestiary.objectives.elbo import OBJECTIVES, elbo
-from bestiary.training.clock import SCHEDULES, Clock, Cosine, Cyclic, Linear, at, parse_schedule
+from bestiary.training.clock import Clock
 
 # numbers that six digits can write
 numbers = st.floats(-1e6, 1e6)
