@@ -36,8 +36,8 @@ from bestiary.models.zoo import build
 from bestiary.networks.batch_norm import BatchNorm
 from bestiary.networks.fast_convolutions import Conv, ConvTranspose
 from bestiary.networks.mlp import Flat, Shaped
+from bestiary.storage.journal import Journal
 from bestiary.training.device import infer_precision, seeded, tune_cpu
-from bestiary.training.journal import Journal
 from bestiary.training.recipe import Recipe
 from bestiary.training.trainer import Trainer
 

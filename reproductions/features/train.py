@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from safetensors.torch import save
 from torch import Tensor
 
-from bestiary.data.files import atomic
 from bestiary.data.load import load
 from bestiary.networks.classifier import Classifier
+from bestiary.storage.atomic import atomic
 
 OUT = Path(__file__).parents[2] / "src/bestiary/measures/weights/mnist.safetensors"
 SETS = {"mnist": 0, "fashion-mnist": 10}  # and the number of each one's first class

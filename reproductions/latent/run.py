@@ -24,7 +24,7 @@ from torch import Tensor
 
 import bestiary as bst
 from bestiary.measures.bound import bound_numbers
-from bestiary.runs.run_folder import read_env
+from bestiary.storage.run_files import read_env
 from bestiary.studies.executor import Workers, write_results
 from bestiary.studies.job import Job, run_job
 from bestiary.training.clock import mix

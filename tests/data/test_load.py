@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bestiary.data
-from bestiary.data.files import atomic, plain_name
+from bestiary.data.files import plain_name
 from bestiary.data.load import catalogue, describe, load, loader
 from bestiary.data.spec import Spec, pictures, rows
 from bestiary.data.standard_sets import SETS
 from bestiary.data.support import Column
 from bestiary.data.toys import TOYS
 from bestiary.errors import BestiaryError
+from bestiary.storage.atomic import atomic
 
 
 @pytest.mark.parametrize(

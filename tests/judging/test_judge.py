@@ -12,9 +12,9 @@ from bestiary.errors import BestiaryError
 from bestiary.judging.judge import judge
 from bestiary.judging.sample_chapter import sample_numbers
 from bestiary.measures.number import Judgement
-from bestiary.report.run_record import weights_hash
 from bestiary.run import load
 from bestiary.runs.fit import fit
+from bestiary.storage.run_files import weights_hash
 from tests.runs.tiny import IMAGES, TABLE, VECTORS, tiny
 
 QUICK = {"n": 60, "k": 3, "tests": "fast"}

@@ -5,7 +5,7 @@ import pytest
 from bestiary.errors import BestiaryError
 from bestiary.models.recipes import RECIPES
 from bestiary.runs.plan import plan
-from bestiary.runs.run_folder import read_config
+from bestiary.storage.run_files import read_config
 from tests.runs.tiny import tiny
 
 

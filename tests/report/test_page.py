@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from bestiary.data.support import Reals
 from bestiary.errors import BestiaryError
-from bestiary.report import page, write_report
+from bestiary.report import write_report
 from bestiary.report.number_words import numbers, verdict
 from bestiary.report.run_record import read
 
@@ -191,7 +191,7 @@ def test_a_failed_write_keeps_the_old_page_and_leaves_nothing_behind(tmp_path, m
     def full(handle):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(page.os, "fsync", full)
+    monkeypatch.setattr("bestiary.storage.atomic.os.fsync", full)
     with pytest.raises(BestiaryError, match="No space left on device"):
         write_report(run)
     assert sorted(os.listdir(run)) == names

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from bestiary.errors import BestiaryError
 from bestiary.report import write_report
-from bestiary.report.run_record import FILES, command, read
+from bestiary.report.run_record import READERS, command, read
 
 
 def test_a_torn_last_line_costs_only_itself(tmp_path):
@@ -52,7 +52,7 @@ def test_evidence_of_the_wrong_shape_is_left_out_and_named(tmp_path):
     assert "`samples`" in write_report(run).read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("how", ["gone", "empty", "halved", "garbage", "folder"])
 def test_any_file_may_be_gone_or_torn(tmp_path, name, how):
     run = fake("people-vae", tmp_path)

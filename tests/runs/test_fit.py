@@ -21,10 +21,11 @@ from bestiary.run import load
 from bestiary.runs import fit as fitting
 from bestiary.runs.fit import Interrupted, fit
 from bestiary.runs.fitted import located
-from bestiary.runs.run_folder import held, read_config, read_env
+from bestiary.runs.run_folder import held
+from bestiary.storage.journal import read_journal
+from bestiary.storage.run_files import read_config, read_env
 from bestiary.training import device
 from bestiary.training.driver import RunFailed
-from bestiary.training.journal import read_journal
 from bestiary.version import FORMAT
 from tests.runs.tiny import IMAGES, SMALL, TABLE, TINY, VECTORS, Encoder, kept, tiny
 

@@ -6,7 +6,8 @@ import threading
 import pytest
 
 from bestiary.errors import BestiaryError
-from bestiary.runs.run_folder import create, find, note, point, read_config, read_env, runs_in, update_env, write_config
+from bestiary.runs.run_folder import create, find, point, runs_in
+from bestiary.storage.run_files import note, read_config, read_env, update_env, write_config
 from bestiary.version import FORMAT
 
 CONFIG = {"command": "bestiary fit x y", "version": "1", "format": FORMAT} | {

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from bestiary.errors import BestiaryError
-from bestiary.runs.run_folder import held, read_env
+from bestiary.runs.run_folder import held
+from bestiary.storage.run_files import read_env
 from bestiary.studies import job as module
 from bestiary.studies.executor import ResultsMissing, Workers, write_results
 from bestiary.studies.job import Job, run_job

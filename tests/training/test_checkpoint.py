@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from bestiary.errors import BestiaryError
+from bestiary.storage.atomic import write_atomic
+from bestiary.storage.journal import Journal, read_journal
 from bestiary.training import checkpoint
-from bestiary.training.checkpoint import checkpoints, load_checkpoint, load_latest, save_checkpoint, write_atomic
-from bestiary.training.journal import Journal, read_journal
+from bestiary.training.checkpoint import checkpoints, load_checkpoint, load_latest, save_checkpoint
 
 STATE = {"a": torch.arange(6.0).view(2, 3), "layout": torch.rand(2, 3, 4, 4).to(memory_format=torch.channels_last)}
 

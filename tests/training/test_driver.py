@@ -6,9 +6,9 @@ import signal
 import pytest
 import torch
 
+from bestiary.storage.journal import read_journal
 from bestiary.training.checkpoint import checkpoints
 from bestiary.training.driver import RunFailed, fit, resume
-from bestiary.training.journal import read_journal
 from bestiary.training.player import Player
 from tests.training.games import Duel, trainer
 

@@ -148,7 +148,7 @@ def _explain(error: Exception) -> int:
 
 def _of_system(error: OSError) -> str:
     """What the system refused, and what to do about it."""
-    from bestiary.data.files import io_error
+    from bestiary.storage.atomic import io_error
 
     return str(io_error(f"read or write {error.filename or 'a file'}", error))
 

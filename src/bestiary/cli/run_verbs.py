@@ -4,7 +4,6 @@ Each verb takes its words and flags as the command line read them. With `as_json
 nothing else; without, what a person wants to see and then what to type next.
 """
 
-import json
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from bestiary.errors import BestiaryError
 from bestiary.grammar.command_line import route, words
 from bestiary.grammar.options import signature_options
 from bestiary.grammar.values import text
+from bestiary.storage.run_files import read_env, read_judgement
 
 __all__ = ["demo", "fit", "judge", "report", "sample", "version"]
 
@@ -74,7 +74,7 @@ def fit(
     if os.environ.get("RANK", "0") != "0":
         return None
     if as_json:
-        return say_json({"run": str(run.path), "env": _read_json(run.path / "env.json"), "signs": run.signs})
+        return say_json({"run": str(run.path), "env": read_env(run.path), "signs": run.signs})
     path = _name(run.path)
     from bestiary.models.model import Samples
 
@@ -140,13 +140,6 @@ def _half(bare: Sequence[str], rest: Sequence[str]) -> str:
     if not bare:
         return f"fit needs DATA and MODEL before any key=value, e.g. bestiary fit digits vae; {lists}"
     return f"fit needs a MODEL after {bare[0]}, e.g. bestiary fit {shlex.join([bare[0], 'vae', *rest])}; {lists}"
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
 
 
 def _dry_run(source: str | None, model: str | None, options: Mapping[str, object], device: str, as_json: bool) -> None:
@@ -277,11 +270,11 @@ def demo(as_json: bool, quiet: bool, root: str) -> None:
 
     runs = play(root=root, quiet=quiet or as_json)
     if as_json:
-        return say_json([{"run": str(run.path), "judgement": _read_json(run.path / "judgement.json")} for run in runs])
+        return say_json([{"run": str(run.path), "judgement": read_judgement(run.path)} for run in runs])
     for run in runs:
         say("", f"{run.path}: {run.config['command']}")
     say("")
-    show_beside({run.name: _read_json(run.path / "judgement.json") or {"numbers": []} for run in runs})
+    show_beside({run.name: {"numbers": []} | read_judgement(run.path) for run in runs})
     first = _name(runs[0].path)
     say("", f"The page about both, with the protocol of every number: {Path(root) / 'demo.html'}")
     return next_steps(f"bestiary report {first} --open", f"bestiary sample {first} n=64", "bestiary fit photos/ dcgan")

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from bestiary.data.files import atomic, cache_folder
+from bestiary.data.files import cache_folder
+from bestiary.storage.atomic import atomic
 
 __all__ = ["key_of", "lookup", "store", "write_array"]
 

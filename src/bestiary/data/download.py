@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bestiary.data.files import io_error
 from bestiary.errors import BestiaryError
+from bestiary.storage.atomic import io_error
 
 __all__ = ["Progress", "Remote", "digest_of", "fetch", "progress_bar"]
 

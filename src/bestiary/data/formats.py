@@ -22,8 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bestiary.data.files import atomic, cache_folder, io_error
+from bestiary.data.files import cache_folder
 from bestiary.errors import BestiaryError
+from bestiary.storage.atomic import atomic, io_error
 
 __all__ = [
     "amat",

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from bestiary.data.decode import Unusable, suffixes
-from bestiary.data.files import io_error
 from bestiary.errors import BestiaryError
+from bestiary.storage.atomic import io_error
 
 __all__ = ["CAPTION", "METADATA", "Entry", "Listing", "list_folder", "list_zip"]
 

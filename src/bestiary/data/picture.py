@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bestiary.data.files import atomic
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
+from bestiary.storage.atomic import atomic
 
 __all__ = ["eight_bit", "grid", "save_png", "side_by_side", "write_picture"]
 

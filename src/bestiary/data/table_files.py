@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from bestiary.data.files import io_error
 from bestiary.data.formats import reading
 from bestiary.errors import BestiaryError
+from bestiary.storage.atomic import io_error
 
 __all__ = ["NOTHING", "PARQUET", "SUFFIXES", "Raw", "pyarrow_or_error", "read_parquet", "read_text", "typed_values"]
 

@@ -19,7 +19,7 @@ from bestiary.data.beside import How, beside_of
 from bestiary.data.columns import kept_rows, one_hot, standardised, to_columns
 from bestiary.data.dataset import Dataset
 from bestiary.data.field_types import Kind, RawField, Taken, kind_of
-from bestiary.data.files import atomic, fingerprint, plain_name
+from bestiary.data.files import fingerprint, plain_name
 from bestiary.data.missing_values import Values
 from bestiary.data.spec import Spec
 from bestiary.data.spec import rows as row_spec
@@ -27,6 +27,7 @@ from bestiary.data.splits import parts_of
 from bestiary.data.support import Category, Column
 from bestiary.data.table_files import PARQUET, Raw, pyarrow_or_error, read_parquet, read_text
 from bestiary.errors import BestiaryError, nearest
+from bestiary.storage.atomic import atomic
 
 __all__ = ["encode", "from_file", "to_rows", "write_table"]
 

@@ -7,18 +7,16 @@
 A run's judgement goes to judgement.json, and what the report draws to evidence.safetensors (evidence.py).
 """
 
-import json
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from bestiary.data.batch import Batch
 from bestiary.errors import BestiaryError, unknown
-from bestiary.judging.evidence import apart, evidence
+from bestiary.judging.evidence import evidence
 from bestiary.judging.latent_chapter import anatomy, reading
 from bestiary.judging.sample_chapter import Tests, chosen_features, sample_numbers
 from bestiary.judging.two_sets import LEAST, judge_samples, space_of
@@ -29,11 +27,9 @@ from bestiary.measures.label_features import trained
 from bestiary.measures.neighbours import copying, distance_ratio, two_sample_distances
 from bestiary.measures.number import Judgement, Number, Reference
 from bestiary.models.model import Bounds, Coded, Drawn, Encodes, Model, Samples
-from bestiary.report.run_record import weights_hash
 from bestiary.runs.fitted import Fitted
 from bestiary.runs.model_card import write_card
-from bestiary.runs.run_folder import read_env
-from bestiary.training.checkpoint import write_atomic
+from bestiary.storage.run_files import read_env, weights_hash, write_judgement
 from bestiary.training.clock import mix
 from bestiary.training.device import seeded
 
@@ -108,9 +104,8 @@ def judge_run(
         (*_notes(run, judged.x, numbers, samples is not None), *notes),
         datetime.now().isoformat(timespec="seconds"),
     )
-    write_atomic(run.path / "judgement.json", json.dumps(judgement.to_dict(), indent=1, ensure_ascii=False))
     drawn |= evidence(run, samples, judged, train.x)
-    write_atomic(run.path / "evidence.safetensors", to_bytes(apart(drawn)))
+    write_judgement(run.path, judgement.to_dict(), {name: tensor.cpu().numpy() for name, tensor in drawn.items()})
     write_card(run.path)
     return judgement
 

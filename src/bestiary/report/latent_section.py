@@ -3,7 +3,6 @@
 Legend: R points of the k-curve, D latent.
 """
 
-import json
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from markupsafe import Markup
 from bestiary.report.number_words import figure
 from bestiary.report.run_record import Folder, real, tables
 from bestiary.report.svg import Frame, compact, polyline, tag, ticks
+from bestiary.storage.run_files import read_signs
 
 __all__ = ["made_of", "signs"]
 
@@ -26,12 +26,8 @@ ACTIVE = 0.01  # variance of E[z_d|x] over x above which a dimension is active (
 
 def signs(folder: Folder) -> list[dict[str, Any]]:
     """Each sign of signs.json with its remedies; whatever is torn is left out."""
-    try:
-        found = json.loads((folder.path / "signs.json").read_text("utf-8", errors="replace"))
-    except (OSError, ValueError, RecursionError):
-        return []
-    kept = [sign for sign in found if isinstance(sign, dict)] if isinstance(found, list) else []
-    return [{"says": str(s.get("says", "")), "remedies": tables(s, "remedies")} for s in kept if s.get("says")]
+    signs = read_signs(folder.path)
+    return [{"says": str(s.get("says", "")), "remedies": tables(s, "remedies")} for s in signs if s.get("says")]
 
 
 def made_of(folder: Folder) -> dict[str, Any] | None:

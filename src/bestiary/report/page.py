@@ -5,8 +5,6 @@ request and every other script, so that a page can be passed on and opened witho
 data sets carry.
 """
 
-import os
-import tempfile
 from base64 import b64encode
 from functools import cache
 from hashlib import sha256
@@ -16,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from bestiary.data.spec import Field, Spec
-from bestiary.errors import BestiaryError
 from bestiary.report import latent_section as anatomy
 from bestiary.report import sections
 from bestiary.report.number_words import count, duration, numbers, plain, verdict
 from bestiary.report.run_record import Folder, command, read, real, sentences, table
 from bestiary.report.samples_section import beside
 from bestiary.report.two_sample_section import told
+from bestiary.storage.atomic import atomic
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -51,24 +49,9 @@ def render(template: str, **content: Any) -> str:
 
 
 def write_page(text: str, out: Path) -> Path:
-    """Write all of the page or nothing: a file beside it takes its place when it is complete."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="\n") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, out)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise BestiaryError(
-            f"cannot write {out}: {error.strerror or error}. Free space or choose another folder."
-        ) from error
+    """Write all of the page or nothing."""
+    with atomic(out) as file:
+        file.write(text.encode("utf-8", errors="replace"))
     return out
 
 

@@ -1,14 +1,10 @@
-"""A run folder as the report sees it: what can be read, and a note on everything that cannot.
+"""The record of a run as the report sees it: what its folder holds, and a note on everything that cannot be read.
 
 Every file is optional. A file that is torn, of the wrong shape or not there becomes a note, never an error:
 the page must come out of a run that was killed in the middle of a line. Nothing here loads a model or
 torch.
 
-    config.toml            [data] [spec] [model] [training] [inferred], command, version
-    journal.jsonl          one object a line: round, epoch, `<player>.<term>`, `validation.bound`
-    env.json               machine, versions, seconds, why the fit ended
-    judgement.json         numbers with their protocols
-    evidence.safetensors   what is drawn: samples, data, reconstructions, codes, neighbours
+Which files there are: storage/run_files.py.
 
 Legend: T lines of the journal; other letters stand in the contract of the run folder.
 """
@@ -16,10 +12,9 @@ Legend: T lines of the journal; other letters stand in the contract of the run f
 import json
 import shlex
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -28,11 +23,21 @@ import numpy as np
 
 from bestiary.data.spec import Spec, pictures, rows
 from bestiary.errors import BestiaryError
-from bestiary.version import FORMAT
+from bestiary.storage.journal import parse_journal
+from bestiary.storage.run_files import (
+    CONFIG,
+    ENV,
+    EVIDENCE,
+    JOURNAL,
+    JUDGEMENT,
+    MODEL,
+    parse_object,
+    read_evidence,
+    refuse_old,
+    weights_hash,
+)  # fmt: skip
 
-__all__ = ["Folder", "Series", "command", "read", "real", "sentences", "table", "tables", "weights_hash"]
-
-FILES = ("config.toml", "journal.jsonl", "env.json", "judgement.json", "evidence.safetensors")
+__all__ = ["Folder", "Series", "command", "read", "real", "sentences", "table", "tables"]
 
 Series = tuple[np.ndarray, np.ndarray]  # rounds (T,), values (T,)
 
@@ -74,7 +79,7 @@ class Folder:
     def stale(self) -> bool:
         """Whether the run was fitted further after it was judged."""
         was = table(self.judgement, "protocol").get("weights")
-        return bool(was) and (self.path / "model.safetensors").is_file() and was != weights_hash(self.path)
+        return bool(was) and (self.path / MODEL).is_file() and was != weights_hash(self.path)
 
     @property
     def samples(self) -> bool:
@@ -94,11 +99,6 @@ class Folder:
     @property
     def version(self) -> str:
         return str(self.config.get("version", ""))
-
-
-def weights_hash(path: Path) -> str:
-    """Which weights a judgement is about."""
-    return sha256((path / "model.safetensors").read_bytes()).hexdigest()[:12]
 
 
 def table(d: object, key: str) -> dict[str, Any]:
@@ -145,21 +145,10 @@ def command(verb: str, *paths: Path) -> str:
     return " ".join(["bestiary", verb, *(shlex.quote(str(p)) for p in short)])
 
 
-def _object(text: str) -> dict[str, Any]:
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise ValueError("it is not a JSON object")
-    return value
-
-
 def _journal(text: str) -> dict[str, Series]:
     """Series by name; lines that are torn are left out, a round written twice counts once, the last time."""
     points: dict[str, dict[float, float]] = {}
-    for line in text.splitlines():
-        try:
-            row = _object(line)
-        except (ValueError, RecursionError):
-            continue
+    for row in parse_journal(text):
         round = real(row.get("round"))
         for key, value in row.items():
             if round is not None and "." in key and isinstance(value, int | float | None):
@@ -167,38 +156,17 @@ def _journal(text: str) -> dict[str, Series]:
     return {key: (np.array(sorted(p)), np.array([p[r] for r in sorted(p)])) for key, p in points.items()}
 
 
-def _evidence(path: Path) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return dict(load_file(path))
-    except (SafetensorError, KeyError, TypeError) as error:  # torn, or of a type that numpy lacks
-        raise ValueError(str(error)) from error
-
-
 def _text(parse: Callable[[str], Any]) -> Callable[[Path], Any]:
     return lambda path: parse(path.read_text("utf-8", errors="replace"))
 
 
 READERS: dict[str, Callable[[Path], Any]] = {
-    "config.toml": _text(tomllib.loads),
-    "journal.jsonl": _text(_journal),
-    "env.json": _text(_object),
-    "judgement.json": _text(_object),
-    "evidence.safetensors": _evidence,
+    CONFIG: _text(tomllib.loads),
+    JOURNAL: _text(_journal),
+    ENV: _text(parse_object),
+    JUDGEMENT: _text(parse_object),
+    EVIDENCE: read_evidence,
 }
-
-
-def refuse_old(config: Mapping[str, Any], path: Path) -> None:
-    """Refuse a folder that another edition of bestiary wrote, with a word on what to do."""
-    found = config.get("format", 1)
-    if found != FORMAT:
-        version, command = config.get("version", "an earlier version"), config.get("command", "bestiary fit …")
-        raise BestiaryError(
-            f"{path} was written by bestiary {version}, whose run folders have format {found}; this one reads format"
-            f" {FORMAT}. Fit it again, {command}, or install that version to read it"
-        )
 
 
 def _spec(config: dict[str, Any], evidence: dict[str, np.ndarray], notes: list[str]) -> Spec | None:
@@ -266,8 +234,8 @@ def read(path: Path) -> Folder:
     path = Path(path)
     if not path.is_dir():
         raise BestiaryError(f"there is no run folder {path}. Make one with `bestiary fit`, or see what is in runs/.")
-    if not any((path / name).is_file() for name in FILES):
-        raise BestiaryError(f"{path} is not a run folder: it has none of {', '.join(FILES)}.")
+    if not any((path / name).is_file() for name in READERS):
+        raise BestiaryError(f"{path} is not a run folder: it has none of {', '.join(READERS)}.")
     notes: list[str] = []
     found: dict[str, dict[str, Any]] = {}
     for name, reader in READERS.items():
@@ -278,18 +246,18 @@ def read(path: Path) -> Folder:
             continue  # the page says so where the content would be
         except (OSError, ValueError, RecursionError) as error:
             notes.append(f"{name} cannot be read ({str(error).strip().splitlines()[0] if str(error) else 'torn'}).")
-    if found["config.toml"].get("spec"):
-        refuse_old(found["config.toml"], path)
-    if not (path / "config.toml").exists():
+    if found[CONFIG].get("spec"):
+        refuse_old(found[CONFIG], path)
+    if not (path / CONFIG).exists():
         notes.append("config.toml is missing: which model was fitted to which data is not known.")
-    evidence = found["evidence.safetensors"]
-    spec = _spec(found["config.toml"], evidence, notes)
+    evidence = found[EVIDENCE]
+    spec = _spec(found[CONFIG], evidence, notes)
     return Folder(
         path=path,
-        config=found["config.toml"],
-        journal=found["journal.jsonl"],
-        env=found["env.json"],
-        judgement=found["judgement.json"],
+        config=found[CONFIG],
+        journal=found[JOURNAL],
+        env=found[ENV],
+        judgement=found[JUDGEMENT],
         evidence=_fitting(spec, evidence, notes),
         spec=spec,
         notes=tuple(notes),

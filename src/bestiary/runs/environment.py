@@ -10,7 +10,7 @@ import torch
 from bestiary.data.dataset import Dataset
 from bestiary.models.model import Bounds, Coded, Drawn, Encodes, Reconstructs, Samples, Shows
 from bestiary.runs.plan import Plan
-from bestiary.runs.run_folder import read_config, read_env, write_config
+from bestiary.storage.run_files import read_config, read_env, write_config
 from bestiary.training.trainer import Trainer
 
 __all__ = ["agree", "compare", "facts_of"]

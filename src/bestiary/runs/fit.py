@@ -34,11 +34,12 @@ from bestiary.runs.fitted import data_options_of, located, options_of
 from bestiary.runs.model_card import write_card
 from bestiary.runs.plan import GIVEN, Plan, fits_training, is_part, plan, settled
 from bestiary.runs.progress import progress
-from bestiary.runs.run_folder import create, find, held, note, point, read_config, read_env, update_env, write_config
+from bestiary.runs.run_folder import create, find, held, point
 from bestiary.runs.sign_watch import watching, write_signs
 from bestiary.runs.start_weights import adopt, read_start, weights_of, write_start
 from bestiary.runs.validation import validator
-from bestiary.training.checkpoint import write_atomic
+from bestiary.storage.atomic import write_atomic
+from bestiary.storage.run_files import note, read_config, read_env, update_env, write_config
 from bestiary.training.clock import mix
 from bestiary.training.device import choose_device, has_native_bf16, seeded, threads_for, tune_cpu
 from bestiary.training.driver import Ending, RunFailed

@@ -41,9 +41,9 @@ from bestiary.models.zoo import LISTS, MODELS, build
 from bestiary.networks.conditioned import NOTHING, Fields, rows_of
 from bestiary.runs.data_check import check_data
 from bestiary.runs.plan import GIVEN
-from bestiary.runs.run_folder import find, read_config
-from bestiary.runs.sign_watch import read_signs
+from bestiary.runs.run_folder import find
 from bestiary.runs.start_weights import earlier_options, typed_options
+from bestiary.storage.run_files import read_config, read_signs
 from bestiary.training.clock import mix
 from bestiary.training.device import seeded
 from bestiary.training.trainer import load_weights

@@ -1,22 +1,20 @@
 """The model card of a run, README.md in its folder: what it is, how it was made, how it was judged, how to use it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from bestiary.data.spec import Spec
-from bestiary.errors import BestiaryError
-from bestiary.report.run_record import command, weights_hash
+from bestiary.report.run_record import command
 from bestiary.runs.plan import GIVEN
-from bestiary.runs.run_folder import read_config, read_env
-from bestiary.training.checkpoint import write_atomic
+from bestiary.storage.atomic import write_atomic
+from bestiary.storage.run_files import MODEL, read_config, read_env, read_judgement, weights_hash
 
 __all__ = ["write_card"]
 
 
 def write_card(path: Path) -> Path:
     """Write README.md from config.toml, env.json and judgement.json."""
-    config, env, judgement = read_config(path), read_env(path), _read(path / "judgement.json")
+    config, env, judgement = read_config(path), read_env(path), read_judgement(path)
     spec = config["spec"]
     x = Spec.from_dict(spec).x
     shape = "×".join(map(str, x.shape))
@@ -62,7 +60,7 @@ def _numbers(judgement: dict[str, Any], path: Path) -> list[str]:
     if not judgement.get("numbers"):
         return [f"Not judged yet: `{command('judge', path)}`."]
     weights = judgement.get("protocol", {}).get("weights")
-    stale = (path / "model.safetensors").exists() and weights != weights_hash(path)
+    stale = (path / MODEL).exists() and weights != weights_hash(path)
     said = [f"Of weights that have been fitted further since: `{command('judge', path)}`.", ""] if stale else []
     rows = [*said, "| number | value | 95% interval | floor | protocol |", "|---|---|---|---|---|"]
     for n in judgement["numbers"]:
@@ -75,12 +73,3 @@ def _numbers(judgement: dict[str, Any], path: Path) -> list[str]:
 
 def _show(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except json.JSONDecodeError as error:
-        raise BestiaryError(f"{path} is torn ({error}): make it again") from error

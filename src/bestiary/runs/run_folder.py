@@ -1,37 +1,19 @@
-"""Run folders: names that are never taken twice, finding one by a name, and what is written at its root.
+"""Run folders: names that are never taken twice, finding one by a name, and one writer at a time.
 
 runs/<data>-<model>[-n]/        runs/latest → the newest
 """
 
-import json
 import os
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from bestiary.data.files import io_error
 from bestiary.errors import BestiaryError, nearest
-from bestiary.report.run_record import refuse_old
-from bestiary.storage.toml import dumps
-from bestiary.training.checkpoint import write_atomic
+from bestiary.storage.atomic import io_error
+from bestiary.storage.run_files import CONFIG
 
-__all__ = [
-    "create",
-    "find",
-    "held",
-    "note",
-    "point",
-    "read_config",
-    "read_env",
-    "runs_in",
-    "update_env",
-    "write_config",
-]
-
-_TABLES = ("command", "version", "data", "spec", "model", "training", "inferred", "origin")  # of config.toml, in order
+__all__ = ["create", "find", "held", "point", "runs_in"]
 
 
 def create(root: Path, data: str, model: str, name: str | None = None) -> Path:
@@ -83,13 +65,13 @@ def runs_in(root: Path) -> list[Path]:
     """All run folders under `root`."""
     if not root.is_dir():
         return []
-    return sorted(p for p in root.iterdir() if not p.is_symlink() and (p / "config.toml").is_file())
+    return sorted(p for p in root.iterdir() if not p.is_symlink() and (p / CONFIG).is_file())
 
 
 def find(name: str | Path, root: str | Path = "runs") -> Path:
     """The run folder that a path, a name under `root`, or `latest` means."""
     for path in (Path(name), Path(root) / str(name)):
-        if (path / "config.toml").is_file():
+        if (path / CONFIG).is_file():
             if path.name in ("", ".."):
                 return path.resolve()
             return path.with_name(path.resolve().name) if _is_latest(path) else path
@@ -105,40 +87,6 @@ def find(name: str | Path, root: str | Path = "runs") -> Path:
 def _is_latest(path: Path) -> bool:
     """Whether a path is a link to its neighbour, which has a name of its own."""
     return path.is_symlink() and path.resolve().parent == path.parent.resolve()
-
-
-def write_config(path: Path, config: Mapping[str, Any]) -> None:
-    """Write config.toml: from now on the folder is a run."""
-    write_atomic(path / "config.toml", dumps(config))
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """config.toml as nested dictionaries."""
-    file = path / "config.toml"
-    try:
-        config = tomllib.loads(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BestiaryError(f"{file} cannot be read ({error}): the run cannot be loaded") from error
-    lost = [key for key in _TABLES if key not in config]
-    if "spec" in config:
-        refuse_old(config, path)
-    if lost:  # half of a file may well be good TOML
-        raise BestiaryError(f"{file} is torn, {', '.join(lost)} is missing: the run cannot be loaded")
-    return config
-
-
-def read_env(path: Path) -> dict[str, Any]:
-    """env.json; nothing if it is not there or torn, for no run depends on it."""
-    try:
-        found = json.loads((path / "env.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def update_env(path: Path, **facts: Any) -> None:
-    """Add facts to env.json."""
-    write_atomic(path / "env.json", json.dumps({**read_env(path), **facts}, indent=1))
 
 
 @contextmanager
@@ -161,14 +109,3 @@ def held(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(folder)
-
-
-def note(path: Path, message: str) -> None:
-    """A line in log.txt, with the time."""
-    from datetime import datetime
-
-    try:
-        with open(path / "log.txt", "a", encoding="utf-8", errors="replace") as file:
-            file.write(f"{datetime.now().isoformat(timespec='seconds')} {message}\n")
-    except OSError:
-        pass  # the log is a courtesy: what it would say is on the terminal

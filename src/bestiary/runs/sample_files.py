@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from bestiary.data.columns import to_columns
-from bestiary.data.files import atomic
 from bestiary.data.picture import save_png, write_picture
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
+from bestiary.storage.atomic import atomic
 
 __all__ = ["KINDS", "write_samples"]
 

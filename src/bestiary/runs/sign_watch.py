@@ -3,22 +3,20 @@
 What is written at the end is read from the journal, so that a resumed run has the signs of its whole life.
 """
 
-import json
 import shlex
 from collections.abc import Callable, Mapping
 from math import inf
 from pathlib import Path
-from typing import Any
 
 from bestiary.grammar.command_line import to_words
 from bestiary.models.tricks.table import trick_options
 from bestiary.runs.plan import Plan
-from bestiary.runs.run_folder import read_env
 from bestiary.signs.sign import Story, told
 from bestiary.signs.signs import diagnose
-from bestiary.training.checkpoint import write_atomic
+from bestiary.storage import run_files as storage
+from bestiary.storage.run_files import JOURNAL, read_env
 
-__all__ = ["read_signs", "watching", "write_signs"]
+__all__ = ["watching", "write_signs"]
 
 Show = Callable[[Mapping[str, float]], None]
 
@@ -56,7 +54,7 @@ def write_signs(path: Path, what: Plan, rounds: int, failure: str = "", kept: fl
     """signs.json: what the journal shows at its end, or at the round whose weights were kept; what made it fail."""
     story = _told(path, what, rounds, failure, kept)
     signs = [sign.to_dict(story.round, lambda options: remedied(what, options)) for sign in diagnose(story)]
-    write_atomic(path / "signs.json", json.dumps(signs, indent=1, ensure_ascii=False))
+    storage.write_signs(path, signs)
 
 
 def _told(path: Path, what: Plan, rounds: int, failure: str = "", until: float = inf) -> Story:
@@ -64,13 +62,4 @@ def _told(path: Path, what: Plan, rounds: int, failure: str = "", until: float =
     main = read_env(path).get("main", [])
     tricks = trick_options(what.model_options.get("tricks"))
     options = {**what.model_options, **tricks, **what.recipe.to_dict(), "examples": len(what.dataset.parts["train"])}
-    return told(path / "journal.jsonl", rounds, options, failure, what.dataset.spec.x.maps, until, main)
-
-
-def read_signs(path: Path) -> list[dict[str, Any]]:
-    """The signs of a run; none where the file is not there or torn."""
-    try:
-        signs = json.loads((path / "signs.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return []
-    return [sign for sign in signs if isinstance(sign, dict)] if isinstance(signs, list) else []
+    return told(path / JOURNAL, rounds, options, failure, what.dataset.spec.x.maps, until, main)

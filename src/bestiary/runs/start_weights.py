@@ -23,8 +23,9 @@ from bestiary.models.frozen import Earlier, run_path
 from bestiary.models.model import Model
 from bestiary.models.zoo import MODELS
 from bestiary.runs.data_check import check_data
-from bestiary.runs.run_folder import find, read_config
-from bestiary.training.checkpoint import write_atomic
+from bestiary.runs.run_folder import find
+from bestiary.storage.atomic import write_atomic
+from bestiary.storage.run_files import read_config
 from bestiary.training.parallel import placed
 
 __all__ = ["adopt", "earlier_options", "read_start", "typed_options", "weights_of", "with_earlier", "write_start"]

@@ -7,7 +7,6 @@ which numbers, and what helps.
 Legend: T lines of the journal.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, isfinite
@@ -17,6 +16,7 @@ from typing import Any
 from bestiary.errors import BestiaryError
 from bestiary.grammar.schedules import parse_schedule
 from bestiary.grammar.values import text
+from bestiary.storage.journal import read_journal
 
 __all__ = ["Remedy", "Sign", "Story", "number", "sign_of", "told"]
 
@@ -97,8 +97,8 @@ def told(
 ) -> Story:  # fmt: skip
     """The story that a journal tells up to a round; lines that are torn are left out."""
     story = Story(rounds, options, failure, maps, main)
-    for line in _lines(path):
-        if line["round"] <= until:
+    for line in read_journal(path):
+        if line.get("round", inf) <= until:
             story.add(line)
     return story
 
@@ -123,15 +123,3 @@ def number(story: Story, key: str, otherwise: float) -> float:
     """An option that may be absent or a schedule."""
     value = story.options.get(key)
     return float(value) if isinstance(value, int | float) else otherwise
-
-
-def _lines(path: Path) -> Iterable[dict[str, Any]]:
-    if not path.is_file():
-        return
-    for written in path.read_text("utf-8", errors="replace").splitlines():
-        try:
-            line = json.loads(written)
-        except ValueError:
-            continue
-        if isinstance(line, dict) and "round" in line:
-            yield line

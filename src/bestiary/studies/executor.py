@@ -21,8 +21,8 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, TypeVar
 
-from bestiary.data.files import atomic
 from bestiary.errors import BestiaryError
+from bestiary.storage.atomic import atomic
 
 __all__ = ["Failure", "ResultsMissing", "WorkerKilled", "Workers", "write_results"]
 

@@ -18,14 +18,16 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from bestiary.data.files import io_error, plain_name
+from bestiary.data.files import plain_name
 from bestiary.data.load import loader
 from bestiary.errors import BestiaryError
 from bestiary.grammar.options import signature_options
 from bestiary.grammar.values import coerce
 from bestiary.models.zoo import MODELS
 from bestiary.runs.fit import fit
-from bestiary.runs.run_folder import held, read_env
+from bestiary.runs.run_folder import held
+from bestiary.storage.atomic import io_error
+from bestiary.storage.run_files import read_env
 from bestiary.training.recipe import Recipe
 
 __all__ = ["Job", "run_job"]

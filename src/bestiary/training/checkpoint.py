@@ -7,10 +7,8 @@ A checkpoint is written to a hidden folder beside the others, its files and that
 only then is the folder renamed. A reader checks the hash, and passes over a torn checkpoint to the one before it.
 """
 
-import errno
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -21,21 +19,9 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
+from bestiary.storage.atomic import remove, run_error, sync_folder, write_synced
 
-__all__ = ["checkpoints", "load_checkpoint", "load_latest", "save_checkpoint", "write_atomic"]
-
-
-def write_atomic(path: Path, content: bytes | str) -> None:
-    """Replace `path` by `content`, durably: at every moment it holds the old or the new, whole."""
-    data = content.encode() if isinstance(content, str) else content
-    hidden = path.with_name(f".{path.name}.part")
-    try:
-        _write_synced(hidden, data)
-        os.replace(hidden, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        _remove(hidden)
-        raise disk_error(path, error) from error
+__all__ = ["checkpoints", "load_checkpoint", "load_latest", "save_checkpoint"]
 
 
 def save_checkpoint(
@@ -48,19 +34,19 @@ def save_checkpoint(
     facts = {**facts, "round": round, "sha256": sha256(data).hexdigest()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _remove(hidden)
+        remove(hidden)
         hidden.mkdir()
-        _write_synced(hidden / "state.safetensors", data)
-        _write_synced(hidden / "state.json", json.dumps(facts, indent=1).encode())
-        _sync_folder(hidden)
-        _remove(target)  # a checkpoint of the same round, from before a resume: it says the same
+        write_synced(hidden / "state.safetensors", data)
+        write_synced(hidden / "state.json", json.dumps(facts, indent=1).encode())
+        sync_folder(hidden)
+        remove(target)  # a checkpoint of the same round, from before a resume: it says the same
         os.rename(hidden, target)
-        _sync_folder(folder)
+        sync_folder(folder)
     except OSError as error:
-        _remove(hidden)
-        raise disk_error(target, error, kept=checkpoints(folder)) from error
+        remove(hidden)
+        raise run_error(target, error, kept=checkpoints(folder)) from error
     for old in [path for path in checkpoints(folder) if int(path.name) <= round][:-keep]:
-        _remove(old)
+        remove(old)
     return target
 
 
@@ -91,44 +77,3 @@ def load_latest(folder: Path, warn: Callable[[str], None]) -> tuple[dict[str, Te
         except BestiaryError as error:
             warn(f"{error}: going back to the one before it")
     return None
-
-
-def disk_error(path: Path, error: OSError, kept: list[Path] | None = None) -> BestiaryError:
-    """A full disk or a read-only folder, in words."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    read_only = error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
-    what = "the disk is full" if full else "the folder cannot be written to" if read_only else str(error)
-    fix = (
-        "Free some space" if full else "Give yourself the right to write there, or choose another folder by --runs DIR"
-    )
-    last = f" The last good checkpoint is {kept[-1]}." if kept else ""
-    return BestiaryError(f"could not write {path}: {what}.{last} {fix}, then go on with --resume.")
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _remove(path: Path) -> None:
-    """Remove a file or a folder if it is there. A folder is hidden first, so that no half of it looks whole."""
-    try:
-        if path.is_dir():
-            doomed = path.with_name(f".{path.name}.old")
-            shutil.rmtree(doomed, ignore_errors=True)
-            os.rename(path, doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    except OSError:
-        pass  # what could not be removed is in nobody's way: it is hidden or whole

@@ -14,8 +14,9 @@ from pathlib import Path
 from types import FrameType
 
 from bestiary.errors import BestiaryError
+from bestiary.storage.journal import Journal
+from bestiary.storage.run_files import JOURNAL
 from bestiary.training.checkpoint import checkpoints, load_latest, save_checkpoint
-from bestiary.training.journal import Journal
 from bestiary.training.meter import NonFinite
 from bestiary.training.trainer import Trainer
 
@@ -80,7 +81,7 @@ def resume(trainer: Trainer, folder: Path, warn: Callable[[str], None]) -> None:
     if found is not None:
         trainer.restore(*found)
     if trainer.team.rank == 0:
-        Journal(folder / "journal.jsonl").cut(trainer.facts.get("journal", 0))
+        Journal(folder / JOURNAL).cut(trainer.facts.get("journal", 0))
 
 
 def fit(
@@ -91,7 +92,7 @@ def fit(
     limit: float | None = None,
 ) -> Ending:
     """Play from where the trainer stands to the end, or until there is a reason to stop."""
-    recipe, journal, begun = trainer.recipe, Journal(folder / "journal.jsonl"), time.monotonic()
+    recipe, journal, begun = trainer.recipe, Journal(folder / JOURNAL), time.monotonic()
     before = float(trainer.facts.get("seconds", 0))
     first = trainer.team.rank == 0
 
