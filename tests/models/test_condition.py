@@ -403,7 +403,7 @@ def test_a_batch_that_lacks_what_is_told_is_refused() -> None:
     for ask in (model.encode, model.bound, lambda batch: model.loss(batch, CLOCK)):
         with pytest.raises(BestiaryError, match="told label, and the batch has no label"):
             ask(Batch(torch.zeros(2, 3)))
-    with pytest.raises(BestiaryError, match="told label: give label of each example"):
+    with pytest.raises(BestiaryError, match="takes the condition label: give label of each example"):
         model.codes(3)
 
 

@@ -13,7 +13,7 @@ from bestiary.models.zoo import MODELS, build
 from bestiary.models.zoo_adversarial import wgan_turns
 from bestiary.networks.batch_norm import BatchNorm
 from bestiary.networks.conditioned import Fields
-from bestiary.networks.critic import Minibatch
+from bestiary.networks.critic import MinibatchLayer
 from bestiary.objectives.games import nonsaturating, saturating
 from bestiary.training.clock import Clock
 from bestiary.training.noise import shared
@@ -115,7 +115,7 @@ def test_real_and_fake_are_compared_among_their_own() -> None:
 
 
 def test_the_minibatch_layer_tells_copies() -> None:
-    layer = Minibatch(5, 2)
+    layer = MinibatchLayer(5, 2)
     assert torch.allclose(layer(torch.ones(4, 5)), torch.full((4, 2), 3.0))
 
 

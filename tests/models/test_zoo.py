@@ -22,7 +22,7 @@ from bestiary.models.zoo import MODELS, build
 from bestiary.models.zoo_adversarial import ADVERSARIAL
 from bestiary.networks.full_precision import Tanh
 from bestiary.networks.mlp import Flat
-from bestiary.networks.output_layers import RowEnd
+from bestiary.networks.output_layers import RowOutput
 from bestiary.objectives.games import GAMES
 from bestiary.runs.plan import plan
 from bestiary.training.clock import Clock
@@ -384,7 +384,7 @@ def test_bf16_far_out_has_a_slope_at_the_end() -> None:
     (slope,) = torch.autograd.grad(Tanh()(far).sum(), far)
     torch.testing.assert_close(slope.float(), 1 - far.detach().float().tanh() ** 2, rtol=0.01, atol=0)
     far = torch.tensor([[0.0, 7.0]], dtype=torch.bfloat16, requires_grad=True)
-    share = RowEnd(rows((Column("c", Category(("a", "b"))),)).x)(far)
+    share = RowOutput(rows((Column("c", Category(("a", "b"))),)).x)(far)
     (slope,) = torch.autograd.grad(share[0, 1], far)
     torch.testing.assert_close(
         slope[0, 1].float(), torch.tensor(7.0).sigmoid() * torch.tensor(-7.0).sigmoid(), rtol=0.01, atol=0

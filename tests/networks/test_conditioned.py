@@ -1,4 +1,4 @@
-"""What networks read of a condition: one-hot labels, numbers, words and pictures, and nothing of what is not known."""
+"""Readers of a condition: one-hot labels, numbers, words and pictures; zeros for what is missing."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch import nn
 from bestiary.data.spec import Field, known, label, numbers, pictures, rows, sequence
 from bestiary.data.support import Column, Levels, Reals
 from bestiary.errors import BestiaryError
-from bestiary.networks.conditioned import LEARNED, Conditioned, Reader, repeated, rows_of
+from bestiary.networks.conditioned import LEARNED_WIDTH, Conditioned, Reader, repeat_rows, rows_of
 
 PETS = label(("cat", "dog", "newt"))
 ENERGY = numbers([Column("energy", Reals(3.0, 2.0)), Column("angle")], "energy")
@@ -39,7 +39,7 @@ def test_words_are_the_mean_of_their_vectors_without_padding() -> None:
     read = Reader((CAPTION,))
     vectors = read.learned["0"].embed.weight
     tokens = torch.tensor([[1, 3, 0, 0], [3, 1, 0, 0], [2, 0, 0, 0], [0, 0, 0, 0]])
-    wanted = torch.stack([(vectors[1] + vectors[3]) / 2] * 2 + [vectors[2], torch.zeros(LEARNED)])
+    wanted = torch.stack([(vectors[1] + vectors[3]) / 2] * 2 + [vectors[2], torch.zeros(LEARNED_WIDTH)])
     torch.testing.assert_close(read({"caption": tokens}), wanted)
     (slope,) = torch.autograd.grad(read({"caption": tokens}).sum(), vectors)
     assert torch.equal(slope.abs().sum(1) > 0, torch.tensor([False, True, True, True]))
@@ -52,7 +52,7 @@ def test_pictures_are_read_one_by_one_and_every_pixel_counts() -> None:
     torch.manual_seed(0)
     read, x = Reader((SKETCH,)), torch.rand(3, 2, 6, 6, requires_grad=True)
     out = read({"sketch": x})
-    assert out.shape == (3, LEARNED)
+    assert out.shape == (3, LEARNED_WIDTH)
     torch.testing.assert_close(read({"sketch": x[1:2]}), out[1:2])
     (slope,) = torch.autograd.grad(out[0].sum(), x)
     assert (slope[0] != 0).all()
@@ -74,21 +74,21 @@ def test_c_stands_in_rows_or_as_maps() -> None:
     in_rows, as_maps = (Conditioned(nn.Identity(), (PETS,), join)(x, c) for join in ("rows", "maps"))
     assert torch.equal(in_rows, torch.cat([x.flatten(1), one_hot], 1))
     assert torch.equal(as_maps, torch.cat([x, one_hot[:, :, None, None].expand(-1, -1, 4, 5)], 1))
-    assert Conditioned(nn.Identity())(x, c) is x  # what is told nothing is used as it is
+    assert Conditioned(nn.Identity())(x, c) is x  # without a condition the network is used as it is
 
 
 def test_rows_of_a_condition_go_with_draws_of_z() -> None:
     """All rows k times: those of draw after draw, as z (K, B, D) is flattened."""
     c = {"label": torch.tensor([2, 0]), "sketch": torch.rand(2, 2, 6, 6)}
-    again = repeated(c, 3)
+    again = repeat_rows(c, 3)
     assert again["label"].tolist() == [2, 0, 2, 0, 2, 0]
     assert torch.equal(again["sketch"].view(3, 2, 2, 6, 6)[1], c["sketch"])
-    assert repeated(c, 1) is c
+    assert repeat_rows(c, 1) is c
     assert rows_of(c, slice(1, 2))["label"].tolist() == [0]
 
 
 def test_a_missing_field_is_named() -> None:
-    with pytest.raises(BestiaryError, match="told label, energy: give energy of each example"):
+    with pytest.raises(BestiaryError, match="takes the condition label, energy: give energy of each example"):
         Reader((PETS, ENERGY))({"label": torch.tensor([0])})
     spec = pictures((1, 4, 4), 2, label(("a", "b"), optional=True))
     with pytest.raises(BestiaryError, match=r"give label\? of each example"):

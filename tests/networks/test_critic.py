@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 from bestiary.models.tricks.spectral_norm import bounded
 from bestiary.networks import dcgan, residual
-from bestiary.networks.conditioned import beside
-from bestiary.networks.critic import ROW, Critic, Minibatch
+from bestiary.networks.conditioned import append_channels
+from bestiary.networks.critic import ROW_LENGTH, Critic, MinibatchLayer
 
 
 def test_the_logit_is_the_sum_of_its_parts() -> None:
     """wᵀ[h, o] + b + (V c)ᵀ h."""
     torch.manual_seed(0)
-    net = Critic(nn.Sequential(nn.Linear(5, 7), nn.ReLU()), 7, projected=3, kernels=2)
+    net = Critic(nn.Sequential(nn.Linear(5, 7), nn.ReLU()), 7, condition_width=3, kernels=2)
     x, c = torch.randn(4, 5), torch.randn(4, 3)
     h = torch.relu(x @ net.body[0].weight.T + net.body[0].bias)
     weight, o = net.head.weight[0], net.minibatch(h)
@@ -26,7 +26,7 @@ def test_the_logit_is_the_sum_of_its_parts() -> None:
 def test_a_projected_label_moves_the_logit_by_its_own_row() -> None:
     """With c one-hot, the logit of class k differs from that of class j by (V_k − V_j)ᵀ h."""
     torch.manual_seed(0)
-    net, x, one = Critic(nn.Flatten(), 5, projected=3), torch.randn(4, 5), torch.eye(3)
+    net, x, one = Critic(nn.Flatten(), 5, condition_width=3), torch.randn(4, 5), torch.eye(3)
     apart = net(x, one[2].expand(4, 3)) - net(x, one[0].expand(4, 3))
     torch.testing.assert_close(apart, x @ (net.project.weight[:, 2] - net.project.weight[:, 0]))
 
@@ -34,13 +34,13 @@ def test_a_projected_label_moves_the_logit_by_its_own_row() -> None:
 def test_concatenation_is_a_linear_layer_of_both() -> None:
     torch.manual_seed(0)
     net, x, c = nn.Linear(5, 1), torch.randn(4, 3), torch.randn(4, 2)
-    torch.testing.assert_close(net(beside(x, c)), x @ net.weight[:, :3].T + c @ net.weight[:, 3:].T + net.bias)
+    torch.testing.assert_close(net(append_channels(x, c)), x @ net.weight[:, :3].T + c @ net.weight[:, 3:].T + net.bias)
 
 
 def test_minibatch_numbers_follow_their_examples() -> None:
     """Another order of the batch is the same order of the numbers; alone an example is near to none."""
     torch.manual_seed(0)
-    layer, h, order = Minibatch(5, 3), torch.randn(6, 5), torch.randperm(6)
+    layer, h, order = MinibatchLayer(5, 3), torch.randn(6, 5), torch.randperm(6)
     torch.testing.assert_close(layer(h[order]), layer(h)[order])
     assert torch.equal(layer(h[:1]), torch.zeros(1, 3))
     assert (layer(h) > 0).all()
@@ -49,11 +49,11 @@ def test_minibatch_numbers_follow_their_examples() -> None:
 
 def test_minibatch_derivatives_against_difference_quotients() -> None:
     torch.manual_seed(0)
-    layer = Minibatch(3, 2).double()
+    layer = MinibatchLayer(3, 2).double()
     h = torch.randn(4, 3).double().requires_grad_()
     assert torch.autograd.gradcheck(layer, h)
     assert torch.autograd.gradgradcheck(layer, h)  # under a penalty, and when the critic is unrolled
-    m = layer.project(h).view(4, 2, ROW)
+    m = layer.project(h).view(4, 2, ROW_LENGTH)
     near = torch.exp(-(m[:, None] - m[None]).abs().sum(3)).sum(1) - 1
     torch.testing.assert_close(layer(h), near)
 
@@ -61,7 +61,7 @@ def test_minibatch_derivatives_against_difference_quotients() -> None:
 def test_the_head_has_the_digits_of_fp32_in_bf16() -> None:
     """Samples of a heap differ by less than bf16's grain at o, which counts up to B; so do a clipped critic's."""
     torch.manual_seed(0)
-    net, h = Critic(nn.Identity(), 5, projected=3, kernels=2), 1 + 0.05 * torch.randn(256, 5)
+    net, h = Critic(nn.Identity(), 5, condition_width=3, kernels=2), 1 + 0.05 * torch.randn(256, 5)
     h, c = h.bfloat16().float(), torch.randn(256, 3)
     with torch.autocast("cpu", torch.bfloat16):
         half = net(h.bfloat16(), c)
@@ -75,19 +75,19 @@ def test_a_slope_alone_is_right_where_two_passes_differ() -> None:
     net = bounded(Critic(nn.Sequential(nn.Linear(3, 16), nn.Tanh()), 16, kernels=4)).double()
     net.project, x = None, torch.randn(5, 3).double().requires_grad_()
     for _ in range(2):
-        (slope,) = torch.autograd.grad(net(x, alone=True).sum(), x)
+        (slope,) = torch.autograd.grad(net(x, per_example=True).sum(), x)
     net.eval()
-    (settled,) = torch.autograd.grad(net(x, alone=True).sum(), x)
+    (settled,) = torch.autograd.grad(net(x, per_example=True).sum(), x)
     torch.testing.assert_close(slope, settled, rtol=0.05, atol=0.02)
 
 
 def test_a_penalty_gets_the_slope_of_each_example_by_itself() -> None:
-    """Σ_i ∂C(x_i)/∂x_i taken one by one, and its derivative by the weights, against one pass with `alone`."""
+    """Σ_i ∂C(x_i)/∂x_i taken one by one, and its derivative by the weights, against one pass with `per_example`."""
     torch.manual_seed(0)
     net = Critic(nn.Sequential(nn.Linear(3, 4), nn.Tanh()), 4, kernels=2).double()
     x = torch.randn(5, 3).double().requires_grad_()
-    torch.testing.assert_close(net(x, alone=True), net(x))
-    (slope,) = torch.autograd.grad(net(x, alone=True).sum(), x, create_graph=True)
+    torch.testing.assert_close(net(x, per_example=True), net(x))
+    (slope,) = torch.autograd.grad(net(x, per_example=True).sum(), x, create_graph=True)
     single = [torch.autograd.grad(net(x)[i], x, create_graph=True)[0][i] for i in range(5)]
     torch.testing.assert_close(slope, torch.stack(single))
     (mixed,) = torch.autograd.grad(net(x).sum(), x)
@@ -113,7 +113,7 @@ def test_only_minibatch_discrimination_lets_a_critic_see_the_batch() -> None:
 NETS = {
     "strides": lambda: dcgan.critic((3, 16, 16), 8, "none"),
     "average": lambda: dcgan.critic((3, 16, 16), 8, "none", "average"),
-    "residual": lambda: residual.critic((3, 16, 16), 8, projected=2),
+    "residual": lambda: residual.critic((3, 16, 16), 8, condition_width=2),
 }
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
-from bestiary.networks import strided
+from bestiary.networks import fast_convolutions
 from bestiary.networks.fast_convolutions import Conv, ConvTranspose, gather, scatter
 
 # small grid (H, W), channels in and out: on both sides of every line that PRODUCT_POSITIONS and its like draw
@@ -59,7 +59,7 @@ def test_transposed_convolution_is_the_librarys(size, a, b, odd, layout) -> None
 def test_the_two_ways_are_both_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise the comparisons above would compare the library with itself."""
     taken = []
-    monkeypatch.setattr(strided, "gather", lambda *given: taken.append(True) or gather(*given))
+    monkeypatch.setattr(fast_convolutions, "gather", lambda *given: taken.append(True) or gather(*given))
     for size, a, b in GRIDS:
         Conv(a, b, 4, 2, 1)(torch.zeros(1, a, *size))
     assert len(taken) == 4

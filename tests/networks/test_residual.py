@@ -31,7 +31,10 @@ def test_other_sizes_are_refused() -> None:
 @pytest.mark.parametrize("size", [(16, 16), (9, 17)])
 def test_the_image_reaches_every_weight_and_z_every_pixel(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    generator, critic = residual.Generator(6, (2, *size), 4), residual.critic((2, *size), 4, projected=3, kernels=2)
+    generator, critic = (
+        residual.Generator(6, (2, *size), 4),
+        residual.critic((2, *size), 4, condition_width=3, kernels=2),
+    )
     x = generator(torch.randn(8, 6))
     assert (x.detach().std(0) > 0).all()
     critic(x, torch.randn(8, 3)).square().sum().backward()

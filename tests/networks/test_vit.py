@@ -2,7 +2,7 @@
 
 import torch
 
-from bestiary.networks.vit import HEAD, Attention, ViT, vit_like
+from bestiary.networks.vit import HEAD_WIDTH, Attention, ViT, vit_like
 
 
 def test_published_number_of_parameters_and_names() -> None:
@@ -25,22 +25,22 @@ def test_published_number_of_parameters_and_names() -> None:
 
 def test_attention_by_loops() -> None:
     torch.manual_seed(0)
-    layer, h = Attention(2 * HEAD).double(), torch.randn(2, 5, 2 * HEAD, dtype=torch.float64)
+    layer, h = Attention(2 * HEAD_WIDTH).double(), torch.randn(2, 5, 2 * HEAD_WIDTH, dtype=torch.float64)
     expected = torch.zeros_like(h)
     w, c = layer.qkv.weight, layer.qkv.bias
     for b in range(2):
         for head in range(2):
-            rows = [slice((2 * i + head) * HEAD, (2 * i + head + 1) * HEAD) for i in range(3)]  # of q, k, v
+            rows = [slice((2 * i + head) * HEAD_WIDTH, (2 * i + head + 1) * HEAD_WIDTH) for i in range(3)]  # of q, k, v
             q, k, v = (h[b] @ w[r].T + c[r] for r in rows)
             for t in range(5):
-                share = torch.stack([q[t] @ k[u] / HEAD**0.5 for u in range(5)]).exp()
-                expected[b, t, head * HEAD : (head + 1) * HEAD] = (share[:, None] * v).sum(0) / share.sum()
+                share = torch.stack([q[t] @ k[u] / HEAD_WIDTH**0.5 for u in range(5)]).exp()
+                expected[b, t, head * HEAD_WIDTH : (head + 1) * HEAD_WIDTH] = (share[:, None] * v).sum(0) / share.sum()
     torch.testing.assert_close(layer(h), expected @ layer.proj.weight.T + layer.proj.bias)
 
 
 def small() -> ViT:
     torch.manual_seed(1)
-    return ViT(side=16, patch=4, width=2 * HEAD, depth=2, hidden=24).eval()
+    return ViT(side=16, patch=4, width=2 * HEAD_WIDTH, depth=2, hidden=24).eval()
 
 
 def test_sizes_are_read_from_weights() -> None:

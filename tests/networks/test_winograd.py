@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
 
-from bestiary.networks import strided, winograd
+from bestiary.networks import fast_convolutions, winograd
 from bestiary.networks.fast_convolutions import Conv, ConvTranspose
 
 SIZES = [(4, 6), (8, 8), (15, 9), (10, 21), (28, 14), (33, 12)]  # one window and several, odd sides, m from 2 to 7
@@ -124,4 +124,4 @@ def test_matrices_made_in_inference_mode_serve_training() -> None:
 
 def test_the_rule_needs_the_processor() -> None:
     x = torch.empty(100, 96, 8, 8, device="meta")
-    assert not strided._as_winograd(x, (4, 2, 1), 4, 4, 96, 96)
+    assert not fast_convolutions._use_winograd(x, (4, 2, 1), 4, 4, 96, 96)

@@ -24,7 +24,7 @@ from bestiary.data.spec import Field, Spec, known
 from bestiary.data.support import Column, Columns
 from bestiary.errors import BestiaryError, unknown
 from bestiary.models.condition_words import read_condition
-from bestiary.networks.conditioned import Fields, of_field, rows_of
+from bestiary.networks.conditioned import Fields, rows_of, tensor_names
 from bestiary.training.part import Look, Part
 
 __all__ = ["KEPT", "Condition", "condition_of", "named"]
@@ -79,7 +79,7 @@ class Condition(Part):
 
     def of(self, batch: Batch) -> Fields:
         """c of each example."""
-        names = [name for f in self.beside for name in of_field(f)]
+        names = [name for f in self.beside for name in tensor_names(f)]
         if missing := [name for name in names if name not in batch.beside]:
             raise BestiaryError(f"this model is told {', '.join(self.names)}, and the batch has no {missing[0]}")
         found = {name: batch.beside[name] for name in names}
@@ -106,7 +106,7 @@ class Condition(Part):
         for f in self.fields:
             if f.name not in c:
                 raise BestiaryError(f"this model is told {', '.join(self.names)}: say condition={f.name}:…")
-            for name in of_field(f):
+            for name in tensor_names(f):
                 if name not in c:
                     raise BestiaryError(
                         f"{f.name} may be missing: give its mask {name} of each row too, True if it is known"

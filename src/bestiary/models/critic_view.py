@@ -19,7 +19,7 @@ from torch.func import functional_call
 
 from bestiary.data.spec import Field
 from bestiary.errors import BestiaryError
-from bestiary.networks.conditioned import NOTHING, Fields, Reader, beside
+from bestiary.networks.conditioned import NOTHING, Fields, Reader, append_channels
 from bestiary.networks.critic import Critic
 
 __all__ = ["CriticView", "Weights", "packed"]
@@ -41,10 +41,10 @@ class CriticView(nn.Module):
         """Logits in fp32, (B/m,), of packs x; `alone`: with the slope of each example by itself; `features`: h (B/m, F)
         in their place, each example's own, without what minibatch discrimination adds."""
         told = (packed(self.reader(c), self.pack),) if self.reader.fields else ()
-        given = (x, *told) if self.projected or not told else (beside(x, *told),)
+        given = (x, *told) if self.projected or not told else (append_channels(x, *told),)
         if features:
             return self.net.get_submodule("body")(given[0]).float()
-        how = {"alone": True} if alone and isinstance(self.net, Critic) else {}
+        how = {"per_example": True} if alone and isinstance(self.net, Critic) else {}
         return self.net(*given, **how).float().view(len(x))
 
     def judge(self, x: Tensor, c: Fields = NOTHING, weights: Weights = None, **how: bool) -> Tensor:

@@ -24,7 +24,7 @@ from bestiary.networks import dcgan, residual
 from bestiary.networks.batch_norm import BatchNorm
 from bestiary.networks.critic import Critic
 from bestiary.networks.mlp import ACTIVATIONS, Flat, Maxout, Shaped
-from bestiary.networks.output_layers import end_of
+from bestiary.networks.output_layers import output_layers
 
 __all__ = ["GAN_NETWORKS", "Style"]
 
@@ -56,7 +56,7 @@ class Style:
 
 
 class GanPair(NamedTuple):
-    """generator(field, inputs, style) and critic(shape, style, projected, kernels)."""
+    """generator(field, inputs, style) and critic(shape, style, condition_width, kernels)."""
 
     generator: Callable[[Field, int, Style], nn.Module]
     critic: Callable[[tuple[int, ...], Style, int, int], Critic]
@@ -85,15 +85,15 @@ def _layers(sizes: Sequence[int], activation: str, norm: str) -> list[nn.Module]
 def _mlp_generator(field: Field, inputs: int, style: Style) -> nn.Module:
     sizes = [inputs, *style.hidden]
     layers = [*_layers(sizes, style.activation, style.norm), nn.Linear(sizes[-1], field.dimensions)]
-    return Shaped(nn.Sequential(*layers, *end_of(field)), field.shape)
+    return Shaped(nn.Sequential(*layers, *output_layers(field)), field.shape)
 
 
-def _mlp_critic(shape: tuple[int, ...], style: Style, projected: int, kernels: int) -> Critic:
+def _mlp_critic(shape: tuple[int, ...], style: Style, condition_width: int, kernels: int) -> Critic:
     if style.critic_activation == "maxout":
         _no_norm(style, "a critic of maxout layers")
     sizes = [prod(shape), *(style.critic_hidden or style.hidden)]
     body = Flat(*_layers(sizes, style.critic_activation, style.critic_norm))
-    return Critic(body, sizes[-1], projected, kernels)
+    return Critic(body, sizes[-1], condition_width, kernels)
 
 
 def _ending_in_tanh(field: Field) -> tuple[int, ...]:
@@ -108,17 +108,17 @@ def _dcgan_generator(field: Field, inputs: int, style: Style) -> nn.Module:
     return dcgan.Generator(inputs, _ending_in_tanh(field), style.width, style.norm, style.constant)
 
 
-def _dcgan_critic(shape: tuple[int, ...], style: Style, projected: int, kernels: int) -> Critic:
-    return dcgan.critic(shape, style.width, style.critic_norm, style.pool, style.constant, projected, kernels)
+def _dcgan_critic(shape: tuple[int, ...], style: Style, condition_width: int, kernels: int) -> Critic:
+    return dcgan.critic(shape, style.width, style.critic_norm, style.pool, style.constant, condition_width, kernels)
 
 
 def _residual_generator(field: Field, inputs: int, style: Style) -> nn.Module:
     return residual.Generator(inputs, _ending_in_tanh(field), style.width, style.norm)
 
 
-def _residual_critic(shape: tuple[int, ...], style: Style, projected: int, kernels: int) -> Critic:
+def _residual_critic(shape: tuple[int, ...], style: Style, condition_width: int, kernels: int) -> Critic:
     _no_norm(style, "the residual critic")
-    return residual.critic(shape, style.width, projected, kernels)
+    return residual.critic(shape, style.width, condition_width, kernels)
 
 
 def _no_norm(style: Style, what: str) -> None:

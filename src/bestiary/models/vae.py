@@ -29,7 +29,7 @@ from bestiary.errors import BestiaryError
 from bestiary.models.condition import Condition
 from bestiary.models.latent_model import Binarise, LatentModel
 from bestiary.models.model import Bounds, Coded, Drawn
-from bestiary.networks.conditioned import NOTHING, Fields, repeated
+from bestiary.networks.conditioned import NOTHING, Fields, repeat_rows
 from bestiary.objectives.draw import Draw, spread
 from bestiary.objectives.elbo import Objective, ObjectiveFunction
 from bestiary.training.clock import Clock
@@ -98,7 +98,7 @@ class VAE(LatentModel, Coded, Drawn, Bounds):
         c, clock = self.condition.of(batch), self.clock if clock is None else clock
         q, p = self.infer(batch.x, c, clock), self.prior(c) if exact else self.prior.against(c)
         z, h = self.posterior.drawn(q, k, exact) if k else (None, None)
-        px = None if h is None else self.px(h.flatten(0, 1), repeated(c, k))
+        px = None if h is None else self.px(h.flatten(0, 1), repeat_rows(c, k))
         target = self.condition.rest(batch.x)
         return Draw(batch.x, z, clock=clock, c=c, n=self.examples, q=q, p=p, px=px, target=target), h
 
@@ -113,7 +113,7 @@ class VAE(LatentModel, Coded, Drawn, Bounds):
         for first in range(0, k, size):
             m = min(size, k - first)
             z, h = self.posterior.drawn(look.q, m, exact=True)
-            px = self.px(h.flatten(0, 1), repeated(look.c, m))
+            px = self.px(h.flatten(0, 1), repeat_rows(look.c, m))
             log_px = px.log_prob(spread(x, m, px)).view(m, -1)
             yield (log_px + look.p.log_prob(z) - look.q.log_prob(z)).to(widest(x.device))
 

@@ -32,7 +32,7 @@ from bestiary.models.tricks.slope_penalty import SlopePenalty
 from bestiary.models.tricks.table import tricks_of
 from bestiary.models.tricks.trick import Setting, Trick, not_negative
 from bestiary.models.vae_networks import choose, must_be_module, must_give
-from bestiary.networks.conditioned import Conditioned, width_of
+from bestiary.networks.conditioned import Conditioned, reader_width
 from bestiary.objectives.games import GAMES, Game
 from bestiary.objectives.penalties import PENALTIES, Penalty
 from bestiary.training.player import SGD, Adam, Optimiser, RMSprop
@@ -41,7 +41,7 @@ __all__ = ["ADVERSARIAL", "gan"]
 
 T = TypeVar("T")
 
-CURVED = 64  # width of what numbers are projected by
+PROJECTION_WIDTH = 64  # hidden units of the network that projects a condition of numbers
 
 Norm = Literal["auto", "none", "batch", "layer"]
 
@@ -214,7 +214,7 @@ def _networks(
     spec: Spec, c: Condition, latent: int, network: str, style: Style, setting: Setting, generator: nn.Module | None
 ) -> tuple[Conditioned, CriticView]:
     """Generator and critic by name, or the user's own, tried."""
-    nets, told, shown = choose(GAN_NETWORKS, network, spec.x), width_of(c.fields), width_of(c.beside)
+    nets, told, shown = choose(GAN_NETWORKS, network, spec.x), reader_width(c.fields), reader_width(c.beside)
     pack, kernels = setting.pack, setting.kernels
     shape = (pack * (spec.shape[0] + (0 if setting.projected else shown)), *spec.shape[1:])
     if generator is not None:
@@ -227,7 +227,7 @@ def _networks(
     if critic is None:
         critic = nets.critic(shape, style, pack * shown if setting.projected else 0, kernels)
         if c.curved:
-            critic.curve(CURVED)
+            critic.project_by_network(PROJECTION_WIDTH)
     for trick in setting.tricks.values():
         critic = trick.critic(critic)
     return Conditioned(generator, c.fields), CriticView(critic, c.beside, setting.projected, pack)

@@ -29,7 +29,7 @@ from bestiary.models.condition import Condition, condition_of
 from bestiary.models.model import Model
 from bestiary.models.vae import VAE
 from bestiary.models.vae_networks import VAE_NETWORKS, choose, features_of, must_give, tried
-from bestiary.networks.conditioned import Conditioned, width_of
+from bestiary.networks.conditioned import Conditioned, reader_width
 from bestiary.objectives.elbo import OBJECTIVES, ObjectiveFunction
 from bestiary.training.part import Part
 from bestiary.training.player import Adam
@@ -143,7 +143,7 @@ def _networks(
     encoder: nn.Module | None, decoder: nn.Module | None, family: Likelihood,
 ) -> tuple[Conditioned, Conditioned, int]:  # fmt: skip
     """Encoder and decoder by name, or the user's own, tried; and how many features the encoder gives."""
-    nets, told, shape = choose(VAE_NETWORKS, network, spec.x), width_of(c.fields), c.target.shape
+    nets, told, shape = choose(VAE_NETWORKS, network, spec.x), reader_width(c.fields), c.target.shape
     if decoder is not None:
         must_give(decoder, "decoder", [latent + told], (family.per * shape[0], *shape[1:]))
     down = nets.inward(spec.shape, told, hidden, width, activation) if encoder is None else encoder

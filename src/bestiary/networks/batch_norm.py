@@ -1,13 +1,13 @@
-"""Batch normalisation whose moments are those of the whole batch, also when processes share it.
+"""Batch normalisation with the moments of the whole batch, also when several processes share the batch.
 
     y = γ (x − m) / √(v + ε) + β,    m, v the mean and variance of x over the batch and the positions
 
-(Ioffe and Szegedy 2015, arXiv 1502.03167.) With one process this is PyTorch's own module. With several, every process
-learns the moments m_w, v_w of all W equal parts by one collective that autograd can differentiate, and
+(Ioffe and Szegedy 2015, arXiv 1502.03167.) With one process this is PyTorch's own module. With W processes each of them
+collects the moments m_w, v_w of all W equal parts of the batch, by one collective that autograd can differentiate, and
 
     m = mean_w m_w,    v = mean_w [v_w + (m_w − m)²]
 
-so that W processes compute what one would; PyTorch's SyncBatchNorm does so on CUDA alone.
+so that W processes compute what one process would. PyTorch's SyncBatchNorm does the same, but on CUDA only.
 
 Legend: B batch, C channels, … positions, W processes.
 """
@@ -31,24 +31,24 @@ class BatchNorm(nn.BatchNorm2d):
         if not (self.training and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
             return super().forward(input)
         self._check_input_dim(input)
-        return self._shared(input)
+        return self._forward_in_parallel(input)
 
-    def _shared(self, x: Tensor) -> Tensor:
+    def _forward_in_parallel(self, x: Tensor) -> Tensor:
         from torch.distributed.nn.functional import all_reduce
 
         axes, world, rank = [0, *range(2, x.ndim)], dist.get_world_size(), dist.get_rank()
         x32 = x.float()
-        mine = torch.stack(torch.var_mean(x32, axes, correction=0))  # (2, C)
-        v, m = all_reduce(F.pad(mine[None], (0, 0, 0, 0, rank, world - 1 - rank))).unbind(1)  # (W, C) each
+        moments = torch.stack(torch.var_mean(x32, axes, correction=0))  # (2, C), those of this process
+        v, m = all_reduce(F.pad(moments[None], (0, 0, 0, 0, rank, world - 1 - rank))).unbind(1)  # (W, C) each
         mean = m.mean(0)  # (C,)
-        var = (v + (m - mean).square()).mean(0)  # E x² − m² would lose its digits where |m| ≫ √v
-        self._remember(mean.detach(), var.detach(), x.numel() // x.shape[1] * world)
+        var = (v + (m - mean).square()).mean(0)  # E x² − m² would lose digits where |m| ≫ √v
+        self._update_running_moments(mean.detach(), var.detach(), x.numel() // x.shape[1] * world)
         shape = [1, -1] + [1] * (x.ndim - 2)
         scale = self.weight * torch.rsqrt(var + self.eps)
         return ((x32 - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
 
-    def _remember(self, mean: Tensor, var: Tensor, count: int) -> None:
-        """Running moments as PyTorch keeps them: with the unbiased variance."""
+    def _update_running_moments(self, mean: Tensor, var: Tensor, count: int) -> None:
+        """As PyTorch does it: with the unbiased variance."""
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         rate = self.momentum if self.momentum is not None else 0.1

@@ -1,4 +1,4 @@
-"""Small classifiers whose last hidden layer serves as features.
+"""Small classifiers of images and of rows; their last hidden layer gives features.
 
     images   conv 3×3, w → SiLU → conv 3×3 / 2, 2w → SiLU → conv 3×3 / 2, 4w → SiLU → means over a 3×3 grid
              → linear, F → SiLU → linear, classes
@@ -29,7 +29,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(features, classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """(B, F)."""
+        """The last hidden layer, (B, F)."""
         return F.silu(self.hidden(F.adaptive_avg_pool2d(self.convs(2 * x - 1), 3).flatten(1)))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,12 +1,12 @@
-"""Networks that are told something: (a, c) → net(a beside r), r = reader(c).
+"""Conditioned networks: (a, c) → net([a, r]), where a reader turns the condition c into a vector r = reader(c).
 
-    label        its one-hot vector; zeros where it is not known
-    row          the numbers as they are; zeros where they are not known, and a number that says so
-    sequence     the mean of learned vectors of its words, padding left out
-    picture      learned: two strided convolutions, their mean over all places
+    label        its one-hot vector; zeros where the label is missing
+    row          its numbers; zeros where they are missing, and one number more that is 1 where they are present
+    sequence     the mean of learned vectors of its words, without the padding
+    picture      two learned strided convolutions, averaged over all positions
 
-What puts c into a network is a module of that network, so that generator and critic, which have different owners, each
-learn to read by themselves. A network whose model is told nothing is used as it is.
+The reader is a module of the network that it serves, since generator and critic have different owners: each learns to
+read c by itself. Without a condition the network is used as it is.
 
 Legend: B batch, w width of r, C channels, T tokens.
 """
@@ -22,37 +22,40 @@ from torch import Tensor, nn
 from bestiary.data.spec import Field, known
 from bestiary.errors import BestiaryError
 
-__all__ = ["NOTHING", "Conditioned", "Fields", "Reader", "beside", "of_field", "repeated", "rows_of", "width_of"]
+__all__ = [
+    "NOTHING", "Conditioned", "Fields", "Reader", "append_channels", "reader_width", "repeat_rows", "rows_of",
+    "tensor_names",
+]  # fmt: skip
 
 Fields = Mapping[str, Tensor]  # c: tensors by the field's name, rows alike
 NOTHING: Fields = {}
-LEARNED = 64  # width of what words and pictures are read into
+LEARNED_WIDTH = 64  # numbers that a sequence of words or a picture is read into
 
 
-def of_field(f: Field) -> tuple[str, ...]:
-    """The names of its tensors in c: its own, and that of its mask where examples may lack it."""
+def tensor_names(f: Field) -> tuple[str, ...]:
+    """The names under which c holds a field: its own, and that of its mask where examples may lack the field."""
     return (f.name, known(f.name)) if f.optional else (f.name,)
 
 
 def rows_of(c: Fields, rows: slice | Tensor) -> dict[str, Tensor]:
-    """Some rows of a condition."""
+    """The condition of some of the examples: the same rows of every tensor."""
     return {name: values[rows] for name, values in c.items()}
 
 
-def repeated(c: Fields, k: int) -> Fields:
-    """All rows k times, one copy after the other: of K draws of z for each x."""
+def repeat_rows(c: Fields, k: int) -> Fields:
+    """The condition k times, one copy after the other: one for each of K draws of z."""
     return c if k == 1 else {name: v.repeat(k, *[1] * (v.ndim - 1)) for name, v in c.items()}
 
 
-def beside(x: Tensor, r: Tensor) -> Tensor:
-    """[x, r]: (B, F) and (B, w) → (B, F + w); (B, C, H, W) and (B, w) → (B, C + w, H, W)."""
+def append_channels(x: Tensor, r: Tensor) -> Tensor:
+    """[x, r] along dimension 1: (B, F) and (B, w) → (B, F + w); (B, C, H, W) and (B, w) → (B, C + w, H, W)."""
     if x.ndim > 2:
         r = r[:, :, None, None].expand(-1, -1, *x.shape[2:])
     return torch.cat([x, r.to(x.dtype)], 1)
 
 
-class Words(nn.Module):
-    """(B, T) tokens → (B, w): the mean over those that are no padding; zeros where all are."""
+class SequenceReader(nn.Module):
+    """(B, T) tokens → (B, w): the mean over the words; zeros where all tokens are padding."""
 
     def __init__(self, field: Field, width: int) -> None:
         super().__init__()
@@ -60,13 +63,13 @@ class Words(nn.Module):
         self.embed = nn.Embedding(len(field.words), width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        there = torch.ones_like(tokens, dtype=torch.bool) if self.pad is None else tokens != self.pad
-        weight = there / there.sum(1, keepdim=True).clamp_min(1)
+        mask = torch.ones_like(tokens, dtype=torch.bool) if self.pad is None else tokens != self.pad
+        weight = mask / mask.sum(1, keepdim=True).clamp_min(1)
         return (self.embed(tokens) * weight[..., None]).sum(1)
 
 
-class Picture(nn.Module):
-    """(B, C, H, W) → (B, w)."""
+class PictureReader(nn.Module):
+    """(B, C, H, W) → (B, w), by two strided convolutions."""
 
     def __init__(self, field: Field, width: int) -> None:
         super().__init__()
@@ -79,52 +82,53 @@ class Picture(nn.Module):
         return self.net(x).mean((2, 3))
 
 
-def width_of(fields: Sequence[Field]) -> int:
-    """w of a reader of these fields."""
-    own = {"sequence": lambda f: LEARNED, "picture": lambda f: LEARNED, "label": lambda f: len(f.words)}
-    return sum(own.get(f.layout, lambda f: f.dimensions)(f) + int(f.optional and f.layout != "label") for f in fields)
+def reader_width(fields: Sequence[Field]) -> int:
+    """w: how many numbers a reader makes of these fields."""
+    widths = {"sequence": lambda f: LEARNED_WIDTH, "picture": lambda f: LEARNED_WIDTH, "label": lambda f: len(f.words)}
+    flags = sum(f.optional and f.layout != "label" for f in fields)  # "is present", one for each optional field
+    return flags + sum(widths.get(f.layout, lambda f: f.dimensions)(f) for f in fields)
 
 
 class Reader(nn.Module):
-    """c → (B, w). It has weights only where there are words or pictures to read."""
+    """c → (B, w). It has weights only for sequences of words and for pictures."""
 
     def __init__(self, fields: Sequence[Field] = ()) -> None:
         super().__init__()
         self.fields = tuple(fields)
-        kinds = {"sequence": Words, "picture": Picture}
-        # by number: a field's name may be anything
+        kinds = {"sequence": SequenceReader, "picture": PictureReader}
+        # numbered, since a field may have a name that nn.ModuleDict refuses
         self.learned = nn.ModuleDict(
-            {str(i): kinds[f.layout](f, LEARNED) for i, f in enumerate(self.fields) if f.layout in kinds}
+            {str(i): kinds[f.layout](f, LEARNED_WIDTH) for i, f in enumerate(self.fields) if f.layout in kinds}
         )
 
     @property
     def width(self) -> int:
-        return width_of(self.fields)
+        return reader_width(self.fields)
 
     def forward(self, c: Fields) -> Tensor:
-        for name in (name for f in self.fields for name in of_field(f)):
+        for name in (name for f in self.fields for name in tensor_names(f)):
             if name not in c:
-                told = ", ".join(f.name for f in self.fields)
-                raise BestiaryError(f"this model is told {told}: give {name} of each example too")
+                names = ", ".join(f.name for f in self.fields)
+                raise BestiaryError(f"this model takes the condition {names}: give {name} of each example too")
         return torch.cat([self._read(i, f, c) for i, f in enumerate(self.fields)], 1)
 
     def _read(self, i: int, f: Field, c: Fields) -> Tensor:
         value = c[f.name]
         if f.layout == "label":
-            # a comparison, not F.one_hot, which waits for the device to look at the largest
-            read = (value[:, None] == torch.arange(len(f.words), device=value.device)).float()
+            # a comparison instead of F.one_hot, which waits for the device to find the largest label
+            r = (value[:, None] == torch.arange(len(f.words), device=value.device)).float()
         elif str(i) in self.learned:
-            read = self.learned[str(i)](value)
+            r = self.learned[str(i)](value)
         else:
-            read = value.flatten(1).float()
+            r = value.flatten(1).float()
         if not f.optional:
-            return read
-        there = c[known(f.name)][:, None].to(read.dtype)
-        return read * there if f.layout == "label" else torch.cat([read * there, there], 1)
+            return r
+        mask = c[known(f.name)][:, None].to(r.dtype)
+        return r * mask if f.layout == "label" else torch.cat([r * mask, mask], 1)
 
 
 class Conditioned(nn.Module):
-    """(a, c) → net(a beside reader(c)); `join`: c stands in the rows of a flattened a, or as maps of a."""
+    """(a, c) → net([a, reader(c)]). `join`: "rows" flattens a first, "maps" turns c into maps of an image."""
 
     def __init__(self, net: nn.Module, fields: Sequence[Field] = (), join: Literal["rows", "maps"] = "rows") -> None:
         super().__init__()
@@ -133,4 +137,4 @@ class Conditioned(nn.Module):
     def forward(self, a: Tensor, c: Fields = NOTHING) -> Tensor:
         if not self.reader.fields:
             return self.net(a)
-        return self.net(beside(a.flatten(1) if self.join == "rows" else a, self.reader(c)))
+        return self.net(append_channels(a.flatten(1) if self.join == "rows" else a, self.reader(c)))

@@ -1,7 +1,7 @@
-"""What keeps fp32's digits where the layers before it compute in bf16.
+"""Layers that compute in fp32 after layers that compute in bf16.
 
-A bf16 number has 8 significant bits: tanh rounds to ±1 from 3.5 on, where its slope is then none, and a share of a
-softmax to 1 from .998 on.
+A bf16 number has 8 significant bits. In bf16 tanh rounds to ±1 beyond 3.5, where its slope becomes zero, and a
+probability of a softmax rounds to 1 beyond .998.
 """
 
 import torch
@@ -11,12 +11,12 @@ __all__ = ["Tanh", "fp32"]
 
 
 def fp32(x: Tensor) -> Tensor:
-    """x in fp32, or as it is if it has more digits."""
+    """x in fp32, or unchanged if it is fp64."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class Tanh(nn.Tanh):
-    """The end of a generator of images."""
+    """tanh in fp32, the last layer of a generator of images."""
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(fp32(input))

@@ -1,10 +1,10 @@
-"""A network whose output d sees only the inputs before d (MADE, Germain et al. 2015, arXiv 1502.03509).
+"""MADE, an autoregressive network: output d sees only the inputs before d (Germain et al. 2015, arXiv 1502.03509).
 
     out_d = f_d(u_1 … u_{d−1}, h),    h a context that every output sees
 
-Inputs have degrees 1 … D (D … 1 if reversed), hidden units degrees 1 … D − 1 in turn. A hidden unit sees inputs whose
-degree is at most its own, an output hidden units whose degree is less than its own; weights that would break this are
-masked. The context enters every layer.
+Inputs have degrees 1 … D (D … 1 if reversed); hidden units have degrees 1 … D − 1, repeated. A hidden unit sees the
+inputs whose degree is at most its own, an output sees the hidden units whose degree is less than its own; all other
+weights are masked. The context enters every layer.
 
 Legend: D inputs, P outputs for each, F context features.
 """
@@ -20,8 +20,8 @@ from torch import Tensor, nn
 __all__ = ["MADE"]
 
 
-class _Masked(nn.Linear):
-    """A linear layer with some weights held at zero."""
+class _MaskedLinear(nn.Linear):
+    """A linear layer whose weights are zero where the mask is zero."""
 
     mask: Tensor
 
@@ -36,7 +36,7 @@ class _Masked(nn.Linear):
 class MADE(nn.Module):
     """(…, D) and a context (…, F) → (…, D, P)."""
 
-    layers: Any  # a ModuleList of _Masked
+    layers: Any  # a ModuleList of _MaskedLinear
     context: Any  # a ModuleList of Linear, one for each layer, or None
 
     def __init__(self, size: int, outputs: int, hidden: Sequence[int], context: int = 0, reverse: bool = False) -> None:
@@ -45,14 +45,14 @@ class MADE(nn.Module):
         order = torch.arange(1, size + 1)
         degrees = [order.flip(0) if reverse else order]
         degrees += [torch.arange(width) % max(1, size - 1) + 1 for width in hidden]
-        sees = [after[:, None] >= before for before, after in pairwise(degrees)]
+        masks = [after[:, None] >= before for before, after in pairwise(degrees)]
         last = (degrees[0][:, None] > degrees[-1]).repeat_interleave(outputs, 0)
-        self.layers = nn.ModuleList(_Masked(mask) for mask in (*sees, last))
+        self.layers = nn.ModuleList(_MaskedLinear(mask) for mask in (*masks, last))
         widths = (*hidden, size * outputs)
         self.context = nn.ModuleList(nn.Linear(context, width, bias=False) for width in widths) if context else None
 
     def start_at(self, values: Sequence[float], scale: float = 0.01) -> "MADE":
-        """Begin with outputs close to these P values, whatever the input."""
+        """Initialise the last layer so that the outputs are close to these P values for any input; returns self."""
         last = self.layers[-1]
         with torch.no_grad():
             last.weight.mul_(scale)

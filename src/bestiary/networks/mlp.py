@@ -1,6 +1,6 @@
 """Fully connected networks: x → W_n a(… a(W_1 x + b_1) …) + b_n, with a = tanh as in the lectures.
 
-Legend: B batch, F features; images are flattened to F = C·H·W and given their shape back at the end.
+Legend: B batch, F features; images are flattened to F = C·H·W at the input and reshaped at the output.
 """
 
 from collections.abc import Sequence
@@ -39,14 +39,14 @@ def mlp(sizes: Sequence[int], activation: str = "tanh", last: bool = False) -> n
 
 
 class Flat(nn.Sequential):
-    """(B, …) → (B, F) before the layers."""
+    """Layers after a flattening: (B, …) → (B, F) → layers."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.flatten(1))
 
 
 class Shaped(nn.Sequential):
-    """(B, F) → (B, *shape) after the layers."""
+    """Layers before a reshaping: layers → (B, F) → (B, *shape)."""
 
     def __init__(self, layers: nn.Module, shape: Sequence[int]) -> None:
         super().__init__(*layers.children())
@@ -58,7 +58,7 @@ class Shaped(nn.Sequential):
 
 
 class Maxout(nn.Module):
-    """max over `pieces` linear maps: (B, a) → (B, b) (Goodfellow et al. 2013, arXiv 1302.4389)."""
+    """The maximum of `pieces` linear maps: (B, a) → (B, b) (Goodfellow et al. 2013, arXiv 1302.4389)."""
 
     def __init__(self, a: int, b: int, pieces: int = 5) -> None:
         super().__init__()

@@ -1,11 +1,11 @@
-"""A residual pair for images of 8 to 128 pixels, as in WGAN-GP's experiments (Gulrajani et al. 2017, arXiv 1704.00028).
+"""Residual generator and critic for images of 8 to 128 pixels, as in WGAN-GP (Gulrajani et al. 2017, arXiv 1704.00028).
 
     generator   z → project → [x ↦ up(conv 1×1 x) + conv(a(n(conv(up(a(n(x)))))))] → n → ReLU → conv 3×3 → tanh
     critic      conv 3×3 → [x ↦ pool(conv 1×1 x) + pool(conv(a(conv(a(x)))))] → ReLU → mean over the positions
 
-up repeats pixels, pool averages 2×2, a is ReLU, n the generator's norm and nothing in the critic, whose slope is
-asked for at each example. Widths are w, 2w, … , at most 4w. Sizes that are not even are walked down by ⌊n/2⌋ and back
-up to the very same size by repeating the nearest pixel.
+up repeats pixels, pool averages 2×2, a is ReLU, n is the generator's norm. The critic has no norm, since a penalty
+needs its slope at each example. Widths are w, 2w, … , at most 4w. An odd size n is halved to ⌊n/2⌋, and doubled back to
+exactly n by repeating the nearest pixel.
 
 Legend: B batch, D latent, C channels, H height, W width, w width.
 """
@@ -32,7 +32,7 @@ def _conv(a: int, b: int, kernel: int = 3) -> nn.Conv2d:
 
 
 class _Up(nn.Module):
-    """(B, a, small) → (B, b, large)."""
+    """Residual block that doubles the size: (B, a, small) → (B, b, large)."""
 
     def __init__(self, a: int, b: int, size: Size, norm: str) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Generator(nn.Module):
 
 
 class _Down(nn.Module):
-    """(B, a, large) → (B, b, ⌊large/2⌋)."""
+    """Residual block that halves the size: (B, a, large) → (B, b, ⌊large/2⌋)."""
 
     def __init__(self, a: int, b: int) -> None:
         super().__init__()
@@ -77,14 +77,14 @@ class _Down(nn.Module):
 
 
 class _Mean(nn.Module):
-    """(B, C, h, w) → (B, C)."""
+    """ReLU, then the mean over the positions: (B, C, h, w) → (B, C)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x).mean((2, 3))
 
 
-def critic(shape: tuple[int, ...], width: int = 64, projected: int = 0, kernels: int = 0) -> Critic:
-    """(B, C, H, W) → (B,) logits."""
+def critic(shape: tuple[int, ...], width: int = 64, condition_width: int = 0, kernels: int = 0) -> Critic:
+    """The critic, (B, C, H, W) → (B,) logits. `condition_width` and `kernels`: see networks/critic.py."""
     widths = [width * min(4, 2**i) for i in range(len(halvings(shape[1:])))]
     blocks = [_Down(a, b) for a, b in pairwise(widths)]
-    return Critic(nn.Sequential(_conv(shape[0], widths[0]), *blocks, _Mean()), widths[-1], projected, kernels)
+    return Critic(nn.Sequential(_conv(shape[0], widths[0]), *blocks, _Mean()), widths[-1], condition_width, kernels)

@@ -5,8 +5,8 @@
     h ← h + proj(attention(LayerNorm(h)))             attention: softmax(q kᵀ / √64) v for each head of width 64
     h ← h + fc₂(GELU(fc₁(LayerNorm(h))))              features: LayerNorm(h)'s first row
 
-The parameters have the names of facebookresearch/dino (those of timm), and the sizes are read from their shapes. ε of
-LayerNorm is 10⁻⁶ there. Only images of the size that the positions are made for are taken: others are resized first.
+The parameters have the names of facebookresearch/dino and timm; the sizes are read from the shapes of the weights. ε of
+LayerNorm is 10⁻⁶. Images must have the size that the positions were trained for: resize others first.
 
 Legend: B batch, P patch side, T tokens, E width, h heads.
 """
@@ -18,24 +18,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["HEAD", "Attention", "ViT", "vit_like"]
+__all__ = ["HEAD_WIDTH", "Attention", "ViT", "vit_like"]
 
-HEAD = 64  # width of a head in ViT-Ti, -S and -B alike
+HEAD_WIDTH = 64  # width of a head in ViT-Ti, -S and -B alike
 EPS = 1e-6
 
 
 class Attention(nn.Module):
-    """(B, T, E) → (B, T, E), every token attending to all."""
+    """Self-attention: (B, T, E) → (B, T, E)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.heads = width // HEAD
+        self.heads = width // HEAD_WIDTH
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
     def forward(self, h: Tensor) -> Tensor:
         b, t, width = h.shape
-        q, k, v = self.qkv(h).view(b, t, 3, self.heads, HEAD).permute(2, 0, 3, 1, 4)  # each (B, h, T, 64)
+        q, k, v = self.qkv(h).view(b, t, 3, self.heads, HEAD_WIDTH).permute(2, 0, 3, 1, 4)  # each (B, h, T, 64)
         return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, t, width))
 
 
@@ -52,7 +52,7 @@ class _Block(nn.Module):
 
 
 class ViT(nn.Module):
-    """(B, 3, side, side), normalised → (B, E): the class token."""
+    """Normalised images (B, 3, side, side) → features (B, E): the class token of the last block."""
 
     def __init__(self, side: int = 224, patch: int = 16, width: int = 384, depth: int = 12, hidden: int = 1536) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class ViT(nn.Module):
 
 
 def vit_like(weights: Mapping[str, Tensor]) -> ViT:
-    """A network of the sizes that the weights have; they are not loaded."""
+    """A new ViT with the sizes of these weights. The weights are not loaded."""
     width, _, patch, _ = weights["patch_embed.proj.weight"].shape
     depth = len({key.split(".")[1] for key in weights if key.startswith("blocks.")})
     side = isqrt(weights["pos_embed"].shape[1] - 1) * patch
