@@ -200,7 +200,7 @@ def test_mixed_without_categories_is_gaussian_with_a_variance_for_each_column() 
 def test_log_prob_is_fp32_whatever_the_network_computed_in(name: str) -> None:
     """From bf16 context, under autocast, log p is that of the same numbers in fp32, one for each example."""
     field, family = KINDS[name], LIKELIHOODS[name](KINDS[name])
-    h, b = context(field, family.per).bfloat16(), 2
+    h, b = context(field, family.decoder_outputs).bfloat16(), 2
     x = family(h.float()).sample()
     assert x.shape == (b, *field.shape)
     with torch.autocast("cpu", torch.bfloat16):
@@ -234,7 +234,7 @@ def test_a_column_that_the_code_can_carry_has_a_bounded_density() -> None:
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_each_example_has_its_own_log_prob(name: str) -> None:
     field, family = KINDS[name], LIKELIHOODS[name](KINDS[name])
-    h = context(field, family.per, b=5)
+    h = context(field, family.decoder_outputs, b=5)
     x = family(h).sample()
     alone = torch.cat([family(h[i : i + 1]).log_prob(x[i : i + 1]) for i in range(5)])
     torch.testing.assert_close(family(h).log_prob(x), alone)
@@ -243,7 +243,7 @@ def test_each_example_has_its_own_log_prob(name: str) -> None:
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_what_is_learned_gets_a_gradient(name: str) -> None:
     field, family = KINDS[name], LIKELIHOODS[name](KINDS[name])
-    h = context(field, family.per).requires_grad_()
+    h = context(field, family.decoder_outputs).requires_grad_()
     family(h).log_prob(family(h).sample().detach()).sum().backward()
     assert h.grad.isfinite().all()
     assert all(p.grad is not None for p in family.parameters())
@@ -286,7 +286,7 @@ def every(field: Field) -> Tensor:
 def test_over_every_image_it_sums_to_one_and_draws_follow_it(name: str, options: dict, field: Field) -> None:
     torch.manual_seed(4)
     family = LIKELIHOODS[name](field, **options)
-    h, x = context(field, family.per, b=1), every(field)
+    h, x = context(field, family.decoder_outputs, b=1), every(field)
     with torch.no_grad():
         p = family(h.expand(len(x), *h.shape[1:])).log_prob(x).double().exp()
         torch.testing.assert_close(p.sum(), torch.ones((), dtype=torch.float64), atol=1e-5, rtol=0)
@@ -304,7 +304,10 @@ def test_over_every_image_it_sums_to_one_and_draws_follow_it(name: str, options:
 def test_channels_of_a_mixture_depend_on_those_before() -> None:
     field = pictures((3, 1, 1), 5).x
     family = LIKELIHOODS["logistic"](field, mixtures=2)
-    h, x = context(field, family.per, b=1), torch.tensor([0.5, 0.25, 0.75]).view(1, 3, 1, 1).requires_grad_()
+    h, x = (
+        context(field, family.decoder_outputs, b=1),
+        torch.tensor([0.5, 0.25, 0.75]).view(1, 3, 1, 1).requires_grad_(),
+    )
     p = family(h)
     for c in range(3):
         mu = p._channel(c, list(x.unbind(1))[:c]).mu.sum() + 0 * x.sum()
@@ -316,7 +319,7 @@ def test_channels_of_a_mixture_depend_on_those_before() -> None:
 @pytest.mark.parametrize("sigma", ["pixel", 0.3])
 def test_a_gaussians_deviation_is_the_decoders_or_fixed(sigma: float | str) -> None:
     family = Gaussian(VECTOR, sigma=sigma)
-    h, x = context(VECTOR, family.per), torch.randn(2, 2)
+    h, x = context(VECTOR, family.decoder_outputs), torch.randn(2, 2)
     mean, deviation = (h[:, :2], (0.5 * h[:, 2:]).exp()) if sigma == "pixel" else (h, torch.tensor(0.3))
     torch.testing.assert_close(family(h).log_prob(x), Normal(mean, deviation).log_prob(x).sum(1))
     assert not list(family.parameters())
@@ -348,7 +351,7 @@ def test_cached_draws_of_a_pixelcnn_are_those_of_the_whole_network() -> None:
     field = pictures((1, 5, 6), 2).x
     torch.manual_seed(5)
     family = LIKELIHOODS["pixelcnn"](field, layers=3, width=8)
-    p = family(context(field, family.per, b=4))
+    p = family(context(field, family.decoder_outputs, b=4))
     torch.manual_seed(6)
     cached = p.sample()
     torch.manual_seed(6)

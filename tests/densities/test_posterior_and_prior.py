@@ -13,7 +13,7 @@ from bestiary.data.support import Category, Column
 from bestiary.densities.density_names import POSTERIORS, PRIORS
 from bestiary.densities.diagonal_gaussian import DiagonalNormal, StandardNormal
 from bestiary.densities.flow import Flow, FlowPosterior, FlowPrior
-from bestiary.densities.full_gaussian import WHOLE_KL, FullNormal
+from bestiary.densities.full_gaussian import JOINT_KL, FullNormal
 from bestiary.densities.mixture import FullMixture, GaussianMixture, mixture_of
 from bestiary.densities.posterior_and_prior import Diagonal, Place
 from bestiary.densities.vamp import Aggregated, Vamp
@@ -25,7 +25,7 @@ VECTOR, IMAGE = rows(3), pictures((1, 4, 4), 2)
 TABLE = rows((Column("a"), Column("b", Category(("x", "y", "z")))))
 SPECS = {"vector": VECTOR, "image": IMAGE, "table": TABLE}
 TOLD = (label(("cat", "dog")),)
-C = {"label": torch.tensor([1])}  # a prior that is told nothing does not look at it
+C = {"label": torch.tensor([1])}  # an unconditional prior does not look at it
 
 
 def place(
@@ -161,7 +161,7 @@ def test_full_covariance_is_torchs() -> None:
     torch.testing.assert_close(q.log_prob(z), torchs.log_prob(z), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(q.variance, torchs.variance)
     standard = torch.distributions.MultivariateNormal(torch.zeros(3), torch.eye(3))
-    kl = WHOLE_KL[FullNormal, StandardNormal](q, StandardNormal(torch.zeros(1, 3)))
+    kl = JOINT_KL[FullNormal, StandardNormal](q, StandardNormal(torch.zeros(1, 3)))
     torch.testing.assert_close(kl, torch.distributions.kl_divergence(torchs, standard), atol=1e-4, rtol=1e-4)
     with torch.no_grad():
         drawn = q.rsample((40_000,))
@@ -314,8 +314,8 @@ def test_priors_made_of_the_posterior_take_any(posterior: str) -> None:
         (lambda: PRIORS["maf"](place(1)[0]), "latent=2 or more"),
         (lambda: PRIORS["nsf"](place(2)[0], steps=0), "steps=0"),
         (lambda: POSTERIORS["full"](4, 65), "posterior=iaf"),
-        (lambda: PRIORS["vamp"](place(2)[0], components=0), "at least one component"),
-        (lambda: PRIORS["mixture"](place(2)[0], components=0), "at least one component"),
+        (lambda: PRIORS["vamp"](place(2)[0], components=0), "components must be at least 1"),
+        (lambda: PRIORS["mixture"](place(2)[0], components=0), "components must be at least 1"),
         (lambda: prior("vamp", components=101), r"the data has 100: use prior=vamp\(100\)"),
         (lambda: PRIORS["conditional"](place(2)[0]), "add condition=label"),
         (lambda: PRIORS["vamp"](place(2, condition=TOLD)[0]), "use prior=standard, prior=conditional"),

@@ -1,11 +1,11 @@
-"""An autoregressive likelihood: p(x|z) = Π_i p(x_i | x_<i, h), pixels in raster order, h the decoder's maps.
+"""PixelCNN likelihood: p(x|z) = Π_i p(x_i | x_<i, h), pixels in raster order, h the decoder's maps.
 
-    x_<i, h → gated convolutions of limited reach → parameters of the pixel's own distribution, the head
+    x_<i, h → gated convolutions of limited reach → the head: the distribution of one pixel
 
-(PixelVAE: Gulrajani et al. 2017, arXiv 1611.05013; Chen et al. 2017, arXiv 1611.02731.) What lies within `reach` pixels
-the decoder can model by itself; what is global only z can tell it, so that the reach decides what z is used for. The
-head is a likelihood like any other, given the outputs at one pixel: bernoulli, a mixture of logistics whose channels
-are coupled within the pixel, or categorical.
+(PixelVAE: Gulrajani et al. 2017, arXiv 1611.05013; Chen et al. 2017, arXiv 1611.02731.) The convolutions model the
+structure within `reach` pixels without z; only z can carry global structure. So the reach decides what z is used for.
+The head is another likelihood, applied to the outputs at one pixel: bernoulli, a mixture of logistics that couples the
+channels of the pixel, or categorical.
 
 Legend: B batch, C channels, F channels of the context.
 """
@@ -33,35 +33,35 @@ HEADS: dict[str, Callable[[Field], Likelihood]] = {
 class _Pixels:
     """p(x|z) for a batch of contexts (B, F, H, W)."""
 
-    repeats = False
+    repeats_x = False
 
     def __init__(self, net: GatedPixels, head: Likelihood, context: Tensor) -> None:
         self.net, self.head, self.context = net, head, context
 
     @property
     def mean(self) -> Tensor:
-        raise BestiaryError("likelihood=pixelcnn has no mean in closed form: draw from it")
+        raise BestiaryError("likelihood=pixelcnn has no mean in closed form: use sample() instead of mean")
 
     def log_prob(self, x: Tensor) -> Tensor:
         x = x.expand(len(self.context), *x.shape[1:])
         return self.head(self.net(2 * x - 1, self.context)).log_prob(x)
 
-    def _choose(self, outputs: Tensor) -> Tensor:
-        """A pixel, as the network sees it."""
+    def _draw_pixel(self, outputs: Tensor) -> Tensor:
+        """Draw one pixel in [−1, 1], the network's units, from the outputs at it."""
         return 2 * self.head(outputs[:, :, None, None]).sample()[:, :, 0, 0] - 1
 
     def sample(self) -> Tensor:
         with torch.no_grad():
-            return (self.net.sample(self.context, self._choose) + 1) / 2
+            return (self.net.sample(self.context, self._draw_pixel) + 1) / 2
 
     def sample_naive(self) -> Tensor:
-        """The same by running the whole network for each pixel."""
+        """The same draws as `sample`, by the whole network for each pixel."""
         with torch.no_grad():
-            return (self.net.sample_naive(self.context, self._choose) + 1) / 2
+            return (self.net.sample_naive(self.context, self._draw_pixel) + 1) / 2
 
 
 class PixelCNN(Likelihood):
-    """Pixel after pixel by gated convolutions of limited reach, 1 + layers·⌊kernel/2⌋."""
+    """Autoregressive over pixels, by gated convolutions of limited reach: 1 + layers·⌊kernel/2⌋."""
 
     discrete = True
     autoregressive = True
@@ -77,20 +77,22 @@ class PixelCNN(Likelihood):
         head: Literal["auto", "bernoulli", "logistic", "categorical"] = "auto",  # the distribution of one pixel
     ) -> None:
         super().__init__(field)
-        self._must_fit("pixelcnn", "an image")
+        self._check_support("pixelcnn", "an image")
         if min(layers, width, context) < 1 or kernel < 1 or kernel % 2 == 0:
             raise BestiaryError(
-                f"pixelcnn(layers={layers},kernel={kernel},width={width},context={context}): kernel must be odd, and"
-                " none may be below 1"
+                f"pixelcnn(layers={layers},kernel={kernel},width={width},context={context}): kernel must be odd and all"
+                " of them at least 1, e.g. likelihood=pixelcnn(layers=4,kernel=3)"
             )
         channels, name = field.channels, field.likelihood.value if head == "auto" else head
         self.head = HEADS[name](field)
-        self.per, self.binary, self.cost = context, self.head.binary, 4 * width
-        self.net = GatedPixels(channels, self.head.per * channels, context * channels, width, layers, kernel)
+        self.decoder_outputs, self.binary, self.cost = context, self.head.binary, 4 * width
+        self.net = GatedPixels(
+            channels, self.head.decoder_outputs * channels, context * channels, width, layers, kernel
+        )
 
     @property
     def reach(self) -> int:
-        """How many pixels upwards and to the left a pixel sees."""
+        """How many pixels up and to the left each pixel depends on."""
         return self.net.reach
 
     def check(self, x: Tensor) -> None:

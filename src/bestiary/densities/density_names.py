@@ -1,8 +1,8 @@
-"""The posteriors, priors and likelihoods there are, by name.
+"""Tables of posteriors, priors and likelihoods by name: name → builder of the part.
 
-posterior(features: int, latent: int, *, options) → part: what the encoder makes of x (B, F) → q(z|x) over (B, D)
-prior(place: Place, *, options)                   → part: c → p(z|c) over (1, D) or (B, D)
-likelihood(field: Field, *, options)              → part: what the decoder makes of z → p(x|z)
+posterior(features: int, latent: int, *, options)   features of the encoder (B, F) → q(z|x) over (B, D)
+prior(place: Place, *, options)                     c → p(z|c) over (1, D) or (B, D)
+likelihood(field: Field, *, options)                outputs of the decoder → p(x|z)
 """
 
 from collections.abc import Callable

@@ -4,7 +4,7 @@
     KL(N(μ, σ²) ‖ N(m, s²)) = ½ Σ_d [ (σ_d² + (μ_d − m_d)²)/s_d² − 1 − log(σ_d²/s_d²) ]
 
 in nats, summed over the last dimension. The interface is that of torch.distributions (rsample, log_prob, mean), so a
-distribution of torch or zuko can stand in its place.
+distribution of torch or zuko can be used instead.
 
 Legend: K samples, B batch, D latent.
 """
@@ -19,22 +19,22 @@ from torch import Tensor
 
 from bestiary.training.noise import normal
 
-__all__ = ["CLOSED_KL", "DiagonalNormal", "Distribution", "StandardNormal", "closed_kl", "widest"]
+__all__ = ["CLOSED_KL", "DiagonalNormal", "Distribution", "StandardNormal", "closed_kl", "widest_float"]
 
 
-def widest(device: torch.device) -> torch.dtype:
-    """The widest floats that a device has: Apple's GPUs have no float64."""
+def widest_float(device: torch.device) -> torch.dtype:
+    """The most precise floating-point type of a device: float64, or float32 on Apple's GPUs."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 class Distribution(Protocol):
-    """What a posterior or a prior gives."""
+    """A distribution of z, as posteriors and priors return it."""
 
     @property
     def mean(self) -> Tensor: ...
 
     @property
-    def variance(self) -> Tensor: ...  # per dimension; a flow has none in closed form and says so
+    def variance(self) -> Tensor: ...  # per dimension; raises BestiaryError if it has no closed form
 
     def rsample(self, shape: Sequence[int] = ()) -> Tensor: ...
 
@@ -49,7 +49,7 @@ class DiagonalNormal:
 
     @cached_property
     def std(self) -> Tensor:
-        """σ, one exponential for the draw and for the divergence."""
+        """σ; cached, since the draw and the divergence both need the exponential."""
         return (0.5 * self.log_var).exp()
 
     @property
@@ -63,12 +63,12 @@ class DiagonalNormal:
 
     @property
     def components(self) -> "DiagonalNormal":
-        """What stands for this q in a mixture over many x."""
+        """The Gaussians that represent this q in a mixture over many x: itself."""
         return self
 
     def rsample(self, shape: Sequence[int] = ()) -> Tensor:
         """z = μ + σ ε: (*shape, B, D)."""
-        if prod(shape) == 1:  # without a dimension to broadcast over, the gradient needs no sums
+        if prod(shape) == 1:  # a single draw: without broadcasting the gradient needs no sums
             noise = normal(self.mean.shape, self.mean.device)
             return torch.addcmul(self.mean, self.std, noise).reshape(*shape, *noise.shape)
         return self.mean + self.std * normal([*shape, *self.mean.shape], self.mean.device, dim=len(shape))
@@ -80,7 +80,7 @@ class DiagonalNormal:
 
 
 class StandardNormal(DiagonalNormal):
-    """N(0, I): the same, with what is zero left out."""
+    """N(0, I), without the terms that are zero."""
 
     def __init__(self, zero: Tensor) -> None:
         super().__init__(zero, zero)
@@ -99,7 +99,7 @@ def _kl_normals(q: DiagonalNormal, p: DiagonalNormal) -> Tensor:
     return 0.5 * (difference.exp() + (q.mean - p.mean).square() * (-p.log_var).exp() - 1 - difference)
 
 
-# (type of q, type of p) → a function giving KL(q‖p) per dimension, (B, D)
+# (type of q, type of p) → function (q, p) → KL(q‖p) per dimension, (B, D)
 CLOSED_KL: dict[tuple[type, type], Callable[[Any, Any], Tensor]] = {
     (DiagonalNormal, DiagonalNormal): _kl_normals,
     (DiagonalNormal, StandardNormal): _kl_standard,

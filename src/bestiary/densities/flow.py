@@ -1,15 +1,16 @@
-"""Distributions made by an invertible map of a base: z = f(u), log p(z) = log base(u) − log |det ∂f/∂u|.
+"""Normalising flows: invertible maps of a base distribution, z = f(u), log p(z) = log base(u) − log |det ∂f/∂u|.
 
-One direction of an autoregressive map costs one pass of its network, the other D passes. A posterior is drawn from at
-every step, so its fast direction is u → z (an inverse autoregressive flow, Kingma et al. 2016, arXiv 1606.04934); a
-prior's density is asked for at every step, so its fast direction is z → u (Papamakarios et al. 2017, arXiv 1705.07057).
-A flow remembers log p of its last draw: `log_prob` of that very tensor costs nothing.
+One direction of an autoregressive map costs one pass of its network, the other D passes. Every training step draws from
+the posterior, so its fast direction is u → z (inverse autoregressive flow, Kingma et al. 2016, arXiv 1606.04934). Every
+step needs the density of the prior, so its fast direction is z → u (Papamakarios et al. 2017, arXiv 1705.07057). A flow
+stores log p of its last draw, so `log_prob` of the same tensor costs nothing.
 
     iaf        z ← g ⊙ z + (1 − g) ⊙ m,   g = σ(s + 1.5),  (m, s) = MADE(z, h),  order reversed between steps
-    maf        affine autoregressive transforms           coupling   the same with two passes (half given, half moved)
+    maf        affine autoregressive transforms
+    coupling   affine transforms of one half of z given the other half: two passes
     nsf        rational-quadratic splines (Durkan et al. 2019, arXiv 1906.04032)
 
-maf, coupling and nsf are zuko's transforms. All begin near the identity.
+maf, coupling and nsf are zuko's transforms. All of them start near the identity.
 
 Legend: … leading dimensions, B batch, D latent, F features of the encoder.
 """
@@ -42,16 +43,16 @@ class Flow:
 
     @property
     def mean(self) -> Tensor:
-        """f at the base's mean: a point of high density; the mean itself has no closed form."""
+        """f(mean of the base), a point of high density. The true mean of z has no closed form."""
         return self.forward(self.base.mean)[0]
 
     @property
     def variance(self) -> Tensor:
-        raise BestiaryError("a flow's variance has no closed form: use posterior=diagonal or posterior=full for it")
+        raise BestiaryError("the variance of a flow has no closed form: use posterior=diagonal or posterior=full")
 
     @property
     def components(self) -> DiagonalNormal:
-        """What stands for this q in a mixture over many x: its Gaussian base."""
+        """The Gaussians that represent this q in a mixture over many x: its bases."""
         return self.base
 
     def rsample(self, shape: Sequence[int] = ()) -> Tensor:
@@ -68,21 +69,21 @@ class Flow:
         return self.base.log_prob(u) + log_det
 
 
-def _needs_two(name: str, latent: int) -> None:
+def _check_latent(name: str, latent: int) -> None:
     if latent < 2:
         raise BestiaryError(
-            f"{name} needs latent=2 or more: in one dimension an autoregressive flow has nothing to see before it"
+            f"{name} needs latent=2 or more: with one dimension an autoregressive flow has no earlier one to depend on"
         )
 
 
-def _counts(name: str, **numbers: int) -> None:
+def _check_options(name: str, **numbers: int) -> None:
     for key, number in numbers.items():
         if number < 1:
-            raise BestiaryError(f"{name}({key}={number}): must be at least 1")
+            raise BestiaryError(f"{name}({key}={number}): {key} must be at least 1")
 
 
 class IAF(Posterior):
-    """(B, F) → an inverse autoregressive flow from a diagonal Gaussian; every step sees the encoder's features."""
+    """Inverse autoregressive flow from a diagonal Gaussian; every step sees the features of the encoder (B, F)."""
 
     def __init__(
         self,
@@ -94,8 +95,8 @@ class IAF(Posterior):
         depth: int = 1,  # hidden layers of each transform
     ) -> None:
         super().__init__()
-        _needs_two("posterior=iaf", latent)
-        _counts("iaf", steps=steps, width=width, depth=depth)
+        _check_latent("posterior=iaf", latent)
+        _check_options("iaf", steps=steps, width=width, depth=depth)
         self.code, self.head = code_of(latent), Diagonal(features, latent)
         self.steps = nn.ModuleList(
             MADE(latent, 2, [width] * depth, features, reverse=bool(i % 2)).start_at([0.0, 0.0]) for i in range(steps)
@@ -115,7 +116,7 @@ class IAF(Posterior):
             log_det = z.new_zeros(z.shape[:-1])
             for step in list(self.steps)[::-1]:
                 u = z
-                for _ in range(z.shape[-1]):  # each pass settles one more dimension
+                for _ in range(z.shape[-1]):  # each pass solves for one more dimension
                     m, s = step(u, features).float().unbind(-1)
                     gate = torch.sigmoid(s + 1.5)
                     u = (z - (1 - gate) * m) / gate
@@ -126,7 +127,7 @@ class IAF(Posterior):
 
 
 class FlowPosterior(Posterior):
-    """(B, F) → zuko transforms of a diagonal Gaussian, drawn from in the fast direction."""
+    """Features of the encoder (B, F) → zuko transforms of a diagonal Gaussian. Drawing is the fast direction."""
 
     def __init__(self, flow: nn.Module, features: int, latent: int, context: int) -> None:
         super().__init__()
@@ -139,19 +140,19 @@ class FlowPosterior(Posterior):
 
 
 class FlowPrior(Prior):
-    """→ a zuko flow from N(0, I) over (1, D), whose density is the fast direction."""
+    """A zuko flow from N(0, I) over (1, D). The density is the fast direction."""
 
     def __init__(self, flow: nn.Module, latent: int) -> None:
         super().__init__()
         self.flow, self.base = flow, StandardBase(latent)
 
     def forward(self, c: Fields = NOTHING) -> Flow:
-        towards, away = _maps(self.flow, None)
-        return Flow(self.base(), away, towards)
+        to_base, from_base = _maps(self.flow, None)
+        return Flow(self.base(), from_base, to_base)
 
 
 def _maps(flow: Any, context: Tensor | None) -> tuple[Map, Map]:
-    """The fast direction of a zuko flow and its slow one, in fp32 whatever surrounds them."""
+    """The fast and the slow direction of a zuko flow, in fp32 also under autocast."""
 
     def fast(u: Tensor) -> tuple[Tensor, Tensor]:
         with torch.autocast(u.device.type, enabled=False):
@@ -169,15 +170,15 @@ def _broadcast(context: Tensor | None, z: Tensor) -> Tensor | None:
 
 
 def _zuko(
-    name: str, kind: str, latent: int, context: int, steps: int, width: int, depth: int, **more: Any
+    name: str, kind: str, latent: int, context: int, steps: int, width: int, depth: int, **options: Any
 ) -> nn.Module:
-    """A zuko flow that begins near the identity."""
+    """zuko.flows.<kind> with these sizes, initialised near the identity. `name` is for errors."""
     import zuko
 
-    _needs_two(name, latent)
-    _counts(name.partition("=")[2], steps=steps, width=width, depth=depth)
+    _check_latent(name, latent)
+    _check_options(name.partition("=")[2], steps=steps, width=width, depth=depth)
     hidden = (width,) * depth
-    flow: nn.Module = getattr(zuko.flows, kind)(latent, context, transforms=steps, hidden_features=hidden, **more)
+    flow: nn.Module = getattr(zuko.flows, kind)(latent, context, transforms=steps, hidden_features=hidden, **options)
     with torch.no_grad():
         for transform in flow.transform.transforms:  # type: ignore[union-attr]
             last = transform.hyper[-1]
@@ -193,7 +194,7 @@ def maf_posterior(
     steps: int = 4,  # transforms, each in the reverse order of the one before
     width: int = 128,  # units of a hidden layer
     depth: int = 1,  # hidden layers of each transform
-    context: int = 64,  # numbers of the encoder that every transform sees
+    context: int = 64,  # numbers made of the encoder's features, which every transform sees
 ) -> FlowPosterior:
     """Affine autoregressive transforms of a diagonal Gaussian, by zuko."""
     flow = _zuko("posterior=maf", "MAF", latent, context, steps, width, depth)
@@ -208,7 +209,7 @@ def nsf_posterior(
     width: int = 128,  # units of a hidden layer
     depth: int = 1,  # hidden layers of each transform
     bins: int = 8,  # pieces of each spline
-    context: int = 64,  # numbers of the encoder that every transform sees
+    context: int = 64,  # numbers made of the encoder's features, which every transform sees
 ) -> FlowPosterior:
     """Neural splines of a diagonal Gaussian, by zuko."""
     flow = _zuko("posterior=nsf", "NSF", latent, context, steps, width, depth, bins=bins)
@@ -248,5 +249,5 @@ def nsf(
     coupled: bool = False,  # move one half of z given the other, instead of dimension by dimension
 ) -> FlowPrior:
     """Neural splines, autoregressive or coupled."""
-    more = {"bins": bins, "passes": 2 if coupled else None}
-    return FlowPrior(_zuko("prior=nsf", "NSF", place.latent, 0, steps, width, depth, **more), place.latent)
+    options = {"bins": bins, "passes": 2 if coupled else None}
+    return FlowPrior(_zuko("prior=nsf", "NSF", place.latent, 0, steps, width, depth, **options), place.latent)

@@ -18,9 +18,9 @@ from bestiary.errors import BestiaryError
 from bestiary.training.clock import Clock
 from bestiary.training.noise import normal
 
-__all__ = ["WHOLE_KL", "Full", "FullNormal"]
+__all__ = ["JOINT_KL", "Full", "FullNormal"]
 
-MOST = 64  # dimensions: D (D + 3)/2 outputs of the encoder for each x
+MAX_LATENT = 64  # D above it needs too many numbers: D (D + 3)/2 for each x
 
 
 class FullNormal:
@@ -46,16 +46,16 @@ class FullNormal:
     def rsample(self, shape: Sequence[int] = ()) -> Tensor:
         """z = μ + L ε: (*shape, B, D)."""
         noise = normal([*shape, *self.mean.shape], self.mean.device, dim=len(shape))
-        with torch.autocast(noise.device.type, enabled=False):  # it would draw in bf16 what log_prob reads in fp32
+        with torch.autocast(noise.device.type, enabled=False):  # a draw in bf16 would not match log_prob in fp32
             return self.mean + torch.einsum("bij,...bj->...bi", self.scale, noise)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """(…, B, D) → (…, B)."""
-        whole = torch.broadcast_shapes(z.shape, self.mean.shape)
-        apart = (z - self.mean).reshape(-1, *whole[-2:]).permute(1, 2, 0)  # (B, D, …)
-        white = torch.linalg.solve_triangular(self.scale, apart, upper=False)
-        quadratic = white.square().sum(1).T.reshape(whole[:-1])
-        return -0.5 * (quadratic + whole[-1] * log(2 * pi)) - self.log_det
+        shape = torch.broadcast_shapes(z.shape, self.mean.shape)
+        difference = (z - self.mean).reshape(-1, *shape[-2:]).permute(1, 2, 0)  # (B, D, …)
+        white = torch.linalg.solve_triangular(self.scale, difference, upper=False)
+        quadratic = white.square().sum(1).T.reshape(shape[:-1])
+        return -0.5 * (quadratic + shape[-1] * log(2 * pi)) - self.log_det
 
     @property
     def log_det(self) -> Tensor:
@@ -67,8 +67,8 @@ def _kl_standard(q: FullNormal, p: StandardNormal) -> Tensor:
     return 0.5 * (square - q.mean.shape[-1]) - q.log_det
 
 
-# (type of q, type of p) → a function giving KL(q‖p) of the whole of z, (B,), where it is no sum over dimensions
-WHOLE_KL: dict[tuple[type, type], Callable[[FullNormal, StandardNormal], Tensor]] = {
+# (type of q, type of p) → function (q, p) → KL(q‖p), (B,), for distributions whose KL is no sum over dimensions
+JOINT_KL: dict[tuple[type, type], Callable[[FullNormal, StandardNormal], Tensor]] = {
     (FullNormal, StandardNormal): _kl_standard
 }
 
@@ -78,14 +78,14 @@ class Full(Posterior):
 
     def __init__(self, features: int, latent: int) -> None:
         super().__init__()
-        if latent > MOST:
+        if latent > MAX_LATENT:
             raise BestiaryError(
-                f"posterior=full with latent={latent} needs {latent * (latent + 3) // 2} numbers for each x:"
-                f" use latent={MOST} or less, or posterior=iaf"
+                f"posterior=full with latent={latent} needs {latent * (latent + 3) // 2} encoder outputs for each x:"
+                f" use latent={MAX_LATENT} or less, or posterior=iaf"
             )
         self.latent, self.code = latent, code_of(latent)
         self.head = nn.Linear(features, latent * (latent + 3) // 2)
-        with torch.no_grad():  # begins nearly diagonal
+        with torch.no_grad():  # start nearly diagonal
             self.head.weight[2 * latent :].mul_(0.01)
             self.head.bias[2 * latent :].zero_()
 

@@ -10,13 +10,14 @@
     categorical P(x|z) = Π_i softmax(h_i)_{x_i},  one logit for each of the L levels
     mixed       tables: gaussian for numbers (σ learned per column), categorical for each category's one-hot columns
 
-`log_prob` is in nats, summed over all but the batch, in fp32 whatever the network computed in. The Bernoulli, the
-logistic and the categorical are probabilities, so that nats turn into bits per dimension; the gaussian is a density.
+`log_prob` is in nats, summed over all dimensions but the batch, in fp32 also if the network computes in bf16.
+Bernoulli, logistic and categorical are probabilities, so nats convert to bits per dimension; the gaussian is a density.
 
-For a = (x + ½δ − μ)/s and b = a − δ/s the logistic's interval is  F(a) − F(b) = F(a) F(−b) (1 − e^{−δ/s}),  a product
-whose logarithm loses no digits however far x lies from μ.
+With a = (x + ½δ − μ)/s and b = a − δ/s the probability of an interval of the logistic is
+F(a) − F(b) = F(a) F(−b) (1 − e^{−δ/s}),  a product whose logarithm loses no digits even if x is far from μ.
 
-Legend: B batch, C H W image shape, F columns; h has `per` numbers for each number of x, stacked in dimension 1.
+Legend: B batch, C H W image shape, F columns, K draws of z for each x; h has `decoder_outputs` numbers for each number
+of x, stacked in dimension 1.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,14 +34,14 @@ from bestiary.errors import BestiaryError
 from bestiary.training.noise import normal, uniform
 from bestiary.training.part import Part
 
-__all__ = ["Bernoulli", "Categorical", "DiscretisedLogistic", "Gaussian", "Likelihood", "Mixed", "Observed"]
+__all__ = ["Bernoulli", "Categorical", "DataDistribution", "DiscretisedLogistic", "Gaussian", "Likelihood", "Mixed"]
 
 
-class Observed(Protocol):
+class DataDistribution(Protocol):
     """p(x|z) for a batch of z."""
 
     @property
-    def repeats(self) -> bool: ...  # log_prob takes x (B, …) for K·B rows, K of them for each x
+    def repeats_x(self) -> bool: ...  # whether log_prob accepts x (B, …) for a distribution of K·B rows
 
     @property
     def mean(self) -> Tensor: ...
@@ -51,38 +52,41 @@ class Observed(Protocol):
 
 
 class Likelihood(Part):
-    """A family of distributions over x. `per`: how many numbers it wants from the decoder for each number of x."""
+    """A family of distributions over x: calling it with outputs h of the decoder gives p(x|z).
 
-    per: int = 1
+    Raises BestiaryError when built for a field of another support.
+    """
+
+    decoder_outputs: int = 1  # numbers of h for each number of x
     discrete: bool = False  # log_prob is the logarithm of a probability, not of a density
-    binary: bool = False  # wants x in {0, 1}: greys are binarised by the model
-    autoregressive: bool = False  # the mean has no closed form: a model shows a draw
-    cost: int = 1  # numbers held in memory for each number of x while log_prob is computed
+    binary: bool = False  # needs x in {0, 1}: the model binarises greys
+    autoregressive: bool = False  # the mean has no closed form, so a model shows draws instead
+    cost: int = 1  # numbers in memory for each number of x while log_prob is computed
 
     def __init__(self, field: Field) -> None:
         super().__init__()
         self.field = field
 
-    def _must_fit(self, name: str, needs: str) -> None:
-        """Refuse data of another support."""
+    def _check_support(self, name: str, needs: str) -> None:
+        """Raise BestiaryError unless the likelihood called `name`, which needs `needs`, fits the field's support."""
         field = self.field
         if name not in (fits := field.support.fits(field.channels)):
-            instead = f"use likelihood={fits[0]}" if fits else "no likelihood fits it"
+            advice = f"use likelihood={fits[0]}" if fits else "no likelihood fits it"
             raise BestiaryError(
-                f"likelihood={name} needs {needs}, and {field.noun}s hold {field.support.values}: {instead}"
+                f"likelihood={name} needs {needs}, and {field.noun}s hold {field.support.values}: {advice}"
             )
 
-    def forward(self, h: Tensor) -> Observed:
+    def forward(self, h: Tensor) -> DataDistribution:
         raise NotImplementedError
 
     def check(self, x: Tensor) -> None:
-        """Refuse data outside the support."""
+        """Raise BestiaryError if values of x are outside the support."""
         if not bool(x.isfinite().all()):
             raise BestiaryError("x holds values that are NaN or infinite: leave those examples out, or fill them in")
 
 
 class _Bernoulli:
-    repeats = True
+    repeats_x = True
 
     def __init__(self, logits: Tensor) -> None:
         self.logits = logits
@@ -92,7 +96,7 @@ class _Bernoulli:
         return self.logits.sigmoid()
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Σ_i x_i l_i − softplus(l_i); x (B, …) is repeated for logits of K·B rows without being copied."""
+        """Σ_i x_i l_i − softplus(l_i) for logits of K·B rows; x may have B rows and is then repeated without a copy."""
         if not 1 < len(x) < len(self.logits):
             x = x.expand_as(self.logits)
             return -F.binary_cross_entropy_with_logits(self.logits, x, reduction="none").flatten(1).sum(1)
@@ -107,20 +111,20 @@ class _Bernoulli:
 
 
 class Bernoulli(Likelihood):
-    """x ∈ {0, 1}; greys are binarised by the model before they come here."""
+    """Independent x_i ∈ {0, 1}. The model binarises greys first."""
 
     discrete = True
     binary = True
 
     def __init__(self, field: Field) -> None:
         super().__init__(field)
-        self._must_fit("bernoulli", "x in {0, 1}")
+        self._check_support("bernoulli", "x in {0, 1}")
 
     def check(self, x: Tensor) -> None:
         super().check(x)
         if not bool(((x == 0) | (x == 1)).all()):
             raise BestiaryError(
-                f"likelihood=bernoulli needs x in {{0, 1}}; got {_range(x)}:"
+                f"likelihood=bernoulli needs x in {{0, 1}}; got {_range_text(x)}:"
                 " use binarise=dynamic, or another likelihood"
             )
 
@@ -129,64 +133,64 @@ class Bernoulli(Likelihood):
 
 
 class _Gaussian:
-    repeats = False
+    repeats_x = False
 
     def __init__(self, mean: Tensor, log_var: Tensor) -> None:
         self.mean, self.log_var = mean, log_var
 
     def log_prob(self, x: Tensor) -> Tensor:
-        each = (x - self.mean).square() * (-self.log_var).exp() + self.log_var + log(2 * pi)
-        return -0.5 * each.flatten(1).sum(1)
+        terms = (x - self.mean).square() * (-self.log_var).exp() + self.log_var + log(2 * pi)
+        return -0.5 * terms.flatten(1).sum(1)
 
     def sample(self) -> Tensor:
         return self.mean + (0.5 * self.log_var).exp() * normal(self.mean.shape, self.mean.device)
 
 
 class Gaussian(Likelihood):
-    """x ∈ ℝ; on pixels a density over [0, 1], not a probability of their levels."""
+    """Independent x_i ∈ ℝ. For pixels this is a density, not a probability of their levels."""
 
     def __init__(
         self,
         field: Field,
         *,
-        sigma: float | Literal["learned", "pixel"] = "learned",  # one learned number, a fixed one, or the decoder's
+        sigma: float | Literal["learned", "pixel"] = "learned",  # σ: one learned number, a fixed one, or one per pixel
     ) -> None:
         super().__init__(field)
-        self._must_fit("gaussian", "numbers")
-        self.sigma, self.per = sigma, 2 if sigma == "pixel" else 1
+        self._check_support("gaussian", "numbers")
+        self.sigma, self.decoder_outputs = sigma, 2 if sigma == "pixel" else 1
         if isinstance(sigma, float | int):
             if not 0 < sigma < float("inf"):
-                raise BestiaryError(f"gaussian(sigma={sigma}): a standard deviation is finite and above 0")
+                raise BestiaryError(f"gaussian(sigma={sigma}): sigma must be finite and above 0, e.g. gaussian(0.1)")
             self.register_buffer("log_var", torch.full((1,), 2 * log(sigma)), persistent=False)
         elif sigma == "learned":
             self.log_var = nn.Parameter(torch.zeros(1))  # FSDP2 shards no 0-d parameters
 
     def forward(self, h: Tensor) -> _Gaussian:
-        if self.per == 1:
+        if self.decoder_outputs == 1:
             return _Gaussian(h.float(), self.log_var)
         mean, log_var = h.float().chunk(2, dim=1)
-        # σ ≥ e^{−3.5}: a pixel that never changes would otherwise raise the density without end
+        # σ ≥ e^{−3.5}: otherwise a pixel that never changes would raise the density without bound
         return _Gaussian(mean, log_var.clamp(-7, 7))
 
 
 class _DiscretisedLogistic:
-    repeats = False
+    repeats_x = False
 
     def __init__(self, mu: Tensor, log_scale: Tensor, levels: int) -> None:
         self.mu, self.log_scale, self.levels = mu, log_scale, levels
 
     @property
     def mean(self) -> Tensor:
-        """E clip(X, 0, 1) = ∫₀¹ σ((μ − t)/s) dt of the logistic X: E x to within half a level."""
+        """E clip(X, 0, 1) = ∫₀¹ σ((μ − t)/s) dt for the logistic X; equals E x to within half a level."""
         s = self.log_scale.exp()
         tails = F.softplus(-self.mu.abs() / s) - F.softplus(-(self.mu - 1).abs() / s)
         return (self.mu.clamp(0, 1) + s * tails).clamp(0, 1)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        return self.log_each(x).flatten(1).sum(1)
+        return self.log_prob_each(x).flatten(1).sum(1)
 
-    def log_each(self, x: Tensor) -> Tensor:
-        """log P of every number of x."""
+    def log_prob_each(self, x: Tensor) -> Tensor:
+        """log P of each number of x, in the shape of x."""
         width = 1 / (self.levels - 1)
         precision = (-self.log_scale).exp()
         a, delta = (x + width / 2 - self.mu) * precision, width * precision
@@ -201,9 +205,9 @@ class _DiscretisedLogistic:
 
 
 class _LogisticMixture:
-    """Channel after channel: a mixture of discretised logistics whose μ are shifted by the channels before."""
+    """For each channel a mixture of discretised logistics, whose μ depend on the channels before it."""
 
-    repeats = False
+    repeats_x = False
 
     def __init__(self, h: Tensor, mixtures: int, channels: int, levels: int) -> None:
         h = h.unflatten(1, (channels, -1))  # (B, C, 3M + C − 1, H, W)
@@ -212,7 +216,7 @@ class _LogisticMixture:
         self.mu, self.log_scale = 0.5 + 0.5 * mu, (log_scale - 2).clamp(min=-7)
 
     def _channel(self, c: int, before: Sequence[Tensor]) -> _DiscretisedLogistic:
-        """The M logistics of channel c (B, M, H, W), given the channels before it (B, H, W) each."""
+        """The M logistics (B, M, H, W) of channel c, given the channels before it, each (B, H, W)."""
         mu = self.mu[:, c]
         for i, x in enumerate(before):
             mu = mu + (self.coupling[:, c, i] * (x - 0.5))[:, None]
@@ -222,30 +226,31 @@ class _LogisticMixture:
         total = x.new_zeros(len(self.mu))
         channels = list(x.expand(len(self.mu), *x.shape[1:]).unbind(1))
         for c, xc in enumerate(channels):
-            each = self._channel(c, channels[:c]).log_each(xc[:, None])  # (B, M, H, W)
-            total = total + (self.log_w[:, c] + each).logsumexp(1).flatten(1).sum(1)
+            log_prob = self._channel(c, channels[:c]).log_prob_each(xc[:, None])  # (B, M, H, W)
+            total = total + (self.log_w[:, c] + log_prob).logsumexp(1).flatten(1).sum(1)
         return total
 
-    def _in_turn(self, one: Callable[[_DiscretisedLogistic, Tensor], Tensor]) -> Tensor:
-        done: list[Tensor] = []
+    def _by_channel(self, value: Callable[[_DiscretisedLogistic, Tensor], Tensor]) -> Tensor:
+        """x (B, C, H, W), channel by channel: value(logistics, log_w) gives one channel, and the next depends on it."""
+        channels: list[Tensor] = []
         for c in range(self.mu.shape[1]):
-            done.append(one(self._channel(c, done), self.log_w[:, c]))
-        return torch.stack(done, 1)
+            channels.append(value(self._channel(c, channels), self.log_w[:, c]))
+        return torch.stack(channels, 1)
 
     @property
     def mean(self) -> Tensor:
-        """E x of each channel, those before it at their means."""
-        return self._in_turn(lambda each, log_w: (log_w.exp() * each.mean).sum(1))
+        """E x of each channel, given the means of the channels before it."""
+        return self._by_channel(lambda logistics, log_w: (log_w.exp() * logistics.mean).sum(1))
 
     def sample(self) -> Tensor:
-        def one(each: _DiscretisedLogistic, log_w: Tensor) -> Tensor:
-            return each.sample().gather(1, _gumbel(log_w, 1)[:, None])[:, 0]
+        def draw(logistics: _DiscretisedLogistic, log_w: Tensor) -> Tensor:
+            return logistics.sample().gather(1, _draw_category(log_w, 1)[:, None])[:, 0]
 
-        return self._in_turn(one)
+        return self._by_channel(draw)
 
 
 class DiscretisedLogistic(Likelihood):
-    """x with L levels; μ and log s from the decoder for every channel of every pixel."""
+    """Pixels with L levels; the decoder gives μ and log s for every channel of every pixel."""
 
     discrete = True
 
@@ -253,29 +258,29 @@ class DiscretisedLogistic(Likelihood):
         self,
         field: Field,
         *,
-        mixtures: int = 1,  # logistics for each channel; more than one also couple the channels of a pixel
+        mixtures: int = 1,  # logistics for each channel; with more than one the channels of a pixel are coupled too
     ) -> None:
         super().__init__(field)
         if mixtures < 1:
-            raise BestiaryError(f"logistic(mixtures={mixtures}): it needs at least one")
+            raise BestiaryError(f"logistic(mixtures={mixtures}): mixtures must be at least 1")
         self.mixtures = mixtures
-        self.per = self.cost = 2 if mixtures == 1 else 3 * mixtures + field.channels - 1
-        self._must_fit("logistic", "pixels with levels")
+        self.decoder_outputs = self.cost = 2 if mixtures == 1 else 3 * mixtures + field.channels - 1
+        self._check_support("logistic", "pixels with levels")
 
     def check(self, x: Tensor) -> None:
         super().check(x)
-        _on_levels(x, self.field.levels, "logistic")
+        _check_levels(x, self.field.levels, "logistic")
 
-    def forward(self, h: Tensor) -> Observed:
+    def forward(self, h: Tensor) -> DataDistribution:
         if self.mixtures > 1:
             return _LogisticMixture(h.float(), self.mixtures, self.field.channels, self.field.levels)
         mean, log_scale = h.float().chunk(2, dim=1)
-        # Centred so that h = 0 means grey with s = e^{-2}; s is kept from vanishing on pixels that never change.
+        # Centred so that h = 0 means grey with s = e^{-2}. The clamp keeps s > 0 for pixels that never change.
         return _DiscretisedLogistic(0.5 + 0.5 * mean, (log_scale - 2).clamp(min=-7), self.field.levels)
 
 
 class _Categorical:
-    repeats = False
+    repeats_x = False
 
     def __init__(self, log_p: Tensor) -> None:
         self.log_p = log_p  # (B, C, L, H, W)
@@ -290,65 +295,66 @@ class _Categorical:
         return self.log_p.gather(2, index.unsqueeze(2)).flatten(1).sum(1)
 
     def sample(self) -> Tensor:
-        return _gumbel(self.log_p, 2).float() / (self.log_p.shape[2] - 1)
+        return _draw_category(self.log_p, 2).float() / (self.log_p.shape[2] - 1)
 
 
 class Categorical(Likelihood):
-    """x with L levels and no order among them: one logit for each."""
+    """Pixels with L levels without an order: one logit for each level."""
 
     discrete = True
 
     def __init__(self, field: Field) -> None:
         super().__init__(field)
-        self._must_fit("categorical", "pixels with levels")
-        self.per = self.cost = field.levels
+        self._check_support("categorical", "pixels with levels")
+        self.decoder_outputs = self.cost = field.levels
 
     def check(self, x: Tensor) -> None:
         super().check(x)
-        _on_levels(x, self.field.levels, "categorical")
+        _check_levels(x, self.field.levels, "categorical")
 
     def forward(self, h: Tensor) -> _Categorical:
         return _Categorical(h.float().unflatten(1, (self.field.channels, -1)).log_softmax(2))
 
 
-def _gumbel(log_p: Tensor, dim: int) -> Tensor:
-    """A draw from the categories along `dim`: argmax of log p plus Gumbel noise."""
+def _draw_category(log_p: Tensor, dim: int) -> Tensor:
+    """A draw of the category's index along `dim`: argmax of log p plus Gumbel noise."""
     return (log_p - (-uniform(log_p.shape, log_p.device).clamp_min(1e-20).log()).log()).argmax(dim)
 
 
-def _range(x: Tensor) -> str:
+def _range_text(x: Tensor) -> str:
     return f"values from {float(x.min()):.3g} to {float(x.max()):.3g}"
 
 
-def _on_levels(x: Tensor, levels: int, name: str) -> None:
-    place = x * (levels - 1)
-    if bool((x < 0).any()) or bool((x > 1).any()) or bool(((place - place.round()).abs() > 1e-2).any()):
+def _check_levels(x: Tensor, levels: int, name: str) -> None:
+    level = x * (levels - 1)
+    if bool((x < 0).any()) or bool((x > 1).any()) or bool(((level - level.round()).abs() > 1e-2).any()):
         raise BestiaryError(
-            f"likelihood={name} needs x on the {levels} levels 0, 1/{levels - 1} … 1; got {_range(x)}:"
+            f"likelihood={name} needs x on the {levels} levels 0, 1/{levels - 1} … 1; got {_range_text(x)}:"
             " give images as uint8, or use likelihood=gaussian"
         )
 
 
 class _Mixed:
-    repeats = False
+    repeats_x = False
 
     def __init__(self, h: Tensor, log_var: Tensor, field: Field) -> None:
         self.h, self.log_var, self.field = h, log_var, field
 
-    def _parts(self) -> list[tuple[slice, int]]:
-        parts, at = [], 0
+    def _columns(self) -> list[tuple[slice, int]]:
+        """For each column its place in a row, and its index in log_var; −1 for a category."""
+        columns, start = [], 0
         for i, column in enumerate(self.field.columns):
-            parts.append((slice(at, at + column.width), i if not column.words else -1))
-            at += column.width
-        return parts
+            columns.append((slice(start, start + column.width), i if not column.words else -1))
+            start += column.width
+        return columns
 
     @property
     def mean(self) -> Tensor:
-        return torch.cat([self.h[:, s] if i >= 0 else self.h[:, s].softmax(1) for s, i in self._parts()], 1)
+        return torch.cat([self.h[:, s] if i >= 0 else self.h[:, s].softmax(1) for s, i in self._columns()], 1)
 
     def log_prob(self, x: Tensor) -> Tensor:
         total = torch.zeros((), device=x.device)
-        for s, i in self._parts():
+        for s, i in self._columns():
             if i >= 0:
                 total = total + _Gaussian(self.h[:, s], self.log_var[i]).log_prob(x[:, s])
             else:
@@ -357,22 +363,23 @@ class _Mixed:
 
     def sample(self) -> Tensor:
         columns = []
-        for s, i in self._parts():
+        for s, i in self._columns():
             if i >= 0:
                 columns.append(_Gaussian(self.h[:, s], self.log_var[i]).sample())
             else:
-                columns.append(F.one_hot(_gumbel(self.h[:, s], 1), s.stop - s.start).float())
+                columns.append(F.one_hot(_draw_category(self.h[:, s], 1), s.stop - s.start).float())
         return torch.cat(columns, 1)
 
 
 class Mixed(Likelihood):
-    """A table's row: numbers and categories."""
+    """Rows of a table: a Gaussian for each number, a categorical distribution for each category."""
 
     def __init__(self, field: Field) -> None:
         super().__init__(field)
-        self._must_fit("mixed", "a table with columns")
+        self._check_support("mixed", "a table with columns")
         self.log_var = nn.Parameter(torch.zeros(len(field.columns)))
 
     def forward(self, h: Tensor) -> _Mixed:
-        # σ ≥ e^{−3.5} of a column's own: one that the code can carry would otherwise raise the density without end
+        # σ ≥ e^{−3.5} standard deviations of the column: otherwise a column that z determines would raise the density
+        # without bound
         return _Mixed(h.float(), self.log_var.clamp(-7, 7), self.field)

@@ -1,11 +1,13 @@
-"""Posteriors q(z|x, c) and priors p(z|c): parts that give a distribution.
+"""Posteriors q(z|x, c) and priors p(z|c): parts of a model that return a distribution.
 
-    posterior(features, clock) → q(z|x)     features: what the encoder makes of x and c
-        drawn(q, k, exact) → (z, h)         z the code, h what the decoder takes: two things where codes are indices
-        best(q) → z     embed(z) → h        the code of an example; h of any code
-    prior(c)   → p(z|c)                     what codes are drawn from, and bounds are of
-        against(c) → p                      what the encoder is trained towards: another while p(z) is not fitted yet
-        codes(n, c) → z                     n of them, one for each row of c
+    posterior(features, clock) → q(z|x)     features: the outputs of the encoder for x and c
+        draw(q, k, exact) → (z, h)          k draws of the code z, and the decoder's input h; h = z unless z are indices
+        best_code(q) → z                    the single best code of each example
+        embed(z) → h                        the decoder's input for any code
+    prior(c)   → p(z|c)                     the distribution that samples and bounds use
+        training_target(c) → p              the distribution that KL is taken to in training; differs only while p(z) is
+                                            not fitted yet
+        codes(n, c) → z                     n draws, one for each row of c
 
     diagonal      q(z|x) = N(z; μ(x), diag σ²(x)), one linear head for μ and one for log σ²    (Kingma and Welling 2014)
     standard      p(z)   = N(z; 0, I)
@@ -34,37 +36,48 @@ from bestiary.training.noise import normal
 from bestiary.training.part import Part
 
 __all__ = [
-    "Conditional", "Diagonal", "Place", "Posterior", "Prior", "Standard", "StandardBase", "code_of", "posterior_of",
-    "prior_of",
+    "Conditional",
+    "Diagonal",
+    "Place",
+    "Posterior",
+    "Prior",
+    "Standard",
+    "StandardBase",
+    "as_posterior",
+    "as_prior",
+    "code_of",
 ]  # fmt: skip
 
 
 def code_of(latent: int) -> Field:
-    """z as D numbers."""
+    """The field that describes z: a row of D numbers."""
     return Field("z", "row", (latent,), Reals())
 
 
 class Posterior(Part):
-    """(features, clock) → q(z|x). What is here is that of codes that are numbers."""
+    """(features, clock) → q(z|x). The methods here are for codes that are numbers."""
 
-    code: Field  # what z is
+    code: Field  # the field that describes z
 
-    def drawn(self, q: Any, k: int, exact: bool = False) -> tuple[Tensor, Tensor]:
-        """z_1 … z_K, (K, B, …), and what the decoder takes of them; `exact`: for a bound, which relaxed codes lack."""
+    def draw(self, q: Any, k: int, exact: bool = False) -> tuple[Tensor, Tensor]:
+        """Codes z_1 … z_K (K, B, …) from q, and the decoder's inputs for them, with the same first two dimensions.
+
+        exact: draw z from q itself, as bounds need it; a relaxed posterior may draw relaxed codes otherwise.
+        """
         z = q.rsample((k,))
         return z, z
 
-    def best(self, q: Any) -> Tensor:
-        """The code of each example: the mean."""
+    def best_code(self, q: Any) -> Tensor:
+        """The code of each example (B, …): the mean of q."""
         return q.mean
 
     def embed(self, z: Tensor) -> Tensor:
-        """What the decoder takes of codes z."""
+        """The decoder's input for codes z."""
         return z
 
 
-class _Given(Posterior):
-    """A user's module, features → distribution."""
+class _ModulePosterior(Posterior):
+    """A user's module, features → distribution, as a posterior."""
 
     def __init__(self, module: nn.Module, latent: int) -> None:
         super().__init__()
@@ -74,37 +87,38 @@ class _Given(Posterior):
         return self.module(features)
 
 
-def posterior_of(module: nn.Module, latent: int) -> Posterior:
-    """A posterior, or any module that makes a distribution of features, as one."""
-    return module if isinstance(module, Posterior) else _Given(module, latent)
+def as_posterior(module: nn.Module, latent: int) -> Posterior:
+    """The module as a posterior over `latent` numbers, unless it is one: any module features → distribution."""
+    return module if isinstance(module, Posterior) else _ModulePosterior(module, latent)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a prior is to stand: what it may know of the model."""
+    """What the builder of a prior may use of the model."""
 
-    spec: Spec
-    latent: int
-    infer: Callable[[Tensor], Any]  # x → q(z|x), a plain callable: its weights are the model's
-    condition: tuple[Field, ...] = ()
+    spec: Spec  # of the data
+    latent: int  # dimensions of z
+    infer: Callable[[Tensor], Any]  # x → q(z|x), a plain callable, since its weights belong to the model
+    condition: tuple[Field, ...] = ()  # the fields of c, if the model takes a condition
 
 
 class Prior(Part):
     """c → p(z|c)."""
 
-    infer: Callable[[Tensor], Any]  # x → q(z|x) of the model that it stands in
+    infer: Callable[[Tensor], Any]  # x → q(z|x) of the model; set by the model
 
-    def against(self, c: Fields = NOTHING) -> Any:
+    def training_target(self, c: Fields = NOTHING) -> Any:
+        """The distribution to which the KL is taken in training: p(z|c), unless a prior overrides it."""
         return self(c)
 
     def codes(self, n: int, c: Fields = NOTHING) -> Tensor:
-        """(n, …) draws of z ~ p(z|c)."""
+        """n draws z ~ p(z|c), (n, …), one for each row of c."""
         p = self(c)
         return p.rsample(()) if len(p.mean) == n > 1 else p.rsample((n,)).reshape(n, -1)
 
 
-class _GivenPrior(Prior):
-    """A user's module, () → distribution."""
+class _ModulePrior(Prior):
+    """A user's module, () → distribution, as a prior."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -114,9 +128,9 @@ class _GivenPrior(Prior):
         return self.module()
 
 
-def prior_of(module: nn.Module) -> Prior:
-    """A prior, or any module that gives a distribution over (1, D), as one."""
-    return module if isinstance(module, Prior) else _GivenPrior(module)
+def as_prior(module: nn.Module) -> Prior:
+    """The module as a prior, unless it is one: any module () → distribution over (1, D)."""
+    return module if isinstance(module, Prior) else _ModulePrior(module)
 
 
 class Diagonal(Posterior):
@@ -134,7 +148,7 @@ class Diagonal(Posterior):
 
 
 class StandardBase(nn.Module):
-    """→ N(0, I) over (1, D)."""
+    """() → N(0, I) over (1, D)."""
 
     zero: Tensor
 
@@ -161,7 +175,7 @@ class Standard(Prior):
 
 
 class Conditional(Prior):
-    """A Gaussian whose mean and variance a small network makes of the condition."""
+    """A Gaussian whose mean and variance are functions of the condition, by a small network."""
 
     def __init__(
         self,
@@ -171,12 +185,12 @@ class Conditional(Prior):
     ) -> None:
         super().__init__()
         if not place.condition:
-            raise BestiaryError("prior=conditional is p(z|c), and this model is told nothing: add condition=label")
+            raise BestiaryError("prior=conditional is p(z|c), and this model takes no condition: add condition=label")
         self.reader = Reader(place.condition)
         self.net = mlp([self.reader.width, width, 2 * place.latent], "silu")
-        with torch.no_grad():  # begins as N(0, I)
-            for p, share in zip(self.net[-1].parameters(), (0.01, 0.0), strict=True):
-                p.mul_(share)
+        with torch.no_grad():  # start near N(0, I)
+            for p, scale in zip(self.net[-1].parameters(), (0.01, 0.0), strict=True):
+                p.mul_(scale)
 
     def forward(self, c: Fields = NOTHING) -> DiagonalNormal:
         mean, log_var = self.net(self.reader(c)).float().chunk(2, -1)

@@ -1,18 +1,18 @@
-"""Priors made of the posterior: p(z) = 1/K Σ_k q(z|u_k).
+"""VampPrior and aggregated posterior: priors that are a mixture of posteriors, p(z) = 1/K Σ_k q(z|u_k).
 
-The prior that maximises the ELBO for a given q is the aggregated posterior q(z) = 1/N Σ_n q(z|x_n): at it the marginal
-KL of ELBO surgery is zero. It costs N terms at every step and is fitted to the training examples.
+The prior that maximises the ELBO for a given q is the aggregated posterior q(z) = 1/N Σ_n q(z|x_n), where the marginal
+KL of ELBO surgery is zero. It costs N terms at every step, and it overfits to the training examples.
 
     aggregated   u_k are K training examples, fixed
     vamp         u_k are K learned pseudo-inputs                  (Tomczak and Welling 2018, arXiv 1705.07120)
 
-Pseudo-inputs live behind a map onto the data's support whose slope is nowhere zero (`Support.onto`) — a sigmoid for
-pixels, a softmax for categories — and not behind a clamp, under which those that start at 0 or 1 would never move. The
-map is steep: Adam moves a by about its rate a round, and under a flat map pixels would stay near where they began.
-They start from training examples or free of them.
+A pseudo-input is u = onto(a), a learned, where `Support.onto` maps all numbers to the data's support: a sigmoid for
+pixels, a softmax for categories. Its slope is zero nowhere; behind a clamp, pixels that start at 0 or 1 would never
+move. The map is steep, since Adam moves `a` by about its rate in a round, and behind a flat map pixels would hardly
+change. Pseudo-inputs start as training examples or as noise.
 
-The components of a flow posterior are its Gaussian bases, since the density of a flow at a point that it did not draw
-costs D passes: p(z) is then a density like any other, but no longer the optimal one.
+For a flow posterior the components are its Gaussian bases, since the density of a flow at a point that it did not draw
+costs D passes. The prior is then a valid density, but no longer the optimal one.
 
 Legend: K components, D latent.
 """
@@ -39,11 +39,11 @@ class Vamp(Prior):
         place: Place,
         *,
         components: int = 500,  # K
-        start: Literal["data", "free"] = "data",  # pseudo-inputs begin as training examples, or as noise
+        start: Literal["data", "free"] = "data",  # pseudo-inputs start as training examples, or as noise
     ) -> None:
         super().__init__()
-        _at_least_one("vamp", components)
-        _told_nothing("vamp", place)
+        _check_components("vamp", components)
+        _check_unconditional("vamp", place)
         self.infer, self.support, self.start = place.infer, place.spec.x.support, start
         self.pseudo = nn.Parameter(self.support.into(self.support.free((components, *place.spec.shape))))
 
@@ -57,7 +57,7 @@ class Vamp(Prior):
 
 
 class Aggregated(Prior):
-    """The mean of q(z|x) over K training examples: the optimal prior, at its cost."""
+    """The mean of q(z|x) over K training examples: the optimal prior, but expensive."""
 
     inputs: Tensor
 
@@ -65,11 +65,11 @@ class Aggregated(Prior):
         self,
         place: Place,
         *,
-        components: int = 1000,  # K training examples, of which each is encoded at every step
+        components: int = 1000,  # K training examples, all encoded at every step
     ) -> None:
         super().__init__()
-        _at_least_one("aggregated", components)
-        _told_nothing("aggregated", place)
+        _check_components("aggregated", components)
+        _check_unconditional("aggregated", place)
         self.infer = place.infer
         self.register_buffer("inputs", torch.full((components, *place.spec.shape), 0.5))
 
@@ -80,20 +80,21 @@ class Aggregated(Prior):
         return mixture_of(self.infer(self.inputs).components)
 
 
-def _at_least_one(name: str, components: int) -> None:
+def _check_components(name: str, components: int) -> None:
     if components < 1:
-        raise BestiaryError(f"{name}(components={components}): it needs at least one component")
+        raise BestiaryError(f"{name}(components={components}): components must be at least 1")
 
 
-def _told_nothing(name: str, place: Place) -> None:
+def _check_unconditional(name: str, place: Place) -> None:
     if place.condition:
         raise BestiaryError(
-            f"prior={name} is made of q(z|u), and its inputs u have no condition: with condition= use prior=standard,"
+            f"prior={name} is a mixture of q(z|u) without a condition: with condition= use prior=standard,"
             " prior=conditional or a flow"
         )
 
 
 def _examples(name: str, look: Look, n: int) -> Tensor:
+    """n training examples x. Raises BestiaryError if there are fewer."""
     if n > look.n:
         raise BestiaryError(
             f"prior={name}({n}) needs {n} training examples and the data has {look.n}: use prior={name}({look.n})"

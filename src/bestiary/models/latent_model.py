@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from bestiary.data.batch import Batch
 from bestiary.data.spec import Field, Spec
-from bestiary.densities.likelihoods import Likelihood, Observed
+from bestiary.densities.likelihoods import DataDistribution, Likelihood
 from bestiary.models.condition import Condition
 from bestiary.models.model import Encodes, Model, Shows
 from bestiary.networks.conditioned import NOTHING, Conditioned, Fields
@@ -68,7 +68,7 @@ class LatentModel(Model, Shows, Encodes):
         """What the decoder takes of codes."""
         return z
 
-    def px(self, h: Tensor, c: Fields = NOTHING) -> Observed:
+    def px(self, h: Tensor, c: Fields = NOTHING) -> DataDistribution:
         """p(x|z, c) for h (R, …)."""
         return self.likelihood(self.decoder(h, c))
 

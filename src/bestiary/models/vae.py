@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from bestiary.data.batch import Batch
 from bestiary.data.spec import Spec
-from bestiary.densities.diagonal_gaussian import StandardNormal, widest
+from bestiary.densities.diagonal_gaussian import StandardNormal, widest_float
 from bestiary.densities.likelihoods import Likelihood
-from bestiary.densities.posterior_and_prior import posterior_of, prior_of
+from bestiary.densities.posterior_and_prior import as_posterior, as_prior
 from bestiary.errors import BestiaryError
 from bestiary.models.condition import Condition
 from bestiary.models.latent_model import Binarise, LatentModel
@@ -58,9 +58,9 @@ class VAE(LatentModel, Coded, Drawn, Bounds):
         condition: Condition | None = None,
         rounds: range = FOREVER,
     ) -> None:
-        q = posterior_of(posterior, latent)
+        q = as_posterior(posterior, latent)
         super().__init__(spec, q.code, encoder, decoder, likelihood, binarise, condition)
-        self.posterior, self.prior = q, prior_of(prior)
+        self.posterior, self.prior = q, as_prior(prior)
         self.prior.infer = self.infer  # a method: a copy's prior asks the copy's encoder
         self.objective = objective if isinstance(objective, Part) else Objective(objective)
         self.samples, self.optimiser, self.rounds = samples, optimiser, rounds
@@ -96,8 +96,8 @@ class VAE(LatentModel, Coded, Drawn, Bounds):
         """x, c, q and p, and k draws of z where k > 0."""
         batch = self.observe(batch)
         c, clock = self.condition.of(batch), self.clock if clock is None else clock
-        q, p = self.infer(batch.x, c, clock), self.prior(c) if exact else self.prior.against(c)
-        z, h = self.posterior.drawn(q, k, exact) if k else (None, None)
+        q, p = self.infer(batch.x, c, clock), self.prior(c) if exact else self.prior.training_target(c)
+        z, h = self.posterior.draw(q, k, exact) if k else (None, None)
         px = None if h is None else self.px(h.flatten(0, 1), repeat_rows(c, k))
         target = self.condition.rest(batch.x)
         return Draw(batch.x, z, clock=clock, c=c, n=self.examples, q=q, p=p, px=px, target=target), h
@@ -112,10 +112,10 @@ class VAE(LatentModel, Coded, Drawn, Bounds):
         size = chunk or max(1, most // (len(x) * self.spec.dimensions * self.likelihood.cost))
         for first in range(0, k, size):
             m = min(size, k - first)
-            z, h = self.posterior.drawn(look.q, m, exact=True)
+            z, h = self.posterior.draw(look.q, m, exact=True)
             px = self.px(h.flatten(0, 1), repeat_rows(look.c, m))
             log_px = px.log_prob(spread(x, m, px)).view(m, -1)
-            yield (log_px + look.p.log_prob(z) - look.q.log_prob(z)).to(widest(x.device))
+            yield (log_px + look.p.log_prob(z) - look.q.log_prob(z)).to(widest_float(x.device))
 
     def bound(self, batch: Batch, k: int = 1, chunk: int = 0) -> Tensor:
         """L_K per example (B,), the sum over k in float64, in chunks of samples."""
@@ -125,7 +125,7 @@ class VAE(LatentModel, Coded, Drawn, Bounds):
 
     def bound_of(self, look: Draw, k: int, chunk: int = 0) -> Tensor:
         """L_K of one look (B,)."""
-        total = torch.full((len(look.x),), -torch.inf, dtype=widest(look.x.device), device=look.x.device)
+        total = torch.full((len(look.x),), -torch.inf, dtype=widest_float(look.x.device), device=look.x.device)
         for log_w in self.log_weights(look, k, chunk):
             total = torch.logaddexp(total, log_w.logsumexp(0))
         return total - log(k)
@@ -158,7 +158,7 @@ class VAE(LatentModel, Coded, Drawn, Bounds):
         }
 
     def encode(self, batch: Batch) -> Tensor:
-        return self.posterior.best(self.look(batch).q)
+        return self.posterior.best_code(self.look(batch).q)
 
     def embed(self, z: Tensor) -> Tensor:
         return self.posterior.embed(z)

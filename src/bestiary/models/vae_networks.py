@@ -4,7 +4,7 @@ A part given from Python is any `nn.Module`: its output is tried once on zeros, 
 training starts.
 
     encoder     (B, *shape) → (B, features), any number of features
-    decoder     (B, latent) → (B, per · C, H, W) or (B, per · F), `per` numbers for each number of x
+    decoder     (B, latent) → (B, k · C, H, W) or (B, k · F), k = Likelihood.decoder_outputs
     generator   (B, latent) → (B, *shape), images in [−1, 1]
     critic      (B, *shape) → (B,) or (B, 1) logits
 """
@@ -38,16 +38,17 @@ class Pair(NamedTuple):
 Shape = tuple[int, ...]
 
 
-def _stack(shape: tuple[int, ...], per: int) -> tuple[int, ...]:
-    return (per * shape[0], *shape[1:])
+def _stack(shape: Shape, k: int) -> Shape:
+    """The shape of k numbers for each number of an example, stacked in dimension 1."""
+    return (k * shape[0], *shape[1:])
 
 
 def _mlp_encoder(shape: Shape, told: int, hidden: Sequence[int], width: int, activation: str) -> nn.Module:
     return Flat(*mlp([prod(shape) + told, *hidden], activation, last=True).children())
 
 
-def _mlp_decoder(latent: int, shape: Shape, hidden: Sequence[int], width: int, activation: str, per: int) -> nn.Module:
-    shape = _stack(shape, per)
+def _mlp_decoder(latent: int, shape: Shape, hidden: Sequence[int], width: int, activation: str, k: int) -> nn.Module:
+    shape = _stack(shape, k)
     return Shaped(mlp([latent, *hidden[::-1], prod(shape)], activation), shape)
 
 
@@ -55,8 +56,8 @@ def _conv_encoder(shape: Shape, told: int, hidden: Sequence[int], width: int, ac
     return conv_encoder((shape[0] + told, *shape[1:]), width)[0]
 
 
-def _conv_decoder(latent: int, shape: Shape, hidden: Sequence[int], width: int, activation: str, per: int) -> nn.Module:
-    return ConvDecoder(latent, shape, per * shape[0], width)
+def _conv_decoder(latent: int, shape: Shape, hidden: Sequence[int], width: int, activation: str, k: int) -> nn.Module:
+    return ConvDecoder(latent, shape, k * shape[0], width)
 
 
 VAE_NETWORKS: dict[str, Pair] = {

@@ -56,7 +56,7 @@ def vae(
     condition: str = "none",  # what the model is told: fields beside x (label), or columns of a table, by commas
     lr: float | Schedule = 1e-3,  # Adam's rate
     encoder: nn.Module | None = None,  # from Python: (B, *shape) → (B, features); c beside x
-    decoder: nn.Module | None = None,  # from Python: (B, latent + |c|) → (B, per·C, H, W) or (B, per·F)
+    decoder: nn.Module | None = None,  # from Python: (B, latent + |c|) → (B, k·C, H, W) or (B, k·F), k of likelihood=
 ) -> Model:
     """Variational autoencoder: a lower bound on log p(x), an encoder and a decoder."""
     positive(latent=latent, samples=samples, width=width, hidden=min(hidden, default=1))
@@ -98,7 +98,7 @@ def ae(
     condition: str = "none",  # what the model is told: fields beside x (label), or columns of a table, by commas
     lr: float | Schedule = 1e-3,  # Adam's rate
     encoder: nn.Module | None = None,  # from Python: (B, *shape) → (B, features); c beside x
-    decoder: nn.Module | None = None,  # from Python: (B, latent + |c|) → (B, per·C, H, W) or (B, per·F)
+    decoder: nn.Module | None = None,  # from Python: (B, latent + |c|) → (B, k·C, H, W) or (B, k·F), k of likelihood=
 ) -> Model:
     """Autoencoder: compresses and makes features; it has no p(z) and does not sample."""
     positive(latent=latent, width=width, hidden=min(hidden, default=1))
@@ -144,10 +144,11 @@ def _networks(
 ) -> tuple[Conditioned, Conditioned, int]:  # fmt: skip
     """Encoder and decoder by name, or the user's own, tried; and how many features the encoder gives."""
     nets, told, shape = choose(VAE_NETWORKS, network, spec.x), reader_width(c.fields), c.target.shape
+    k = family.decoder_outputs
     if decoder is not None:
-        must_give(decoder, "decoder", [latent + told], (family.per * shape[0], *shape[1:]))
+        must_give(decoder, "decoder", [latent + told], (k * shape[0], *shape[1:]))
     down = nets.inward(spec.shape, told, hidden, width, activation) if encoder is None else encoder
-    up = nets.outward(latent + told, shape, hidden, width, activation, family.per) if decoder is None else decoder
+    up = nets.outward(latent + told, shape, hidden, width, activation, k) if decoder is None else decoder
     join = nets.join if encoder is None else "maps"
     flat = (spec.dimensions + told,) if join == "rows" and told else (spec.shape[0] + told, *spec.shape[1:])
     return Conditioned(down, c.fields, join), Conditioned(up, c.fields), features_of(down, flat)

@@ -9,7 +9,7 @@ from torch import nn
 
 from bestiary.data.spec import Inferred, Spec
 from bestiary.densities.density_names import PRIORS
-from bestiary.densities.posterior_and_prior import Place, prior_of
+from bestiary.densities.posterior_and_prior import Place, as_prior
 from bestiary.errors import BestiaryError
 from bestiary.grammar.options import called, made
 from bestiary.grammar.schedules import Schedule, parse_schedule
@@ -62,7 +62,7 @@ def staged(models: Mapping[str, Callable[..., Model]], build: Build) -> dict[str
         place = Place(spec, ground.code.shape[0], infer=of_x, condition=ground.condition.fields)
         kind = TwoStageVAE if isinstance(ground, VAE) else TwoStage
         base = Frozen(ground) if isinstance(first, Earlier) else ground
-        second = prior_of(made("prior", prior, PRIORS, place))
+        second = as_prior(made("prior", prior, PRIORS, place))
         if not any(p.requires_grad for p in second.parameters()):
             raise BestiaryError(f"prior={prior} has nothing to fit in the second stage: use prior=maf, mixture or vamp")
         return kind(base, second, 0 if isinstance(first, Earlier) else int(until), Adam(parse_schedule(lr)))

@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from bestiary.densities.diagonal_gaussian import closed_kl
-from bestiary.densities.full_gaussian import WHOLE_KL
+from bestiary.densities.full_gaussian import JOINT_KL
 from bestiary.networks.conditioned import NOTHING, Fields
 from bestiary.training.clock import Clock
 
@@ -63,7 +63,7 @@ class Draw:
         """KL(q(z|x)‖p(z)) for each x (B,): in closed form where known, else its Monte Carlo estimate."""
         if self.kl_dims is not None:
             return self.kl_dims.sum(-1)
-        whole = WHOLE_KL.get((type(self.q), type(self.p)))
+        whole = JOINT_KL.get((type(self.q), type(self.p)))
         if whole is not None:
             return whole(self.q, self.p)
         return (self.log_qz - self.log_pz).mean(0)
@@ -76,4 +76,4 @@ class Draw:
 
 def spread(x: Tensor, k: int, px: Any) -> Tensor:
     """x (B, …) for a p(x|z) of K·B rows, K of them for each x: repeated, unless p(x|z) does that without a copy."""
-    return x if k == 1 or px.repeats else x.expand(k, *x.shape).flatten(0, 1)
+    return x if k == 1 or px.repeats_x else x.expand(k, *x.shape).flatten(0, 1)

@@ -68,11 +68,11 @@ class Codebook(Posterior):
         far = (e[:, :, None] - self.book).square().sum(3)  # (B, T, V)
         return Nearest(e, far.argmin(2))
 
-    def drawn(self, q: Nearest, k: int, exact: bool = False) -> tuple[Tensor, Tensor]:
+    def draw(self, q: Nearest, k: int, exact: bool = False) -> tuple[Tensor, Tensor]:
         h = q.e + (self.book[q.index] - q.e).detach()
         return q.index.expand(k, *q.index.shape), h.flatten(1).expand(k, -1, -1)
 
-    def best(self, q: Nearest) -> Tensor:
+    def best_code(self, q: Nearest) -> Tensor:
         return q.index
 
     def embed(self, z: Tensor) -> Tensor:

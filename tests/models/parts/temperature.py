@@ -36,14 +36,14 @@ class Relaxed(Posterior):
     def forward(self, features: Tensor, clock: Clock) -> Chances:
         return Chances(features.unflatten(1, (*self.code.shape, -1)), at(self.tau, clock))
 
-    def drawn(self, q: Chances, k: int, exact: bool = False) -> tuple[Tensor, Tensor]:
+    def draw(self, q: Chances, k: int, exact: bool = False) -> tuple[Tensor, Tensor]:
         u = uniform((k, *q.log_p.shape), q.log_p.device, 1).clamp(1e-20, 1 - 1e-7)
         noisy = q.log_p - (-u.log()).log()  # (K, B, T, V)
         z = noisy.argmax(3)
         soft = (noisy / q.tau).softmax(3) @ self.book
         return z, (self.book[z] if exact else soft).flatten(2)
 
-    def best(self, q: Chances) -> Tensor:
+    def best_code(self, q: Chances) -> Tensor:
         return q.log_p.argmax(2)
 
     def embed(self, z: Tensor) -> Tensor:
