@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bestiary.errors import BestiaryError
 from bestiary.grammar.command_line import route, to_words, words
-from bestiary.grammar.options import comments, signature_options
+from bestiary.grammar.signatures import option_comments, signature_options
 from bestiary.grammar.values import text
 
 FLAGS = ("--name", "--device", "--resume")
@@ -113,9 +113,9 @@ def test_an_annotation_that_only_a_type_checker_can_see_lets_the_value_pass():
 
 
 def test_comments_come_from_the_source():
-    assert comments(Recipe) == {"steps": "rounds to play", "batch": "examples in a batch"}
-    assert comments(partial(Recipe)) == comments(Recipe)
-    assert comments(len) == {}
+    assert option_comments(Recipe) == {"steps": "rounds to play", "batch": "examples in a batch"}
+    assert option_comments(partial(Recipe)) == option_comments(Recipe)
+    assert option_comments(len) == {}
 
 
 def test_each_key_goes_to_the_section_that_knows_it():

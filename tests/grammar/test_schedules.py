@@ -97,9 +97,10 @@ def test_anything_else_is_refused_and_never_falls_over(text: str) -> None:
     ("linear(0,1)", "linear\\(start,stop,steps\\)"), ("linear(0,1,2,3)", "linear\\(start,stop,steps\\)"),
     ("linear(0,one,5)", "start,stop,steps"), ("cosine(0,1,0)", "at least one step"),
     ("linear(0,1,inf)", "start,stop,steps"), ("linear(0,1,nan)", "start,stop,steps"),
-    ("cyclic(0,1,9,0)", r"\(0, 1\]"), ("cyclic(0,1,9,1.5)", r"\(0, 1\]"), ("linear(0,1,5", "neither"),
+    ("cyclic(0,1,9,0)", r"\(0, 1\]"), ("cyclic(0,1,9,1.5)", r"\(0, 1\]"),
+    ("linear(0,1,5", "parentheses that do not match"),
 ])  # fmt: skip
-def test_what_is_wrong_is_said(text: str, says: str) -> None:
+def test_an_error_says_what_to_write(text: str, says: str) -> None:
     with pytest.raises(BestiaryError, match=says):
         parse_schedule(text)
 

@@ -112,7 +112,7 @@ def test_people_write_values_in_many_ways(written, annotation, value):
         (3, str, "a word"),
         (5, tuple[int, ...], "joined by commas"),
         ("x", int | Literal["auto"], "an integer or auto"),
-        ("linear(0,1)", float | Schedule, "key: `linear(0,1)`: a schedule reads linear(start,stop,steps)"),
+        ("linear(0,1)", float | Schedule, "key: `linear(0,1)` does not fit a schedule: write linear(start,stop,steps)"),
         ("x", float | Schedule, "neither a number nor a schedule"),
         ("mine", Part | None, "a Part from Python or none"),
         (3, Part, "leave it out"),

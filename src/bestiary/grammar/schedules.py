@@ -7,7 +7,6 @@
 `clock` is anything with a `round`, a 0-d tensor (training/clock.py).
 """
 
-import re
 from dataclasses import dataclass
 from math import isfinite, pi
 from typing import Protocol
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError, unknown
+from bestiary.grammar.calls import parse_call
 
 __all__ = ["SCHEDULES", "Cosine", "Cyclic", "Linear", "Schedule", "at", "parse_schedule"]
 
@@ -118,18 +118,18 @@ def parse_schedule(text: str | float | Schedule) -> float | Schedule:
         if isfinite(number):
             return number
         raise BestiaryError(f"`{text}` is not a finite number")
-    form = re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", text)
-    if form is None:
+    call = parse_call(text)
+    if not call.arguments:
         raise BestiaryError(f"`{text}` is neither a number nor a schedule such as linear(0,1,2000)")
-    name, words = form[1], form[2].split(",")
-    if name not in SCHEDULES:
-        raise unknown("schedule", name, SCHEDULES)
+    if call.name not in SCHEDULES:
+        raise unknown("schedule", call.name, SCHEDULES)
     try:
-        start, stop, steps, *rest = map(float, words)
-        if not steps.is_integer():
+        start, stop, steps, *rest = (float(argument) for keyword, argument in call.arguments if keyword is None)
+        if not steps.is_integer() or any(keyword for keyword, _ in call.arguments):
             raise ValueError
-        return SCHEDULES[name](start, stop, int(steps), *rest)
+        return SCHEDULES[call.name](start, stop, int(steps), *rest)
     except BestiaryError:
         raise
     except (TypeError, ValueError, OverflowError):
-        raise BestiaryError(f"`{text}`: a schedule reads {name}(start,stop,steps), e.g. {name}(0,1,2000)") from None
+        example = f"{call.name}(start,stop,steps), for example {call.name}(0,1,2000)"
+        raise BestiaryError(f"`{text}` does not fit a schedule: write {example}") from None

@@ -1,4 +1,4 @@
-"""Parts by name and by call: what is typed reaches the builder, what is wrong is told with the way out."""
+"""Parts by name and by call: options reach the builder, and every error says what to write."""
 
 import re
 from contextlib import suppress
@@ -11,19 +11,11 @@ from torch import nn
 
 from bestiary.data.spec import rows
 from bestiary.errors import BestiaryError
-from bestiary.grammar.options import (
-    called,
-    comments,
-    gathered,
-    like,
-    list_options,
-    made,
-    part_options,
-    signature_options,
-    signed,
-    split,
-)
+from bestiary.grammar.calls import parse_call, split_arguments
+from bestiary.grammar.part_calls import build_part, parse_part, part_signature
+from bestiary.grammar.part_lists import list_part_options, merge_part_options
 from bestiary.grammar.schedules import Linear, Schedule
+from bestiary.grammar.signatures import option_comments, part_options, signature_options, with_defaults
 from bestiary.models.tricks.packing import Packing
 from bestiary.models.tricks.table import TRICKS, trick_options, tricks_of
 from bestiary.models.zoo import LISTS, MODELS, build
@@ -49,7 +41,7 @@ TABLE = {"vamp": vamp, "standard": lambda place: place}
     ],
 )
 def test_a_call_fills_options_in_order_or_by_name(text: str, options: dict) -> None:
-    builder, found = called("prior", text, TABLE)
+    builder, found = parse_part("prior", text, TABLE)
     assert found == options
     builder("here", **found)
 
@@ -59,54 +51,58 @@ def test_a_call_fills_options_in_order_or_by_name(text: str, options: dict) -> N
     [
         ("vmap(3)", "did you mean `vamp`"),
         ("vamp(componets=3)", "did you mean `components`"),
-        ("vamp(3", "is neither a name nor a call"),
-        ("vamp(3))", "parentheses do not match"),
+        ("vamp(3", "has parentheses that do not match. Write a name, or a call such as prior=vamp(components=500"),
+        ("vamp(3))", "`vamp(3))` has parentheses that do not match"),
         ("vamp(x)", "components=x cannot be used: expected an integer"),
         ("vamp(start=fre)", "did you mean"),
         ("vamp(1,components=2)", "given twice"),
-        ("vamp(start=free,3)", "no place for `3`"),
-        ("vamp(1,free,1,1)", "no place for `1`"),
-        ("standard(1)", "standard takes no options"),
+        ("vamp(start=free,3)", "`3` follows a named option: name it too"),
+        ("vamp(1,free,1,1)", "`1` is one value too many: vamp takes vamp(components=500"),
+        ("standard(1)", "standard takes no options: write standard alone"),
         ("", "neither a name"),
-        ("vamp(rate=linear(0,1))", "a schedule reads"),
+        ("vamp(rate=linear(0,1))", "write linear(start,stop,steps)"),
+        ("vamp 3", "`vamp 3` is neither a name nor a call of one"),
     ],
 )
-def test_what_is_wrong_is_told(text: str, says: str) -> None:
+def test_an_error_says_what_to_write(text: str, says: str) -> None:
     with pytest.raises(BestiaryError, match=re.escape(says)):
-        called("prior", text, TABLE)
+        parse_part("prior", text, TABLE)
 
 
 @given(st.text(alphabet="vamp(),=123 ()linear", max_size=30))
 def test_no_text_crashes(text: str) -> None:
     with suppress(BestiaryError):
-        called("prior", text, TABLE)
+        parse_part("prior", text, TABLE)
+    with suppress(BestiaryError):
+        parse_call(text)
 
 
 @given(st.lists(st.from_regex(r"[a-z0-9]+(\([a-z0-9,]*\))?", fullmatch=True), min_size=1, max_size=5))
-def test_split_undoes_join(words: list[str]) -> None:
-    assert split(",".join(words)) == words
+def test_split_undoes_join(arguments: list[str]) -> None:
+    assert split_arguments(",".join(arguments)) == arguments
+    assert parse_call(f"f({','.join(arguments)})").arguments == [(None, argument) for argument in arguments]
 
 
 def test_a_part_is_a_name_or_a_module() -> None:
     module = nn.Identity()
-    assert made("prior", module, TABLE, 1) is module
-    assert made("prior", "vamp(3)", TABLE, "p") == ("p", 3, "data", 1.0)
+    assert build_part("prior", module, TABLE, 1) is module
+    assert build_part("prior", "vamp(3)", TABLE, "p") == ("p", 3, "data", 1.0)
     with pytest.raises(BestiaryError, match="takes a name or a"):
-        made("prior", 3, TABLE)
-    assert signed("vamp", part_options(vamp)) == "vamp(components=500,start=data,rate=1.0)"
+        build_part("prior", 3, TABLE)
+    assert part_signature("vamp", part_options(vamp)) == "vamp(components=500,start=data,rate=1.0)"
 
 
 def test_a_variant_has_its_own_defaults_and_the_help_of_the_whole() -> None:
     beta, base = signature_options(MODELS["beta-vae"]), signature_options(MODELS["vae"])
     assert beta.keys() == base.keys()
     assert (beta["beta"][1], base["beta"][1]) == (4.0, 1.0)
-    assert comments(MODELS["beta-vae"]) == comments(MODELS["vae"])
-    assert like(lambda x, *, a=1: a, "says", a=2)(0) == 2
+    assert option_comments(MODELS["beta-vae"]) == option_comments(MODELS["vae"])
+    assert with_defaults(lambda x, *, a=1: a, "says", a=2)(0) == 2
 
 
 @pytest.mark.parametrize("name", ["vae", "ae", "gan"])
 def test_every_option_has_its_help(name: str) -> None:
-    assert signature_options(MODELS[name]).keys() <= comments(MODELS[name]).keys()
+    assert signature_options(MODELS[name]).keys() <= option_comments(MODELS[name]).keys()
 
 
 @pytest.mark.parametrize(
@@ -123,15 +119,15 @@ def test_every_option_has_its_help(name: str) -> None:
     ],
 )
 def test_a_trick_by_its_own_name_stands_among_the_others(model: str, given: dict, tricks: str) -> None:
-    found = gathered(MODELS[model], {**given, "latent": 3}, LISTS)
+    found = merge_part_options(MODELS[model], {**given, "latent": 3}, LISTS)
     assert found == {"tricks": tricks, "latent": 3}
-    assert gathered(MODELS[model], found, LISTS) == found
+    assert merge_part_options(MODELS[model], found, LISTS) == found
     assert trick_options(tricks).keys() == tricks_of(tricks).keys()
 
 
 def test_every_trick_has_a_name_of_its_own_on_adversarial_models_alone() -> None:
-    assert list_options(MODELS["gan"], LISTS).keys() == TRICKS.keys()
-    assert list_options(MODELS["vae"], LISTS) == {}
+    assert list_part_options(MODELS["gan"], LISTS).keys() == TRICKS.keys()
+    assert list_part_options(MODELS["vae"], LISTS) == {}
     with pytest.raises(BestiaryError, match="unknown option of vae `pack`"):
         build("vae", rows(3), pack=2)
 
