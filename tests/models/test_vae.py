@@ -197,7 +197,7 @@ def test_a_posterior_of_torch_stands_for_a_whole_z_or_is_refused() -> None:
     ({"objective": "capacity(gamma=-3)"}, "gamma"), ({"objective": "free_bits(-1)"}, "lam"),
     ({"objective": "dip(off=-5)"}, "off"), ({"objective": "free_bits(groups=3)"}, "without per=group"),
     ({"objective": "free_bits(per=dimension)", "posterior": "iaf"}, "per=total"),
-    ({"objective": "free_bits(per=group,groups=3)"}, "cannot be parted"),
+    ({"objective": "free_bits(per=group,groups=3)"}, "cannot be split"),
     ({"objective": "dip", "posterior": "iaf"}, "posterior=diagonal"),
 ])  # fmt: skip
 def test_objectives_that_make_no_sense_are_refused_when_the_model_is_built(options: dict, says: str) -> None:

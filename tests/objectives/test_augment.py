@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bestiary.errors import BestiaryError
-from bestiary.objectives.augment import AUGMENTATIONS, colour, composed, cutout, translation
+from bestiary.objectives.augment import AUGMENTATIONS, colour, compose, cutout, translation
 from bestiary.training.noise import shared
 
 
@@ -104,7 +104,7 @@ def test_each_example_has_a_lens_of_its_own_and_gradients_pass(name: str) -> Non
 
 
 def test_two_processes_see_what_one_would() -> None:
-    x, lens = images(8), composed(("colour", "translation", "cutout"))
+    x, lens = images(8), compose(("colour", "translation", "cutout"))
     torch.manual_seed(3)
     whole = lens(x)
     halves = []
@@ -117,4 +117,4 @@ def test_two_processes_see_what_one_would() -> None:
 
 def test_names_are_checked() -> None:
     with pytest.raises(BestiaryError, match="did you mean `cutout`"):
-        composed(("cutot",))
+        compose(("cutot",))

@@ -17,7 +17,7 @@ from bestiary.objectives.games import (
     nonsaturating,
     relativistic,
     saturating,
-    smoothed,
+    smooth_labels,
     wasserstein,
 )
 from bestiary.objectives.penalties import gp
@@ -263,7 +263,7 @@ def test_the_dual_is_the_convex_conjugate(name: str) -> None:
 
 
 def test_smoothing_is_a_cross_entropy_with_a_softer_target_on_real_alone() -> None:
-    game, logits = smoothed(saturating(), 0.1), torch.linspace(-4, 4, 9)
+    game, logits = smooth_labels(saturating(), 0.1), torch.linspace(-4, 4, 9)
     soft = F.binary_cross_entropy_with_logits(logits, torch.full((9,), 0.9), reduction="none")
     torch.testing.assert_close(game.critic(logits, torch.zeros(9)), soft + log(2))
     torch.testing.assert_close(game.generator(logits, logits), saturating().generator(logits, logits))
@@ -271,7 +271,7 @@ def test_smoothing_is_a_cross_entropy_with_a_softer_target_on_real_alone() -> No
 
 def test_smoothed_least_squares_has_the_slope_of_the_softer_target() -> None:
     logits = torch.linspace(-4, 4, 9, requires_grad=True)
-    game, fake = smoothed(least_squares(), 0.1), torch.zeros(9)
+    game, fake = smooth_labels(least_squares(), 0.1), torch.zeros(9)
     (slope,) = torch.autograd.grad(game.critic(logits, fake).sum(), logits)
     torch.testing.assert_close(slope, logits.detach() - 0.9)
 
@@ -280,7 +280,7 @@ def test_smoothed_least_squares_has_the_slope_of_the_softer_target() -> None:
 def test_a_smoothed_critic_stands_where_it_says(name: str) -> None:
     """No slope at its optimum, for every game; for the minimax D* = (1 − s) π/(π + p), below 1 − s."""
     (a, b), share = doubles("unlike"), 0.1
-    game = smoothed(BY_RATIO[name], share)
+    game = smooth_labels(BY_RATIO[name], share)
     best = game.optimum(a / b).requires_grad_()
     (slope,) = torch.autograd.grad(expected(game, best, a, b), best)
     torch.testing.assert_close(slope, torch.zeros(6).double(), atol=1e-12, rtol=0)
@@ -290,7 +290,7 @@ def test_a_smoothed_critic_stands_where_it_says(name: str) -> None:
 
 def test_what_is_smoothed_is_real_alone() -> None:
     """Its sides add up to it, and that of fake is the game's own."""
-    plain, game, logits = saturating(), smoothed(saturating(), 0.2), torch.linspace(-4, 4, 9)
+    plain, game, logits = saturating(), smooth_labels(saturating(), 0.2), torch.linspace(-4, 4, 9)
     torch.testing.assert_close(game.sides[0](logits) + game.sides[1](logits), game.critic(logits, logits))
     torch.testing.assert_close(game.sides[1](logits), plain.sides[1](logits))
     assert not torch.allclose(game.sides[0](logits), plain.sides[0](logits))

@@ -6,14 +6,14 @@ from torch import Tensor
 from torch.func import functional_call
 
 from bestiary.networks.mlp import mlp
-from bestiary.objectives.unrolled import unrolled
+from bestiary.objectives.unrolled import unroll
 
 
 def test_on_a_quadratic_the_steps_are_known() -> None:
     """L = ½ (θ − a)²: θ_k = a + (1 − η)^k (θ − a), and ∂θ_k/∂a = 1 − (1 − η)^k."""
     a, theta = torch.tensor(2.0, requires_grad=True), torch.tensor(5.0, requires_grad=True)
     for k in (0, 1, 7):
-        (found,) = unrolled({"t": theta}, lambda w: (w["t"] - a).square() / 2, k, 0.3).values()
+        (found,) = unroll({"t": theta}, lambda w: (w["t"] - a).square() / 2, k, 0.3).values()
         assert float(found.detach()) == pytest.approx(2 + 0.7**k * 3, rel=1e-6)
         slope = torch.autograd.grad(found, a, allow_unused=True)[0]
         assert float(0 if slope is None else slope) == pytest.approx(1 - 0.7**k, abs=1e-6)
@@ -28,7 +28,7 @@ def test_ever_more_steps_lead_to_the_critics_best_answer() -> None:
 
     def answer(a: Tensor) -> Tensor:
         start = {"t": torch.zeros(3).double().requires_grad_()}
-        return unrolled(start, lambda w: w["t"] @ matrix @ w["t"] / 2 - a @ w["t"], 400, rate)["t"]
+        return unroll(start, lambda w: w["t"] @ matrix @ w["t"] / 2 - a @ w["t"], 400, rate)["t"]
 
     torch.testing.assert_close(answer(a), torch.linalg.solve(matrix, a))
     torch.testing.assert_close(torch.autograd.functional.jacobian(answer, a), torch.linalg.inv(matrix))
@@ -37,9 +37,7 @@ def test_ever_more_steps_lead_to_the_critics_best_answer() -> None:
 def test_its_steps_are_those_of_gradient_descent() -> None:
     torch.manual_seed(0)
     critic, x = mlp([2, 6, 1]), torch.randn(16, 2)
-    found = unrolled(
-        dict(critic.named_parameters()), lambda w: functional_call(critic, w, (x,)).square().mean(), 4, 0.1
-    )
+    found = unroll(dict(critic.named_parameters()), lambda w: functional_call(critic, w, (x,)).square().mean(), 4, 0.1)
     optimiser = torch.optim.SGD(critic.parameters(), lr=0.1)
     for _ in range(4):
         optimiser.zero_grad()
@@ -52,14 +50,14 @@ def test_its_steps_are_those_of_gradient_descent() -> None:
 def test_a_weight_that_the_loss_does_not_see_stays() -> None:
     """As the last bias in a Wasserstein game, which cancels."""
     start = {"seen": torch.ones(2, requires_grad=True), "not": torch.full((2,), 3.0, requires_grad=True)}
-    found = unrolled(start, lambda w: w["seen"].sum(), 3, 0.5)
+    found = unroll(start, lambda w: w["seen"].sum(), 3, 0.5)
     assert torch.equal(found["not"], start["not"])
     assert torch.equal(found["seen"], torch.full((2,), -0.5))
 
 
 def test_without_steps_the_weights_are_the_critics_own() -> None:
     own = {"t": torch.ones(3)}
-    assert unrolled(own, lambda w: w["t"].sum(), 0, 0.1) is own
+    assert unroll(own, lambda w: w["t"].sum(), 0, 0.1) is own
 
 
 @pytest.mark.parametrize("k", [1, 3])
@@ -75,7 +73,7 @@ def test_the_generators_gradient_through_the_critics_steps(k: int) -> None:
     def loss(held: bool = False) -> Tensor:
         fake, softplus = generator(z), torch.nn.functional.softplus
         seen = fake.detach() if held else fake
-        weights = unrolled(
+        weights = unroll(
             dict(critic.named_parameters()),
             lambda w: (softplus(-judge(real, w)) + softplus(judge(seen, w))).mean(), k, 0.5,
         )  # fmt: skip

@@ -30,7 +30,7 @@ from bestiary.models.condition import Condition
 from bestiary.models.latent_model import Binarise, LatentModel
 from bestiary.models.model import Bounds, Coded, Drawn
 from bestiary.networks.conditioned import NOTHING, Fields, repeat_rows
-from bestiary.objectives.draw import Draw, spread
+from bestiary.objectives.draw import Draw, repeat_x
 from bestiary.objectives.elbo import Objective, ObjectiveFunction
 from bestiary.training.clock import Clock
 from bestiary.training.part import Part
@@ -114,7 +114,7 @@ class VAE(LatentModel, Coded, Drawn, Bounds):
             m = min(size, k - first)
             z, h = self.posterior.draw(look.q, m, exact=True)
             px = self.px(h.flatten(0, 1), repeat_rows(look.c, m))
-            log_px = px.log_prob(spread(x, m, px)).view(m, -1)
+            log_px = px.log_prob(repeat_x(x, m, px)).view(m, -1)
             yield (log_px + look.p.log_prob(z) - look.q.log_prob(z)).to(widest_float(x.device))
 
     def bound(self, batch: Batch, k: int = 1, chunk: int = 0) -> Tensor:

@@ -192,7 +192,7 @@ def _must_make_sense(setting: Setting, lazy: int) -> None:
         trick.refuse(setting)
     norms = _scales(setting.critic) if setting.critic is not None else setting.critic_norm != "none"
     bounds = {name for name, trick in setting.tricks.items() if trick.bounds_slope}
-    if not setting.game.bounds and not (bounds - {"spectral"} if norms else bounds):
+    if not setting.game.bounded and not (bounds - {"spectral"} if norms else bounds):
         raise BestiaryError(
             "this game is a Wasserstein distance only for a critic of bounded slope:"
             " add penalty=gp(10), weight_clip=0.01 or spectral=yes (with critic_norm=none)"

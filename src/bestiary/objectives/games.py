@@ -1,7 +1,7 @@
-"""Games: what critic and generator minimise, as functions of the critic's logits l.
+"""Adversarial games: the losses of critic and generator, as functions of the critic's logits l.
 
-With D(x) = σ(l(x)) the probability that x is real, π the data's density, p the generator's and r = π/p; what the critic
-minimises, its optimum l*, what its loss is there, and what the generator minimises:
+D(x) = σ(l(x)) is the probability that x is real, π the density of the data, p that of the generator, r = π/p. For each
+game: the critic's loss, its optimum l*, the loss at l* up to the constants written, and the generator's loss.
 
     saturating      −log D(real) − log(1 − D(fake))        l* = log r: D* = π/(π + p)       2 ln 2 − 2 JSD(π, p)
                     generator  log(1 − D(fake))             Algorithm 1's minimax; slope −D: none where D → 0
@@ -23,8 +23,8 @@ minimises, its optimum l*, what its loss is there, and what the generator minimi
 (Goodfellow et al. 2014, arXiv 1406.2661; Mao et al. 2017, 1611.04076; Arjovsky et al. 2017, 1701.07875; Lim and Ye
 2017, 1705.02894; Huang et al. 2024, 2501.05441; Nowozin et al. 2016, 1606.00709.)
 
-A game is a pair of functions, per example; `apart` makes one of what is minimised on real and on fake alone. A new game
-is a function that gives one and a line in `GAMES`; its keyword options may be given in parentheses,
+A game is a pair of loss functions, per example; `apart` builds one from separate losses on real and on fake. A new game
+is a function that returns a `Game`, and a line in `GAMES`. Its keyword options are typed in parentheses:
 `game=least_squares(-1,1,0)`.
 
 Legend: B batch; logits and losses (B,).
@@ -42,28 +42,28 @@ from bestiary.errors import BestiaryError, unknown
 
 __all__ = [
     "DIVERGENCES", "GAMES", "Divergence", "Game", "apart", "f_game", "hinge", "least_squares", "nonsaturating",
-    "relativistic", "saturating", "smoothed", "wasserstein",
+    "relativistic", "saturating", "smooth_labels", "wasserstein",
 ]  # fmt: skip
 
 OnLogits = Callable[[Tensor], Tensor]
 
 
 class Game(NamedTuple):
-    """critic(real, fake) and generator(real, fake) on logits, both minimised."""
+    """critic(real, fake) and generator(real, fake): losses (B,) of the logits on real and fake, both minimised."""
 
     critic: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor, Tensor], Tensor]
-    paired: bool = False  # the generator's loss looks at `real`; otherwise it is given its own logits there
-    optimum: OnLogits | None = None  # r = π/p → the critic's best logit, where it depends on r alone
-    sides: tuple[OnLogits, OnLogits] | None = None  # where critic(real, fake) = sides[0](real) + sides[1](fake)
+    paired: bool = False  # whether the generator's loss depends on `real`; if not, `fake` is passed for it
+    optimum: OnLogits | None = None  # r = π/p → the critic's best logit, if it depends on r alone
+    sides: tuple[OnLogits, OnLogits] | None = None  # if critic(real, fake) = sides[0](real) + sides[1](fake)
     is_logit: bool = False  # whether σ(l) is the probability that x is real
-    bounds: bool = True  # whether the critic has a best answer by itself; otherwise its slope must be bounded
+    bounded: bool = True  # whether the critic's loss is bounded below; if not, the critic's slope must be bounded
 
 
 def apart(
     real: OnLogits, fake: OnLogits, generator: OnLogits, optimum: OnLogits | None = None, is_logit: bool = False
 ) -> Game:
-    """A game that judges each example by itself."""
+    """The game with the critic's loss real(l(real)) + fake(l(fake)) and the generator's loss generator(l(fake))."""
     return Game(
         critic=lambda on_real, on_fake: real(on_real) + fake(on_fake),
         generator=lambda _, on_fake: generator(on_fake),
@@ -74,7 +74,7 @@ def apart(
 
 
 def saturating() -> Game:
-    """The minimax of Algorithm 1."""
+    """The minimax game of the first GAN paper, Algorithm 1."""
     return apart(
         real=lambda logit: F.softplus(-logit),  # −log σ(l) = softplus(−l)
         fake=F.softplus,
@@ -94,11 +94,14 @@ def least_squares(
     *,
     a: float = 0.0,  # the critic's target on fake
     b: float = 1.0,  # the critic's target on real
-    c: float = 1.0,  # what the generator wants the critic to say
+    c: float = 1.0,  # the generator's target on fake
 ) -> Game:
-    """Least squares to targets: samples far from the data are pulled although D is sure of them."""
+    """Least squares to targets: samples far from the data still have a gradient, even if the critic is sure of them."""
     if a == b:
-        raise BestiaryError(f"least_squares: the critic's targets a={a} on fake and b={b} on real must differ")
+        raise BestiaryError(
+            f"least_squares: the critic's targets a={a} on fake and b={b} on real must differ: use"
+            " game=least_squares(0,1,1)"
+        )
     return apart(
         real=lambda logit: (logit - b).square() / 2,
         fake=lambda logit: (logit - a).square() / 2,
@@ -108,12 +111,12 @@ def least_squares(
 
 
 def wasserstein() -> Game:
-    """The difference of means of a critic that must be kept 1-Lipschitz."""
-    return apart(real=torch.neg, fake=lambda logit: logit, generator=torch.neg)._replace(bounds=False)
+    """The difference of the critic's means on real and fake. The critic's slope must be bounded by 1 elsewhere."""
+    return apart(real=torch.neg, fake=lambda logit: logit, generator=torch.neg)._replace(bounded=False)
 
 
 def hinge() -> Game:
-    """The margin of a support vector machine."""
+    """The hinge loss, with the margin of a support vector machine."""
     return apart(
         real=lambda logit: F.relu(1 - logit),
         fake=lambda logit: F.relu(1 + logit),
@@ -123,7 +126,7 @@ def hinge() -> Game:
 
 
 def relativistic() -> Game:
-    """Each fake against a real one: the critic says which of the two is real."""
+    """Pairs of a real and a fake example: the critic decides which of the two is real."""
     return Game(
         critic=lambda real, fake: F.softplus(fake - real),
         generator=lambda real, fake: F.softplus(real - fake),
@@ -132,7 +135,7 @@ def relativistic() -> Game:
 
 
 def _exp(a: Tensor) -> Tensor:
-    """exp, and from e³⁰ on its tangent: convex, never infinite, and a critic that strays there finds the way back."""
+    """exp(a), continued linearly beyond a = 30: convex, never infinite, and with a gradient that leads back."""
     return a.clamp(max=30).exp() * (1 + (a - 30).clamp(min=0))
 
 
@@ -140,8 +143,8 @@ class Divergence(NamedTuple):
     """D_f(π ‖ p) = E_p f(r) = sup_T E_π T − E_p f*(T), with T = output(l)."""
 
     f: OnLogits
-    output: OnLogits  # into the domain of f*
-    dual: OnLogits  # l → f*(output(l)), in a form that neither overflows nor loses digits
+    output: OnLogits  # l → T, in the domain of f*
+    dual: OnLogits  # l → f*(output(l)), written so that it neither overflows nor loses digits
     optimum: OnLogits  # r → l with output(l) = f′(r)
 
 
@@ -177,7 +180,7 @@ def f_game(
     *,
     divergence: Literal["kl", "reverse_kl", "pearson", "jsd"] = "kl",  # D_f(π ‖ p)
 ) -> Game:
-    """Any f-divergence by its convex dual."""
+    """The game of an f-divergence, by its convex dual."""
     if divergence not in DIVERGENCES:
         raise unknown("divergence", divergence, DIVERGENCES)
     d = DIVERGENCES[divergence]
@@ -189,22 +192,22 @@ def f_game(
     )
 
 
-def smoothed(game: Game, share: float) -> Game:
-    """One-sided label smoothing: real counts as fake by a share of it, so that D stays below 1 − share on real.
+def smooth_labels(game: Game, share: float) -> Game:
+    """The game with one-sided label smoothing: a share of the loss on real treats it as fake, so D < 1 − share on real.
 
-    With share s the critic weighs (1 − s) π against s π + p, so that its optimum is that of r (1 − s)/(1 + s r).
-    (Salimans et al. 2016, arXiv 1606.03498.) Smoothing fake as well would reward the generator for staying where it is.
+    With share s the critic compares (1 − s) π with s π + p, so its optimum is the game's at r (1 − s)/(1 + s r).
+    (Salimans et al. 2016, arXiv 1606.03498.) Smoothing fake as well would reward the generator for not moving.
     """
-    assert game.sides is not None  # the builder of the model has looked
+    assert game.sides is not None  # models/tricks/label_smoothing.py checks it
     real, fake, best = *game.sides, game.optimum
 
-    def softer(logit: Tensor) -> Tensor:
+    def smoothed_real(logit: Tensor) -> Tensor:
         return (1 - share) * real(logit) + share * fake(logit)
 
     return game._replace(
-        critic=lambda on_real, on_fake: softer(on_real) + fake(on_fake),
+        critic=lambda on_real, on_fake: smoothed_real(on_real) + fake(on_fake),
         optimum=None if best is None else lambda r: best(r * (1 - share) / (1 + share * r)),
-        sides=(softer, fake),
+        sides=(smoothed_real, fake),
     )
 
 

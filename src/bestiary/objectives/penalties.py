@@ -1,6 +1,6 @@
-"""Penalties on a critic's slope, per example, in fp32.
+"""Gradient penalties on a critic's slope, per example, in fp32: gp, r1, r2, r1r2.
 
-With g(x) = ‖∇ₓ C(x)‖ at each x by itself:
+With g(x) = ‖∇ₓ C(x)‖, for each example separately:
 
     gp      λ (g(x̂) − 1)²,  x̂ = u x_real + (1 − u) x_fake,  u ~ U(0, 1)     arXiv 1704.00028
             one-sided: λ [g(x̂) − 1]₊²
@@ -8,9 +8,9 @@ With g(x) = ‖∇ₓ C(x)‖ at each x by itself:
     r2      γ/2 g(x_fake)²
     r1r2    both                                                              R3GAN: arXiv 2501.05441
 
-One norm over a whole batch, as some libraries take, is another thing: it punishes a critic of slope one for the size of
-the batch. A penalty is a function of (critic, real, fake) that gives (B,); a new one is such a function and a line in
-`PENALTIES`. A critic whose BatchNorm mixes the examples of a batch has no slope at one of them, and is refused.
+Some libraries take one norm over the whole batch. That is another quantity: it penalises a critic of slope one more,
+the larger the batch. A penalty is a function (critic, real, fake) → (B,); a new one is such a function and a line in
+`PENALTIES`. The slope at a single example does not exist for a critic whose BatchNorm mixes the batch: it is refused.
 
 Legend: B batch.
 """
@@ -25,19 +25,19 @@ from bestiary.errors import BestiaryError
 from bestiary.networks.full_precision import fp32
 from bestiary.training.noise import uniform
 
-__all__ = ["PENALTIES", "Critic", "Penalty", "gp", "nothing", "r1", "r1r2", "r2", "squared_slope"]
+__all__ = ["PENALTIES", "Critic", "Penalty", "gp", "no_penalty", "r1", "r1r2", "r2", "squared_slope"]
 
 Critic = Callable[[Tensor], Tensor]  # (B, …) → (B,) logits
 Penalty = Callable[[Critic, Tensor, Tensor], Tensor]  # critic, real (B, …), fake (B, …) → (B,)
 
-TINY = 1e-12  # under the root: ‖·‖ has no derivative at 0, and PyTorch's is NaN there
+TINY = 1e-12  # smallest squared slope under the root: the derivative of the root at 0 is NaN
 
 
 def squared_slope(critic: Critic, x: Tensor) -> Tensor:
-    """‖∇ₓ C(x)‖² at each example, (B,), which may be differentiated again."""
+    """‖∇ₓ C(x)‖² at each example (B,), differentiable. critic: x (B, …) → logits (B,)."""
     with torch.autocast(x.device.type, enabled=False), torch.enable_grad():
         x = fp32(x)
-        # an unrolled critic's weights depend on x as well: the slope is by this use of x alone
+        # the weights of an unrolled critic depend on x too: a view excludes them from the slope
         x = x.view_as(x) if x.requires_grad else x.detach().requires_grad_()
         (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
     return slope.flatten(1).square().sum(1)
@@ -54,18 +54,18 @@ def _gp(critic: Critic, real: Tensor, fake: Tensor, weight: float, one_sided: bo
 def gp(
     *,
     weight: float = 10.0,  # λ: 10 for images, 0.1 for toys
-    one_sided: bool = False,  # only slopes above 1 are punished
+    one_sided: bool = False,  # penalise only slopes above 1
 ) -> Penalty:
-    """Slope one between real and fake."""
-    return partial(_gp, weight=_positive(weight), one_sided=one_sided)
+    """Gradient penalty: pulls the slope between real and fake examples to one."""
+    return partial(_gp, weight=_check_weight(weight), one_sided=one_sided)
 
 
 def r1(
     *,
     weight: float = 10.0,  # γ
 ) -> Penalty:
-    """No slope on the data."""
-    _positive(weight)
+    """Pulls the slope on real examples to zero."""
+    _check_weight(weight)
     return lambda critic, real, fake: weight / 2 * squared_slope(critic, real)
 
 
@@ -73,8 +73,8 @@ def r2(
     *,
     weight: float = 10.0,  # γ
 ) -> Penalty:
-    """No slope on samples."""
-    _positive(weight)
+    """Pulls the slope on samples to zero."""
+    _check_weight(weight)
     return lambda critic, real, fake: weight / 2 * squared_slope(critic, fake)
 
 
@@ -82,19 +82,19 @@ def r1r2(
     *,
     weight: float = 10.0,  # γ of each
 ) -> Penalty:
-    """No slope on either: local convergence where the two meet."""
+    """Pulls the slope on real examples and on samples to zero, which makes the game converge locally."""
     on_real, on_fake = r1(weight=weight), r2(weight=weight)
     return lambda critic, real, fake: on_real(critic, real, fake) + on_fake(critic, real, fake)
 
 
-def _positive(weight: float) -> float:
+def _check_weight(weight: float) -> float:
     if not 0 < weight < float("inf"):
-        raise BestiaryError(f"the weight of a penalty must be positive and finite; got {weight}")
+        raise BestiaryError(f"the weight of a penalty must be positive and finite, e.g. penalty=gp(10); got {weight}")
     return weight
 
 
-def nothing() -> None:
-    """A critic that is free."""
+def no_penalty() -> None:
+    """No penalty."""
 
 
-PENALTIES: dict[str, Callable[..., Penalty | None]] = {"none": nothing, "gp": gp, "r1": r1, "r2": r2, "r1r2": r1r2}
+PENALTIES: dict[str, Callable[..., Penalty | None]] = {"none": no_penalty, "gp": gp, "r1": r1, "r2": r2, "r1r2": r1r2}

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from bestiary.errors import BestiaryError
 from bestiary.models.tricks.trick import Setting, Trick
-from bestiary.objectives.augment import composed
+from bestiary.objectives.augment import compose
 from bestiary.training.clock import Clock
 
 __all__ = ["Augmentation"]
@@ -19,7 +19,7 @@ class Augmentation(Trick):
         kinds: tuple[str, ...] = ("translation", "cutout"),  # colour, translation, cutout, in this order
     ) -> None:
         super().__init__()
-        self.kinds, self.lens = kinds, composed(kinds)
+        self.kinds, self.lens = kinds, compose(kinds)
 
     def refuse(self, setting: Setting) -> None:
         if not setting.spec.x.maps:

@@ -2,7 +2,7 @@
 
 from bestiary.errors import BestiaryError
 from bestiary.models.tricks.trick import Trick
-from bestiary.objectives.games import Game, smoothed
+from bestiary.objectives.games import Game, smooth_labels
 
 __all__ = ["Smoothing"]
 
@@ -21,9 +21,9 @@ class Smoothing(Trick):
         self.share = share
 
     def game(self, game: Game) -> Game:
-        if self.share and (game.sides is None or not game.bounds):
+        if self.share and (game.sides is None or not game.bounded):
             raise BestiaryError(
                 f"smoothing={self.share} needs a game that judges an example by itself and has a best critic then;"
                 " leave it out"
             )
-        return smoothed(game, self.share) if self.share else game
+        return smooth_labels(game, self.share) if self.share else game

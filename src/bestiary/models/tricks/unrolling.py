@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bestiary.errors import BestiaryError
 from bestiary.models.critic_view import Weights
 from bestiary.models.tricks.trick import Setting, Trick, not_negative
-from bestiary.objectives.unrolled import unrolled
+from bestiary.objectives.unrolled import unroll
 from bestiary.training.parallel import whole_mean
 
 if TYPE_CHECKING:
@@ -46,4 +46,4 @@ class Unrolling(Trick):
         own = dict(match.view.named_parameters()) if weights is None else weights
         loss = match.another()  # on other samples, as the critic would meet them
         start = {name: w if w.requires_grad else w.detach().requires_grad_() for name, w in own.items()}
-        return unrolled(start, loss, self.steps, self.rate, lambda slope: whole_mean(slope[None]))
+        return unroll(start, loss, self.steps, self.rate, lambda slope: whole_mean(slope[None]))
