@@ -1,7 +1,7 @@
-"""What a user can do wrong, said so that it can be put right.
+"""The error for every mistake that a user can correct, and the nearest name for a misspelt one.
 
-Every mistake that a person can make with data, options or files raises `BestiaryError`: what was wrong, what was
-expected, how to fix it. The command line prints such a message without a traceback; anything else is our bug.
+Any mistake with data, options or files raises `BestiaryError`. Its message says what is wrong, what is expected and
+what to write. The command line prints it without a traceback; any other exception is a bug of ours.
 """
 
 from collections.abc import Iterable
@@ -11,22 +11,22 @@ __all__ = ["BestiaryError", "nearest", "unknown"]
 
 
 class BestiaryError(ValueError):
-    """A mistake that the message explains and the user can mend."""
+    """A mistake that the user can correct: the message says what to write."""
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
-    """The name that `word` was most likely meant to be, if any is close.
+    """The name that is spelt most like `word`, whatever its case; None where none is close.
 
     >>> nearest("dcgna", ["vae", "gan", "dcgan"])
     'dcgan'
     """
     names = list(names)
-    close = get_close_matches(word.lower(), [name.lower() for name in names], n=1, cutoff=0.5)
-    return next((name for name in names if close and name.lower() == close[0]), None)
+    matches = get_close_matches(word.lower(), [name.lower() for name in names], n=1, cutoff=0.5)
+    return next((name for name in names if matches and name.lower() == matches[0]), None)
 
 
-def unknown(what: str, word: str, names: Iterable[str]) -> BestiaryError:
-    """The error for a name nobody knows: with the nearest one and the whole list.
+def unknown(kind: str, word: str, names: Iterable[str]) -> BestiaryError:
+    """The error for a word that is none of `names`, with the nearest of them and the whole list.
 
     >>> print(unknown("model", "dcgna", ["vae", "gan", "dcgan"]))
     unknown model `dcgna`: did you mean `dcgan`? Known: dcgan, gan, vae.
@@ -34,4 +34,4 @@ def unknown(what: str, word: str, names: Iterable[str]) -> BestiaryError:
     names = sorted(names)
     guess = nearest(word, names)
     hint = f": did you mean `{guess}`?" if guess else "."
-    return BestiaryError(f"unknown {what} `{word}`{hint} Known: {', '.join(names)}.")
+    return BestiaryError(f"unknown {kind} `{word}`{hint} Known: {', '.join(names)}.")

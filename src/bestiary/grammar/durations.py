@@ -1,4 +1,4 @@
-"""Time limits as people write them: 90, 90s, 5m, 1.5h, 2d."""
+"""Time limits: 90, 90s, 5m, 1.5h, 2d → seconds."""
 
 import re
 
@@ -10,14 +10,14 @@ _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
 def seconds_of(limit: str | float | None) -> float | None:
-    """How many seconds a time limit is; None for none.
+    """A time limit in seconds; None for none. Raises BestiaryError where it is no positive time.
 
     >>> seconds_of("5m"), seconds_of("1.5h"), seconds_of(None)
     (300.0, 5400.0, None)
     """
     if limit is None:
         return None
-    form = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(limit).lower())
-    if form is None or form[2] not in _UNITS or float(form[1]) <= 0:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(limit).lower())
+    if match is None or match[2] not in _UNITS or float(match[1]) <= 0:
         raise BestiaryError(f"--time-limit {limit}: write a positive time such as 90s, 5m or 2h")
-    return float(form[1]) * _UNITS[form[2]]
+    return float(match[1]) * _UNITS[match[2]]

@@ -1,4 +1,4 @@
-"""What the value of an option may be, and how it is written: text ↔ value.
+"""Values of options: text ↔ value by annotation, with an error that says what the option takes.
 
     int        2000, 2_000, 2k, 1e4          bool      yes no true false on off
     float      0.5, 1e-3, 2k, inf            Literal   one of its words
@@ -8,7 +8,7 @@
     any other class: one of its objects, which only Python can give; any other annotation: anything
 
 `coerce` reads, `text` writes: `coerce(text(v), annotation, key) == v` for every v that can be written (a
-`str | None` cannot hold the word "none"). Ranges are checked by those who know them, not here.
+`str | None` cannot hold the word "none"). Ranges are checked by those who use the value, not here.
 """
 
 import inspect
@@ -26,7 +26,7 @@ __all__ = ["coerce", "expects", "text"]
 
 _SUFFIXES = {"k": 1_000, "K": 1_000, "M": 1_000_000}
 _EXACT = 2**53  # beyond it a float no longer tells neighbouring integers apart
-_TRUTH = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
+_YES_NO = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
 
 
 def text(value: object) -> str:
@@ -40,13 +40,13 @@ def text(value: object) -> str:
 
 @dataclass(frozen=True)
 class _Kind:
-    """What an annotation accepts: `read` gives the value or raises ValueError."""
+    """The values that an annotation takes: `read` gives the value or raises ValueError."""
 
-    says: str  # completes "expected …"
+    expected: str  # completes "expected …"
     example: str
     read: Callable[[object], object]
-    names: tuple[str, ...] = ()  # words it knows, for did-you-mean
-    turn: int = 1  # when a union asks it: those that take any text come last
+    names: tuple[str, ...] = ()  # words that it takes, for did-you-mean
+    order: int = 1  # in a union: kinds that take any text are tried last
 
 
 def _integer(value: object) -> int:
@@ -60,16 +60,16 @@ def _integer(value: object) -> int:
     return int(value)
 
 
-def _number(written: str) -> int | float:
-    """A number as people write one: an int where the text is one, else a float."""
-    written = written.strip()
-    factor = _SUFFIXES.get(written[-1:], 1)
-    written = written[:-1] if factor > 1 else written
+def _number(digits: str) -> int | float:
+    """A number as people write one, 2_000, 2k, 1e4: an int where the text is one, else a float."""
+    digits = digits.strip()
+    factor = _SUFFIXES.get(digits[-1:], 1)
+    digits = digits[:-1] if factor > 1 else digits
     try:
-        return int(written) * factor
+        return int(digits) * factor
     except ValueError:
-        # 1.1 × 1000 is 1100.0000000000002 in binary: to twelve digits it is what was written
-        return float(written) if factor == 1 else float(f"{float(written) * factor:.12g}")
+        # 1.1 × 1000 is 1100.0000000000002 in binary: to twelve digits it is 1100
+        return float(digits) if factor == 1 else float(f"{float(digits) * factor:.12g}")
 
 
 def _real(value: object) -> float:
@@ -81,11 +81,11 @@ def _real(value: object) -> float:
     return number
 
 
-def _truth(value: object) -> bool:
+def _yes_no(value: object) -> bool:
     if isinstance(value, str):
-        if value.strip().lower() not in _TRUTH:
+        if value.strip().lower() not in _YES_NO:
             raise ValueError
-        return _TRUTH[value.strip().lower()]
+        return _YES_NO[value.strip().lower()]
     if type(value).__name__ not in ("bool", "bool_"):  # Python's and numpy's
         raise ValueError
     return bool(value)
@@ -111,7 +111,7 @@ def _schedule(value: object) -> object:
     return parse_schedule(value) if isinstance(value, str) else value
 
 
-def _nothing(value: object) -> None:
+def _none(value: object) -> None:
     if value is not None and not (isinstance(value, str) and value.strip().lower() == "none"):
         raise ValueError
 
@@ -119,13 +119,13 @@ def _nothing(value: object) -> None:
 _KINDS: dict[Any, _Kind] = {
     int: _Kind("an integer", "2000", _integer),
     float: _Kind("a number", "0.5", _real),
-    bool: _Kind("yes or no", "yes", _truth, tuple(_TRUTH)),
-    str: _Kind("a word", "name", _string, turn=3),
-    Path: _Kind("a path", "folder/file", _path, turn=3),
-    NoneType: _Kind("none", "none", _nothing, ("none",), turn=0),
+    bool: _Kind("yes or no", "yes", _yes_no, tuple(_YES_NO)),
+    str: _Kind("a word", "name", _string, order=3),
+    Path: _Kind("a path", "folder/file", _path, order=3),
+    NoneType: _Kind("none", "none", _none, ("none",), order=0),
 }
 _FAMILIES = {"bestiary.grammar.schedules": _Kind("a schedule", "linear(0,1,2000)", _schedule)}  # by module
-_ANYTHING = _Kind("a value", "", lambda value: value, turn=2)
+_ANYTHING = _Kind("a value", "", lambda value: value, order=2)
 
 
 def _literal(options: tuple[Any, ...]) -> _Kind:
@@ -138,34 +138,34 @@ def _literal(options: tuple[Any, ...]) -> _Kind:
             raise ValueError
         return by_text[value]
 
-    says = f"one of {', '.join(by_text)}" if len(by_text) > 1 else "".join(by_text)
-    return _Kind(says, next(iter(by_text)), read, tuple(by_text))
+    expected = f"one of {', '.join(by_text)}" if len(by_text) > 1 else "".join(by_text)
+    return _Kind(expected, next(iter(by_text)), read, tuple(by_text))
 
 
 def _union(members: tuple[Any, ...]) -> _Kind:
-    """The first member, in order of turn, that takes the value."""
+    """The first member, by `order`, that takes the value."""
     kinds = [_kind(m) for m in members]
-    asked = sorted(kinds, key=lambda kind: kind.turn)
+    in_order = sorted(kinds, key=lambda kind: kind.order)
 
     def read(value: object) -> object:
-        refusal = ValueError()
-        for kind in asked:
+        reason = ValueError()
+        for kind in in_order:
             try:
                 return kind.read(value)
             except (ValueError, OverflowError) as error:
-                refusal = error if isinstance(error, BestiaryError) else refusal  # one that says more
-        raise refusal
+                reason = error if isinstance(error, BestiaryError) else reason  # one that says more
+        raise reason
 
     names = tuple(name for kind in kinds for name in kind.names)
-    says = list(dict.fromkeys(kind.says for kind in kinds))
-    says[-2:] = [" or ".join(says[-2:])]
+    expected = list(dict.fromkeys(kind.expected for kind in kinds))
+    expected[-2:] = [" or ".join(expected[-2:])]
     example = next((kind.example for kind in kinds if kind.example), "")
-    return _Kind(", ".join(says), example, read, names)
+    return _Kind(", ".join(expected), example, read, names)
 
 
 def _tuple(members: tuple[Any, ...]) -> _Kind:
-    endless = members[1:] == (Ellipsis,)
-    kinds = [_kind(m) for m in (members[:1] if endless else members)]
+    any_length = members[1:] == (Ellipsis,)
+    kinds = [_kind(m) for m in (members[:1] if any_length else members)]
 
     def read(value: object) -> object:
         if isinstance(value, str):
@@ -174,17 +174,17 @@ def _tuple(members: tuple[Any, ...]) -> _Kind:
         if not isinstance(value, Iterable):
             raise ValueError
         parts = list(value)
-        each = kinds * len(parts) if endless else kinds
+        each = kinds * len(parts) if any_length else kinds
         # strict: another length is a ValueError too
         return tuple(kind.read(part) for kind, part in zip(each, parts, strict=True))
 
-    examples = [kind.example for kind in kinds] * (2 if endless else 1)
-    each = " then ".join(kind.says for kind in kinds)
-    says = f"values joined by commas, each {each}" if endless else f"{each}, joined by commas"
-    return _Kind(says, ",".join(examples) or "()", read)
+    examples = [kind.example for kind in kinds] * (2 if any_length else 1)
+    each = " then ".join(kind.expected for kind in kinds)
+    expected = f"values joined by commas, each {each}" if any_length else f"{each}, joined by commas"
+    return _Kind(expected, ",".join(examples) or "()", read)
 
 
-_BUILT: dict[Any, Callable[[tuple[Any, ...]], _Kind]] = {
+_COMPOUND: dict[Any, Callable[[tuple[Any, ...]], _Kind]] = {
     **dict.fromkeys((Union, UnionType), _union),
     Literal: _literal,
     tuple: _tuple,
@@ -196,10 +196,10 @@ def _object(kind: type) -> _Kind:
 
     def read(value: object) -> object:
         try:
-            given = isinstance(value, kind)
-        except TypeError:  # a protocol that cannot be asked
-            given = True
-        if not given:
+            is_kind = isinstance(value, kind)
+        except TypeError:  # a protocol that isinstance does not take
+            is_kind = True
+        if not is_kind:
             raise ValueError
         return value
 
@@ -207,7 +207,7 @@ def _object(kind: type) -> _Kind:
 
 
 def _kind(annotation: Any) -> _Kind:
-    build = _BUILT.get(get_origin(annotation))
+    build = _COMPOUND.get(get_origin(annotation))
     if build:
         return build(get_args(annotation))
     if not isinstance(annotation, type) or annotation in (Any, object, inspect.Parameter.empty):
@@ -216,16 +216,18 @@ def _kind(annotation: Any) -> _Kind:
 
 
 def expects(annotation: Any) -> str:
-    """What an annotation takes, in words.
+    """The values that an annotation takes, in words.
 
     >>> expects(int | None)
     'an integer or none'
     """
-    return _kind(annotation).says
+    return _kind(annotation).expected
 
 
 def coerce(value: object, annotation: Any, key: str) -> Any:
-    """`value`, text or an object from Python, as `annotation` asks for it; reading twice changes nothing.
+    """Read `value`, text or an object from Python, as `annotation` says; reading twice changes nothing.
+
+    Raises BestiaryError, with `key` and a value that works, where the annotation does not take it.
 
     >>> coerce("2k", int, "steps"), coerce("none", int | None, "patience")
     (2000, None)
@@ -246,7 +248,7 @@ def _unreadable(value: object, kind: _Kind, key: str) -> str:
     shown = shown if len(shown) <= 60 else shown[:57] + "…"
     example = f"for example {key}={kind.example}" if kind.example else "leave it out on the command line"
     if not shown.strip():
-        return f"{key}= has no value: expected {kind.says}; {example}"
+        return f"{key}= has no value: expected {kind.expected}; {example}"
     guess = nearest(shown, kind.names)
     hint = f"did you mean {key}={guess}?" if guess else example
-    return f"{key}={shown} cannot be used: expected {kind.says}; {hint}"
+    return f"{key}={shown} cannot be used: expected {kind.expected}; {hint}"
