@@ -22,10 +22,10 @@ def peak(measure: str, n: int, features: int) -> tuple[float, float, float]:
     """GiB of the process at most, GiB of it that are the features, seconds."""
     import torch
 
+    from bestiary.measures.copies import copying
     from bestiary.measures.discrepancy import sliced
     from bestiary.measures.frechet import fid, kid
     from bestiary.measures.manifold import manifold_numbers
-    from bestiary.measures.neighbours import copying
     from bestiary.measures.two_sample import two_sample_test
 
     draw = torch.Generator().manual_seed(0)

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from bestiary.data.load import load
-from bestiary.measures.neighbours import copying
+from bestiary.measures.copies import copying
 from bestiary.measures.two_sample import two_sample_test
 
 data = load("gaussian", dimensions=100, n=6000)

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from bestiary import data, doctor, models, report
     from bestiary.demonstration import demo
     from bestiary.errors import BestiaryError
-    from bestiary.judging.judge import judge
-    from bestiary.run import Run, load, sample
-    from bestiary.runs.fit import fit
+    from bestiary.run import Run, fit, judge, load, sample
     from bestiary.runs.plan import plan
 
 __all__ = [
@@ -43,8 +41,8 @@ _HOMES = {  # a name alone is a room of the house
     "data": "",
     "demo": "bestiary.demonstration",
     "doctor": "",
-    "fit": "bestiary.runs.fit",
-    "judge": "bestiary.judging.judge",
+    "fit": "bestiary.run",
+    "judge": "bestiary.run",
     "load": "bestiary.run",
     "models": "",
     "plan": "bestiary.runs.plan",

@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 
 from bestiary.report import write_comparison
-from bestiary.run import Run
-from bestiary.runs.fit import fit
+from bestiary.run import Run, fit
 
 __all__ = ["demo"]
 

@@ -12,10 +12,10 @@ from torch import nn
 import bestiary as bst
 from bestiary.data.batch import Batch
 from bestiary.data.load import load
+from bestiary.measures.copies import copying
 from bestiary.measures.discrepancy import mmd_test, wasserstein_lines
 from bestiary.measures.frechet import fid, kid
 from bestiary.measures.manifold import prdc
-from bestiary.measures.neighbours import copying
 from bestiary.measures.two_sample import two_sample_test
 from bestiary.models.zoo import build
 from bestiary.networks import dcgan

@@ -9,9 +9,9 @@ import pytest
 
 from bestiary.cli.app import main
 from bestiary.grammar.options import groups, signature_options
-from bestiary.judging.judge import judge_run
 from bestiary.models.tricks.table import TRICKS
 from bestiary.models.zoo_adversarial import gan
+from bestiary.run import Run
 from bestiary.runs.walk_pictures import sampled
 
 TINY = ("steps=4", "hidden=8", "latent=2", "batch=16", "log=2", "validate=4", "save=4")
@@ -175,7 +175,7 @@ def test_a_judgement_shows_every_number_with_its_protocol(runs):
 
 def test_the_keys_of_judge_exist():
     out = type_in("judge", "--help")[1]
-    keys = set(signature_options(judge_run)) - {"quiet"}
+    keys = set(signature_options(Run.judge)) - {"quiet"}
     assert all(f"    {key}=" in out for key in keys)
 
 

@@ -18,7 +18,7 @@ from bestiary.densities.mixture import FullMixture, GaussianMixture, mixture_of
 from bestiary.densities.posterior_and_prior import Diagonal, Place
 from bestiary.densities.vamp import Aggregated, Vamp
 from bestiary.errors import BestiaryError
-from bestiary.training.noise import shared
+from bestiary.training.noise import batch_share
 from bestiary.training.part import Look
 
 VECTOR, IMAGE = rows(3), pictures((1, 4, 4), 2)

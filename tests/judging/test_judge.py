@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file
 
 from bestiary.errors import BestiaryError
-from bestiary.judging.judge import judge
-from bestiary.judging.sample_chapter import sample_numbers
+from bestiary.judging import code_chapters
+from bestiary.judging.judge import judge_case
 from bestiary.measures.number import Judgement
-from bestiary.run import load
-from bestiary.runs.fit import fit
+from bestiary.run import fit, judge, load
+from bestiary.runs import run_case
 from bestiary.storage.run_files import weights_hash
 from tests.runs.tiny import IMAGES, TABLE, VECTORS, tiny
 
@@ -93,13 +93,12 @@ def test_all_tests_are_made_unless_told_otherwise(digits):
 
 def test_samples_are_compared_at_the_levels_of_the_data(root, monkeypatch):
     """A GAN gives real numbers and the digits have 17 levels, which alone would tell them."""
-    seen = []
-    made = lambda x, *rest: (seen.append(x), sample_numbers(x, *rest))[1]  # noqa: E731
-    monkeypatch.setattr("bestiary.judging.judge.sample_numbers", made)
+    cases = []
+    monkeypatch.setattr("bestiary.run.judge_case", lambda case: (cases.append(case), judge_case(case))[1])
     found = by_name(tiny(root, "digits", "gan", steps=5).judge(n=60, features="pixels", tests="fast"))
     assert "row " in found["separation"].says
     assert found["kid"].protocol["features"] == "pixels"
-    for x in seen[0]:
+    for x in (*cases[0].sides, cases[0].points.samples):
         assert torch.equal((16 * x).round(), 16 * x)
 
 
@@ -144,7 +143,7 @@ def test_what_is_written_is_what_was_found(digits):
     run, judgement = digits
     run.judge(**QUICK)
     written = json.loads((run.path / "judgement.json").read_text(), parse_constant=pytest.fail)
-    assert set(written) == {"made", "protocol", "numbers", "notes"}
+    assert set(written) == {"made", "verdict", "protocol", "numbers", "notes"}
     again = Judgement.from_dict(written)
     assert again.numbers == judgement.numbers
     assert again.to_dict() == written
@@ -232,17 +231,17 @@ def test_the_floor_of_training_examples_is_not_themselves(root):
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_what_is_fitted_to_judge_sees_nothing_that_is_compared(digits, monkeypatch, split):
-    from bestiary.judging import judge as judging
-
     run, fitted = digits[0], []
-    learn, read = judging.trained, judging.reading
-    monkeypatch.setattr(judging, "trained", lambda x, *rest: (fitted.append(x), learn(x, *rest))[1])
-    monkeypatch.setattr(judging, "reading", lambda run, x, to, *rest: (fitted.append(to.x), read(run, x, to, *rest))[1])
+    learn, read = run_case.trained, code_chapters.probe
+    monkeypatch.setattr(run_case, "trained", lambda x, *rest: (fitted.append(x), learn(x, *rest))[1])
+    monkeypatch.setattr(
+        code_chapters, "probe", lambda a, b, raw, *rest: (fitted.append(raw[0]), read(a, b, raw, *rest))[1]
+    )
     run.judge(**QUICK | {"split": split, "features": "labels"})
     features, probe = fitted
     compared = [run.part(split, 60).x.flatten(1), run.part("train", 60).x.flatten(1)]
     assert not any((torch.cdist(features.flatten(1), x) == 0).any() for x in compared)
-    assert not (torch.cdist(probe.flatten(1), compared[0]) == 0).any()
+    assert not any((torch.cdist(probe.flatten(1), x) == 0).any() for x in compared)
     assert len(probe) > 900
     run.judge(**QUICK)
 

@@ -6,8 +6,9 @@ from PIL import Image
 
 from bestiary.data.load import load
 from bestiary.errors import BestiaryError
-from bestiary.judging.judge import judge, judge_samples
+from bestiary.judging.two_sets import judge_samples
 from bestiary.measures.number import Judgement
+from bestiary.run import judge
 from tests.runs.tiny import IMAGES, TABLE, VECTORS
 
 

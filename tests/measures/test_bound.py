@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.bound import bound_numbers, normal_interval
+from bestiary.measures.bound import bound_numbers
+from bestiary.measures.intervals import normal_interval
 from bestiary.measures.number import Number, Reference
 
 

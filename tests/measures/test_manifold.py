@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-import bestiary.measures.manifold as room
 from bestiary.errors import BestiaryError
-from bestiary.measures.manifold import manifold_numbers, prdc, radii
+from bestiary.measures import neighbours
+from bestiary.measures.manifold import manifold_numbers, prdc
+from bestiary.measures.neighbours import radii
 from tests.measures.largest import Largest
 
 
@@ -89,7 +90,7 @@ def test_numbers_have_what_real_data_reaches_beside_them() -> None:
 
 def test_temporaries_are_of_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of N²: a tile, or the sets themselves about their centre."""
-    monkeypatch.setattr(room, "AT_ONCE", 4000)
+    monkeypatch.setattr(neighbours, "AT_ONCE", 4000)
     real, fake = normal(800, 8), normal(800, 8, 1)
     with Largest() as seen:
         prdc(real, fake, block=100)

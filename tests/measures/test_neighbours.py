@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.neighbours import copying, distance_ratio, distances, nearest, two_sample_distances, wilson
+from bestiary.measures.copies import copying, distance_ratio
+from bestiary.measures.fidelity import two_sample_distances
+from bestiary.measures.intervals import wilson
+from bestiary.measures.neighbours import distances, nearest
 
 
 def draws(n: int, seed: int, shape: tuple[int, ...] = (6,), scale: float = 1.0) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 
 from bestiary.densities.diagonal_gaussian import DiagonalNormal, StandardNormal
 from bestiary.errors import BestiaryError
-from bestiary.judging.latent_chapter import _dealt
+from bestiary.judging.latent_chapter import _shuffled
 from bestiary.measures.surgery import aggregate, aggregate_dims, surgery
 
 N = 1500
@@ -82,7 +82,7 @@ def test_a_total_correlation_is_held_against_that_of_independent_codes(rho: floa
     """Six dimensions. Where they tell more than ln N, independent ones seem as dependent as others; elsewhere not."""
     found = parts(torch.eye(6) + rho * (1 - torch.eye(6)), noise, n=600)
     *given, dims = found["given"]
-    dealt = _dealt(found["z"], found["q"].mean, found["q"].log_var, dims, seed=0)
+    dealt = _shuffled(found["z"], found["q"].mean, found["q"].log_var, dims, seed=0)
     numbers = {m.name: m for m in surgery(*given, dims, dealt)}
     tc, floor = numbers["total_correlation"], numbers["total_correlation"].floor
     assert floor is not None

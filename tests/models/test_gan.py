@@ -13,7 +13,7 @@ from bestiary.models.zoo import build
 from bestiary.networks.batch_norm import BatchNorm
 from bestiary.objectives.games import GAMES, Game
 from bestiary.training.clock import Clock
-from bestiary.training.noise import shared
+from bestiary.training.noise import batch_share
 from bestiary.training.player import Adam
 from bestiary.training.turn import Turn
 

@@ -16,7 +16,7 @@ from bestiary.networks.conditioned import Fields
 from bestiary.networks.critic import MinibatchLayer
 from bestiary.objectives.games import nonsaturating, saturating
 from bestiary.training.clock import Clock
-from bestiary.training.noise import shared
+from bestiary.training.noise import batch_share
 from bestiary.training.part import Look
 from bestiary.training.player import SGD
 from bestiary.training.turn import Turn

@@ -19,7 +19,7 @@ from bestiary.models.model import Bounds, Coded, Drawn, Encodes, Samples, Shows
 from bestiary.models.vae import VAE
 from bestiary.models.zoo import build
 from bestiary.training.clock import Clock
-from bestiary.training.noise import shared
+from bestiary.training.noise import batch_share
 
 GREY = pictures((1, 8, 8), 17)
 TABLE = rows((Column("a"), Column("b", Category(("x", "y", "z")))))

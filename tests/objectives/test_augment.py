@@ -5,7 +5,7 @@ import torch
 
 from bestiary.errors import BestiaryError
 from bestiary.objectives.augment import AUGMENTATIONS, colour, compose, cutout, translation
-from bestiary.training.noise import shared
+from bestiary.training.noise import batch_share
 
 
 def images(n: int = 64, channels: int = 3, size: int = 16) -> torch.Tensor:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from bestiary.errors import BestiaryError
+from bestiary.grammar.command_line import command
 from bestiary.report import write_report
-from bestiary.report.run_record import READERS, command, read
+from bestiary.report.run_record import READERS, read
 
 
 def test_a_torn_last_line_costs_only_itself(tmp_path):

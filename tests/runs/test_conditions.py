@@ -7,7 +7,7 @@ import torch
 import bestiary as bst
 from bestiary.data.columns import to_columns
 from bestiary.errors import BestiaryError
-from bestiary.judging.judge import _samples
+from bestiary.runs.run_case import as_given_away, samples_of
 from bestiary.runs.walk_pictures import sampled
 from tests.runs.tiny import TABLE, tiny
 
@@ -93,7 +93,7 @@ def test_a_judged_sample_is_told_the_condition_of_an_example_of_its_own(tmp_path
     asked, sample = [], run.model.sample
     run.model.sample = lambda n, c: (asked.append(c["label"]), sample(n, c))[1]
     n = len(run.dataset.parts["train"])
-    _samples(run, n, seed=0)
+    samples_of(run, n, seed=0)
     told, trained = torch.cat(asked)[:n], run.part("train").beside["label"]
     assert torch.equal(told.bincount(minlength=10), trained.bincount(minlength=10))
 
@@ -101,6 +101,6 @@ def test_a_judged_sample_is_told_the_condition_of_an_example_of_its_own(tmp_path
 def test_samples_of_a_table_are_judged_as_words(tmp_path) -> None:
     (tmp_path / "t.csv").write_text(TABLE)
     run = tiny(tmp_path, tmp_path / "t.csv", "gan", steps=5)
-    x = _samples(run, 50, seed=0)
+    x = as_given_away(samples_of(run, 50, seed=0), run.spec.x).x
     assert (run.sample_x(50)[:, 1:4].max(1).values < 0.99).any()
     assert set(x[:, 1:4].flatten().tolist()) == {0.0, 1.0}

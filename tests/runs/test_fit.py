@@ -15,9 +15,8 @@ import torch
 from torch import nn
 
 from bestiary.errors import BestiaryError
-from bestiary.judging.judge import judge
 from bestiary.report import write_report
-from bestiary.run import load
+from bestiary.run import judge, load
 from bestiary.runs import fit as fitting
 from bestiary.runs.fit import Interrupted, fit
 from bestiary.runs.fitted import located

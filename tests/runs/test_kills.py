@@ -26,7 +26,7 @@ def victim(root: Path, resume: bool, model: str, options: dict[str, object], mom
     """Fit, or go on fitting; die after `moment` seconds of it. Leaves behind how long it took."""
     import torch
 
-    from bestiary.runs.fit import fit
+    from bestiary.run import fit
 
     torch.set_num_threads(1)
     begun = time.monotonic()

@@ -9,7 +9,7 @@ from torch import nn
 from bestiary.data.dataset import Dataset
 from bestiary.errors import BestiaryError
 from bestiary.grammar.command_line import words
-from bestiary.runs.fit import fit
+from bestiary.run import fit
 from bestiary.runs.plan import LEAST_STEPS, MOST_STEPS, PASSES, plan
 
 LINES = [

@@ -3,8 +3,7 @@
 import numpy as np
 from torch import nn
 
-from bestiary.run import Run
-from bestiary.runs.fit import fit
+from bestiary.run import Run, fit
 
 TINY = {"steps": 20, "batch": 16, "log": 5, "validate": 10, "save": 5}
 SMALL = {

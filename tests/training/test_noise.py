@@ -9,7 +9,7 @@ from torch import Tensor
 from bestiary.densities.diagonal_gaussian import DiagonalNormal
 from bestiary.densities.likelihoods import _Gaussian
 from bestiary.training import noise
-from bestiary.training.noise import normal, shared, uniform
+from bestiary.training.noise import normal, batch_share, uniform
 
 DRAWS = {"normal": normal, "uniform": uniform}
 
@@ -17,7 +17,7 @@ DRAWS = {"normal": normal, "uniform": uniform}
 def drawn(draw, rank: int = 0, world: int = 1) -> list[Tensor]:
     """Two draws in a row, so that the generators must agree after the first as well."""
     torch.manual_seed(5)
-    with shared(rank, world):
+    with batch_share(rank, world):
         return [draw(), draw()]
 
 
@@ -52,8 +52,8 @@ def test_draws_of_a_likelihood_tile() -> None:
 
 
 def test_sharing_ends_with_its_block_even_by_an_error() -> None:
-    with shared(1, 4):
-        with pytest.raises(RuntimeError, match="inside"), shared(0, 2):
+    with batch_share(1, 4):
+        with pytest.raises(RuntimeError, match="inside"), batch_share(0, 2):
             raise RuntimeError("inside")
         assert noise._share == (1, 4)
     assert noise._share == (0, 1)
@@ -75,7 +75,7 @@ def test_one_draw_is_the_first_of_many_and_so_is_its_gradient() -> None:
     for shape, (rank, world) in (((1,), (0, 1)), ((1,), (1, 2)), ((), (1, 2)), ((1, 1), (0, 1))):
         mean, log_var = torch.randn(4, 6).chunk(2, 1)
         mean, log_var = mean.requires_grad_(), log_var.requires_grad_()
-        with shared(rank, world):
+        with batch_share(rank, world):
             torch.manual_seed(5)
             z = DiagonalNormal(mean, log_var).rsample(shape)
             torch.manual_seed(5)

@@ -15,6 +15,7 @@ def show_judgement(found: Judged) -> None:
     from bestiary.report.number_words import plain
 
     numbers, shared = found["numbers"], found.get("protocol", {})
+    say(*found.get("verdict", ()), "")
     rows = [(n["title"], _value(n), n.get("unit") or "", _ends(n)) for n in numbers]
     table(rows, ("", "value", "unit", "floor / ceiling"), right=[1, 3])
     groups: dict[str, list[str]] = {" · ".join(f"{k}={plain(v)}" for k, v in shared.items()): ["all"]}

@@ -14,7 +14,7 @@ from bestiary.grammar.values import expects, text
 
 __all__ = ["data", "doctor", "models", "sentence"]
 
-MARKS = {"fine": "✓", "lacking": "–", "broken": "✗"}
+MARKS = {"fine": "✓", "missing": "–", "broken": "✗"}
 PLURALS = {"table": "rows"}
 
 
@@ -156,12 +156,12 @@ def doctor(as_json: bool, root: str) -> None:
     """`bestiary doctor`: what works, what is missing, what to type; exit 1 if something is broken."""
     from bestiary.doctor import examine
 
-    found = examine(root)
+    examination = examine(root)
     if as_json:
-        say_json(found)
+        say_json(examination)
     else:
-        _show_findings(found["findings"])
-    if not found["healthy"]:
+        _show_findings(examination["findings"])
+    if not examination["healthy"]:
         sys.exit(1)
 
 
@@ -172,7 +172,7 @@ def _show_findings(findings: Sequence[Mapping[str, str]]) -> None:
             topic if i == 0 else "",
             MARKS[f["state"]],
             f["name"],
-            f["says"] + (f" → {f['fix']}" if f["fix"] else ""),
+            f["message"] + (f" → {f['fix']}" if f["fix"] else ""),
         )
         for topic in topics
         for i, f in enumerate(f for f in findings if f["topic"] == topic)

@@ -217,9 +217,8 @@ def judge(
     if real and fake:
         made, steps = _judge_samples([real, fake, *([held] if held else [])], words(rest, flags), device), []
     else:
-        from bestiary.judging.judge import judge_run
-
-        run, known = _run(bare[0] if bare else "latest", root, device), signature_options(judge_run)
+        run = _run(bare[0] if bare else "latest", root, device)
+        known = signature_options(run.judge)
         known.pop("quiet")
         made = run.judge(**route(words(rest, flags), {"judge": known})["judge"], quiet=as_json)
         steps = [f"bestiary report {_name(run.path)} --open"]
@@ -233,7 +232,7 @@ def judge(
 def _judge_samples(sides: Sequence[str], options: Mapping[str, str], device: str) -> Any:
     """Options of loading go to all sides, the others to the judge."""
     from bestiary.data.load import loader
-    from bestiary.judging.judge import judge_samples
+    from bestiary.judging.two_sets import judge_samples
     from bestiary.training.device import choose_device
 
     loading = {key: value for side in sides for key, value in signature_options(loader(side)).items()}

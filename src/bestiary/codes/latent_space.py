@@ -8,7 +8,6 @@ Legend: n codes, B batch, D latent.
 """
 
 from collections.abc import Callable, Mapping
-from math import sqrt
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 from bestiary.codes.inversion import Inversion
 from bestiary.codes.paths import truncated
 from bestiary.errors import BestiaryError
+from bestiary.measures.intervals import normal_interval
 from bestiary.measures.number import Number, Reference
 from bestiary.models.model import Coded, Model
 from bestiary.networks.conditioned import Fields, rows_of
@@ -67,14 +67,9 @@ def reach(invert: Callable[[Tensor], Inversion], held: Tensor, own: Tensor, prot
     """The mean distance of held-out examples from what the decoder can make; `own`: samples of the model."""
     if len(held) < 2 or len(own) < 2:
         raise BestiaryError(f"the mean of an inversion error needs at least 2 examples; got {len(held)}")
-    floor = Reference(*_mean(invert(own).error), "samples of the model itself in the place of examples")
+    floor = Reference(*normal_interval(invert(own).error), "samples of the model itself in the place of examples")
     return Number(
-        "inversion", "distance of held-out examples from their inversions", *_mean(invert(held).error),
+        "inversion", "distance of held-out examples from their inversions", *normal_interval(invert(held).error),
         "rms difference", "lower", floor, protocol={**protocol, "n": len(held), "interval": "95%, normal"},
         says="What no code makes. At its floor the model can make all examples; the floor is what the search misses.",
     )  # fmt: skip
-
-
-def _mean(values: Tensor) -> tuple[float, float, float]:
-    mean, half = float(values.double().mean()), 1.96 * float(values.double().std()) / sqrt(len(values))
-    return mean, mean - half, mean + half

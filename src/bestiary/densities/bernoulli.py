@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bestiary.training.device import on_cpu_alone
+from bestiary.training.device import cpu_only_code
 
 __all__ = ["log_bernoulli", "vecdot"]
 
@@ -54,7 +54,7 @@ class _LogBernoulli(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
         ctx.save_for_backward(logits, x)
-        with on_cpu_alone():  # on other devices the likelihood uses softplus
+        with cpu_only_code():  # on other devices the likelihood uses softplus
             blocks = [_log_prob(logits[block], x) for block in _blocks(logits)]
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
 

@@ -11,13 +11,14 @@ import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from bestiary.errors import BestiaryError, nearest
 from bestiary.grammar.signatures import Options, signature_options
 from bestiary.grammar.values import coerce, text
 
-__all__ = ["route", "to_words", "words"]
+__all__ = ["command", "route", "to_words", "words"]
 
 _KEY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -125,3 +126,14 @@ def _find_section(key: str, known: Mapping[str, Options]) -> tuple[str, str]:
     hint = f": did you mean `{guess}` ({section_of[guess]})?" if guess else "."
     lists = "; ".join(f"{s}: {', '.join(sorted(options)) or 'none'}" for s, options in known.items())
     raise BestiaryError(f"unknown key `{key}`{hint} Known keys — {lists}.")
+
+
+def command(verb: str, *paths: Path) -> str:
+    """What to type: paths below the current folder are written from there.
+
+    >>> command("judge", Path("runs/digits-vae"))
+    'bestiary judge runs/digits-vae'
+    """
+    here = Path.cwd()
+    short = [p.relative_to(here) if p.is_relative_to(here) else p for p in paths]
+    return " ".join(["bestiary", verb, *(shlex.quote(str(p)) for p in short)])

@@ -1,64 +1,67 @@
-"""What a judge finds inside a model that has codes: ELBO surgery, active units, linear probe, compression.
+"""What a bound is made of, and which dimensions of a code are used: ELBO surgery (measures/surgery.py), active units.
 
-Legend: N examples, D latent, M of N in a block.
+Legend: N examples, D latent.
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from bestiary.data.batch import Batch
 from bestiary.densities.diagonal_gaussian import DiagonalNormal, closed_kl
 from bestiary.densities.full_gaussian import FullNormal
-from bestiary.measures.bound import normal_interval
-from bestiary.measures.code_numbers import active_units, bits, probe, quantised
-from bestiary.measures.number import Number
+from bestiary.judging.case import Case
+from bestiary.judging.chapter import Findings
+from bestiary.measures.code_numbers import active_units
 from bestiary.measures.surgery import aggregate, aggregate_dims, surgery
-from bestiary.models.model import Drawn, Reconstructs
+from bestiary.models.model import Drawn
 from bestiary.objectives.draw import Draw
-from bestiary.runs.fitted import Fitted
 from bestiary.training.clock import mix
 from bestiary.training.device import seeded
 
-__all__ = ["PAIRLESS", "anatomy", "reading"]
+__all__ = ["PAIRLESS", "has_rows_of_codes", "latent"]
 
 MOST = 2000  # examples in the mixture q(z): its cost grows with their square
-PROBED = 2000  # training examples that a linear probe is fitted to
-WIDEST = 4096  # numbers of x beyond which no probe of x itself is fitted for comparison: it would take minutes
 TOGETHER = 64  # examples decoded at once
 
 PAIRLESS = (
-    "Mutual information and marginal KL are not told: they need log q(z|x) of a z drawn for another x, and for this"
+    "Mutual information and marginal KL are left out: they need log q(z|x) of a z drawn for another x, and for this"
     " posterior each such pair of examples costs as many passes as z has dimensions."
 )
 
 
-def anatomy(
-    run: Fitted, look: Batch, seed: int, protocol: dict[str, object]
-) -> tuple[list[Number], dict[str, Tensor], list[str]]:
-    """Surgery and active units of examples as observed; evidence: what each dimension carries, (D,); notes."""
-    model, look = run.model, look[:MOST].to(run.device)
-    assert isinstance(model, Drawn)  # the caller has looked
-    with torch.no_grad(), seeded(mix(seed, "surgery"), run.device):
-        whole = model.look(look)
-        q, p, drawn = whole.q, whole.p, [_densities(model.draw(part)) for part in look.split(TOGETHER)]
-        z, log_px, log_pz, log_qz = (torch.cat(part) for part in zip(*drawn, strict=True))
+class Aggregates(NamedTuple):
+    """log q(z) of each code, and what of it factorises; None where it cannot be told."""
+
+    log_qz: Tensor | None = None  # (N,)
+    log_qz_dims: Tensor | None = None  # (N, D)
+    shuffled: Tensor | None = None  # log q(z) − Σ_d log q(z_d) of codes whose dimensions come from different examples
+
+
+def has_rows_of_codes(case: Case) -> bool:
+    """Whether codes are vectors, and there are several."""
+    return isinstance(case.model, Drawn) and case.model.code.layout == "row" and len(case.examples) > 1
+
+
+def latent(case: Case) -> Findings:
+    """The parts of the bound and the active units; evidence: what each dimension carries, (D,)."""
+    model, examples = case.model, case.look[:MOST].to(case.device)
+    assert isinstance(model, Drawn)  # the chapter needs it
+    with torch.no_grad(), seeded(mix(case.seed, "surgery"), case.device):
+        whole = model.look(examples)
+        q, p, draws = whole.q, whole.p, [_densities(model.draw(part)) for part in examples.split(TOGETHER)]
+        z, log_px, log_pz, log_qz = (torch.cat(part) for part in zip(*draws, strict=True))
         # in the units of the file, like the bound: for columns that were standardised p(raw|z) = p(x|z) / Π scale
-        log_px, log_pz, log_qz = log_px.double() - run.spec.log_scale, log_pz.double(), log_qz.double()
+        log_px, log_pz, log_qz = log_px.double() - case.spec.log_scale, log_pz.double(), log_qz.double()
         kl, means = closed_kl(q, p), q.mean.cpu()
-        log_all = log_dims = dealt = None
-        paired = isinstance(q, DiagonalNormal | FullNormal)  # log q(z|x) is at hand for any z
-        if paired:
-            log_all = aggregate(z, lambda block: q.log_prob(block[:, None].to(run.device)).cpu())
-            if isinstance(p, DiagonalNormal) and len(p.mean) == 1:  # p(z) = Π_d p(z_d)
-                log_var = q.variance.log().cpu()
-                log_dims = aggregate_dims(z, means, log_var)
-                if isinstance(q, DiagonalNormal):
-                    dealt = _dealt(z, means, log_var, log_dims, seed)
-    numbers = surgery(log_px, log_pz, log_qz, log_all, log_dims, dealt, protocol)
-    at = "posterior means" if paired else "the flow at the mean of its base"
-    found = {"code_variance": means.double().var(0).float()}
-    found |= {} if kl is None else {"kl_dims": kl.mean(0).cpu().float()}
-    return [*numbers, active_units(means, {**protocol, "codes": at}, seed)], found, [] if paired else [PAIRLESS]
+        of_codes = _aggregates(q, p, z, case.seed)
+    paired = of_codes.log_qz is not None
+    numbers = surgery(log_px, log_pz, log_qz, of_codes.log_qz, of_codes.log_qz_dims, of_codes.shuffled, case.protocol)
+    codes = "posterior means" if paired else "the flow at the mean of its base"
+    numbers.append(active_units(means, {**case.protocol, "codes": codes}, case.seed))
+    evidence = {"code_variance": means.double().var(0).float()}
+    evidence |= {} if kl is None else {"kl_dims": kl.mean(0).cpu().float()}
+    return Findings(numbers, [] if paired else [PAIRLESS], evidence)
 
 
 def _densities(draw: Draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -66,48 +69,24 @@ def _densities(draw: Draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return tuple(t[0].cpu() for t in (draw.z, draw.log_px, draw.log_pz, draw.log_qz))  # type: ignore[return-value]
 
 
-def _dealt(z: Tensor, mean: Tensor, log_var: Tensor, log_dims: Tensor, seed: int) -> Tensor:
+def _aggregates(q: object, p: object, z: Tensor, seed: int) -> Aggregates:
+    """Of posteriors whose log q(z|x) is at hand for any pair of z and x."""
+    if not isinstance(q, DiagonalNormal | FullNormal):
+        return Aggregates()
+    device = q.mean.device
+    log_qz = aggregate(z, lambda block: q.log_prob(block[:, None].to(device)).cpu())
+    if not (isinstance(p, DiagonalNormal) and len(p.mean) == 1):  # p(z) = Π_d p(z_d)
+        return Aggregates(log_qz)
+    means, log_var = q.mean.cpu(), q.variance.log().cpu()
+    log_qz_dims = aggregate_dims(z, means, log_var)
+    shuffled = _shuffled(z, means, log_var, log_qz_dims, seed) if isinstance(q, DiagonalNormal) else None
+    return Aggregates(log_qz, log_qz_dims, shuffled)
+
+
+def _shuffled(z: Tensor, mean: Tensor, log_var: Tensor, log_qz_dims: Tensor, seed: int) -> Tensor:
     """log q(z) − Σ_d log q(z_d), (N,), of codes in which each dimension comes from another example."""
     generator = torch.Generator().manual_seed(mix(seed, "dealt") % 2**63)
     order = torch.stack([torch.randperm(len(z), generator=generator) for _ in range(z.shape[1])], 1)
-    z, mean, log_var, log_dims = (t.gather(0, order) for t in (z, mean, log_var, log_dims))
+    z, mean, log_var, log_qz_dims = (t.gather(0, order) for t in (z, mean, log_var, log_qz_dims))
     q = DiagonalNormal(mean, log_var)
-    return aggregate(z, lambda block: q.log_prob(block[:, None])) - log_dims.sum(1)
-
-
-def reading(run: Fitted, judged: Batch, train: Batch, seed: int, protocol: dict[str, object]) -> list[Number]:
-    """A linear probe where there is a label; what a code costs and loses where there is no bound."""
-    numbers, label = [], run.spec.label
-    look = run.observe(judged, seed)
-    codes = run.encode(look)
-    if codes.is_floating_point() and isinstance(run.model, Reconstructs) and len(judged) > 1:
-        numbers += _compression(run, look, codes, protocol)
-    if label is not None and not label.optional and codes.is_floating_point():
-        train, y = train[:PROBED], judged.beside[label.name]
-        y_train = train.beside[label.name]
-        if len(y_train.unique()) > 1:
-            raw = (train.x, judged.x) if run.spec.dimensions <= WIDEST else None
-            learned = run.encode(run.observe(train, seed))
-            said = {**protocol, "codes": "posterior means"}
-            numbers.append(probe((learned, y_train), (codes, y), raw, said))
-    return numbers
-
-
-def _compression(run: Fitted, look: Batch, codes: Tensor, protocol: dict[str, object]) -> list[Number]:
-    """An autoencoder's point on the rate–distortion plane."""
-    model = run.model
-    assert isinstance(model, Reconstructs)  # the caller has looked
-    said = {**protocol, "n": len(look), "interval": "95%, normal, over examples"}
-    numbers = [bits(codes, protocol)]
-    whole = "What the code loses of x, in nats."
-    rounded = "The same when the code is rounded to the bits above."
-    for name, title, z, says in (
-        ("distortion", "reconstruction loss −E log p(x|z)", codes, whole),
-        ("distortion_quantised", "reconstruction loss of the quantised code", quantised(codes), rounded),
-    ):
-        with torch.no_grad():
-            parts = zip(look.split(TOGETHER), z.split(TOGETHER), strict=True)
-            found = [model.distortion(part.to(run.device), code.to(run.device)).cpu().double() for part, code in parts]
-        lost = run.spec.log_scale + torch.cat(found)
-        numbers.append(Number(name, title, *normal_interval(lost), "nats", "lower", protocol=said, says=says))
-    return numbers
+    return aggregate(z, lambda block: q.log_prob(block[:, None])) - log_qz_dims.sum(1)

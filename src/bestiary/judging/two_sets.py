@@ -3,7 +3,7 @@
     judge(real=A, fake=B)            folders, files, arrays or names
     judge(real=A, fake=B, held=C)    C real as well, and unknown to whatever made B: copies of A are looked for
 
-All numbers are those of likeness.py, with fidelity and coverage. Half of the real examples are compared with, the other
+All chapters that need no model are asked (chapters.py). Half of the real examples are compared with, the other
 half stand in the place of samples for the floors; or those held out do, and as many of all the real ones are compared
 with as there are samples and held-out ones.
 What loading left out, or what looks like other units, is noted.
@@ -12,7 +12,6 @@ Legend: N examples, F columns.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bestiary.data.batch import Batch
 from bestiary.data.columns import to_columns
 from bestiary.data.dataset import Dataset
 from bestiary.data.load import load as load_data
@@ -28,14 +28,15 @@ from bestiary.data.spec import Spec
 from bestiary.data.support import Column
 from bestiary.errors import BestiaryError, unknown
 from bestiary.grammar.options import signature_options
-from bestiary.judging.sample_chapter import Sides, Tests, chosen_features, columns_of, sample_numbers
-from bestiary.measures.neighbours import copying, distance_ratio, distances, two_sample_distances
+from bestiary.judging.case import LEAST, Case, Sides, Tests, check_tests, choose_features
+from bestiary.judging.judge import judge_case
+from bestiary.judging.sample_chapters import columns_of
+from bestiary.measures.neighbours import distances
 from bestiary.measures.number import Judgement
 from bestiary.training.clock import mix
 
-__all__ = ["LEAST", "judge_samples", "space_of"]
+__all__ = ["judge_samples"]
 
-LEAST = 4  # examples, for any number that compares two sets
 FAR = 10.0  # deviations of a real column, beyond which samples are rather in other units than bad
 
 
@@ -52,45 +53,71 @@ def judge_samples(
     **options: Any,
 ) -> Judgement:
     """`fake` against `real`: folders, files, arrays or names; `options` load them (size=)."""
+    check_tests(tests)
     if features == "labels":
         raise BestiaryError("features=labels are of a run's data: here use features=auto, or a file of weights")
-    named = {"real": real, "fake": fake} | ({} if held is None else {"held": held})
-    sides = _loaded(named, options)
-    spec = sides["real"].spec
-    x = {side: _all(d, sides["real"], n, seed) for side, d in sides.items()}
-    for side, d in sides.items():
-        if spec.x.layout != d.spec.x.layout or x[side].shape[1:] != x["real"].shape[1:]:
+    sources = {"real": real, "fake": fake} | ({} if held is None else {"held": held})
+    datasets = _loaded(sources, options)
+    x = {side: _all(dataset, datasets["real"], n, seed) for side, dataset in datasets.items()}
+    _comparable(datasets, x, n)
+    spec = datasets["real"].spec
+    case = Case(
+        spec=spec,
+        examples=Batch(x["real"]),
+        samples=Batch(x["fake"]),
+        real=Batch(x["real"] if "held" in x else x["real"][::2]),
+        other=Batch(x["held"] if "held" in x else x["real"][1::2]),
+        seen=Batch(x["real"]),
+        held=Batch(x["held"]) if "held" in x else None,
+        spare=Batch(x["real"][:0]),
+        truth=datasets["real"].truth,
+        modes=datasets["real"].modes,
+        seen_of=len(datasets["real"]),
+        protocol=_protocol(sources, x, seed, spec),
+        notes=(*_sizes(x), *_of_loading(datasets), *_other_units(x["fake"], x["real"], spec)),
+        features=None if tests == "none" else choose_features(features, spec, seed, device),
+        tests=tests,
+        seed=seed,
+    )
+    return judge_case(case)[0]
+
+
+def _comparable(datasets: Mapping[str, Dataset], x: Mapping[str, Tensor], n: int) -> None:
+    """Refuse sides of different shapes, and sides of too few examples."""
+    spec = datasets["real"].spec
+    for side, dataset in datasets.items():
+        own = dataset.spec
+        if spec.x.layout != own.x.layout or x[side].shape[1:] != x["real"].shape[1:]:
             raise BestiaryError(
-                f"real is {spec.x.noun} of shape {spec.shape}, {side} is {d.spec.x.noun} of shape {d.spec.shape}: they"
+                f"real is {spec.x.noun} of shape {spec.shape}, {side} is {own.x.noun} of shape {own.shape}: they"
                 " must agree. For images give size=HxW and colour=grey or rgb; for rows of pixels shape=HxW"
             )
-        least = 2 * LEAST if side == "real" and held is None else LEAST
+        least = 2 * LEAST if side == "real" and "held" not in x else LEAST
         if len(x[side]) < least:
             raise BestiaryError(
-                f"judging needs at least {least} {side} examples; n={n} takes {len(x[side])} of {len(d)}"
+                f"judging needs at least {least} {side} examples; n={n} takes {len(x[side])} of {len(dataset)}"
             )
-    real_x, other = (x["real"][::2], x["real"][1::2]) if held is None else (x["real"], x["held"])
-    protocol = {side: _said(what) for side, what in named.items()} | {f"n_{side}": len(v) for side, v in x.items()}
-    protocol |= {"seed": seed} | ({"units": "standard deviations of the real columns"} if spec.x.columns else {})
-    notes = [f"Only {len(x['fake'])} samples: intervals are wide."] if len(x["fake"]) < 200 else []
-    if held is None and len(x["fake"]) > len(real_x):
+
+
+def _protocol(sources: Mapping[str, Any], x: Mapping[str, Tensor], seed: int, spec: Spec) -> dict[str, object]:
+    names = {side: _source_name(source) for side, source in sources.items()}
+    sizes = {f"n_{side}": len(values) for side, values in x.items()}
+    units = {"units": "standard deviations of the real columns"} if spec.x.columns else {}
+    return {**names, **sizes, "seed": seed, **units}
+
+
+def _sizes(x: Mapping[str, Tensor]) -> list[str]:
+    """What the numbers of examples do to the judgement."""
+    real, fake = x["real"], x["fake"]
+    notes = [f"Only {len(fake)} samples: intervals are wide."] if len(fake) < 200 else []
+    if "held" in x:
+        return notes + _of_held(x)
+    if len(fake) > (half := -(-len(real) // 2)):
         notes.append(
-            f"Half of {len(x['real'])} real examples are kept for the floors, and {len(real_x)} samples are compared."
+            f"Half of {len(real)} real examples are kept for the floors, and {half} samples are compared."
             " With as many other real ones given as held it is all of them."
         )
-    if held is not None:
-        notes += _of_held(x)
-    where = space_of(spec)
-    numbers = two_sample_distances(x["fake"], real_x, other, where, seed, protocol)
-    if held is not None:
-        numbers.append(copying(x["fake"], x["real"], other, where, protocol, len(sides["real"])))
-        numbers.append(distance_ratio(x["fake"], x["real"], other, where, seed, protocol))
-    more, said, _ = sample_numbers(
-        (x["fake"], real_x, other), spec, chosen_features(features, spec, seed, device), tests, seed, protocol,
-        sides["real"].truth, sides["real"].modes,
-    )  # fmt: skip
-    notes += _of_loading(sides) + _other_units(x["fake"], x["real"], spec) + said
-    return Judgement(tuple(numbers + more), protocol, tuple(notes), datetime.now().isoformat(timespec="seconds"))
+    return notes
 
 
 def _of_held(x: Mapping[str, Tensor]) -> list[str]:
@@ -110,7 +137,7 @@ def _of_loading(sides: Mapping[str, Dataset]) -> list[str]:
     """What was left out or changed when the sides were read."""
     real, fake = sides["real"], sides["fake"]
     notes = [
-        f"{side}: {said}." for side, d in sides.items() for key in ("skipped", "note") if (said := d.source.get(key))
+        f"{side}: {text}." for side, d in sides.items() for key in ("skipped", "note") if (text := d.source.get(key))
     ]
     ours, theirs = real.spec.x.levels, fake.spec.x.levels
     if ours != theirs:
@@ -181,10 +208,5 @@ def _column(found: dict[str, np.ndarray], like: Column) -> Tensor:
     return torch.from_numpy(like.support.read_column(values))
 
 
-def space_of(spec: Spec, space: str = "pixels") -> str:
-    """What the distances of a number are taken in."""
-    return "columns" if space == "pixels" and spec.x.layout == "row" else space
-
-
-def _said(source: Any) -> str:
+def _source_name(source: Any) -> str:
     return str(source) if isinstance(source, str | Path) else f"array of shape {tuple(np.shape(source))}"

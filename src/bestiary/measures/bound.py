@@ -24,18 +24,10 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
+from bestiary.measures.intervals import normal_interval
 from bestiary.measures.number import Number, Reference
 
-__all__ = ["bound_numbers", "curve_of", "normal_interval"]
-
-
-def normal_interval(values: Tensor) -> tuple[float, float, float]:
-    """Mean and the ends of its 95% interval, from the standard error over examples."""
-    mean = float(values.double().mean())
-    if len(values) < 2:
-        return mean, float("nan"), float("nan")
-    half = 1.96 * float(values.double().std()) / len(values) ** 0.5
-    return mean, mean - half, mean + half
+__all__ = ["bound_numbers", "curve_of"]
 
 
 Bounds = Callable[[Any, Sequence[int]], Tensor]  # examples (B, …), k_1 … k_R → L_k (R, B)
@@ -73,16 +65,24 @@ def bound_numbers(
         raise BestiaryError("a bound needs at least one example to be judged on")
     ks = curve_of(k)
     losses = -_in_batches(bounds, x, ks, batch, progress) + shift  # (R, N)
-    told = [normal_interval(row) for row in losses]
-    said = {**(protocol or {}), "n": len(x), "interval": "95%, normal, over examples"}
+    rows = [normal_interval(row) for row in losses]
+    shared = {**(protocol or {}), "n": len(x), "interval": "95%, normal, over examples"}
     numbers = []
     for name, row, title, says in _ROWS[: 1 if k == 1 else 2]:
-        how, full = {**said, "k": ks[row]}, title.format(k=k)
-        numbers.append(Number(f"nll_{name}", full, *told[row], "nats", "lower", floor, protocol=how, says=says))
+        own, full = {**shared, "k": ks[row]}, title.format(k=k)
+        plain = f"A held-out example costs at most {rows[row][0]:,.1f} nats (−log p(x); fewer are better)."
+        numbers.append(
+            Number(
+                f"nll_{name}", full, *rows[row], "nats", "lower", floor, protocol=own, says=says, plain=plain,
+                weight=WEIGHT if k == 1 or name == "iwae" else 0,
+            )
+        )  # fmt: skip
         if dimensions:
             numbers.append(_in_bits(numbers[-1], name, log(2) * dimensions))
-    return numbers, torch.tensor([[size, *interval] for size, interval in zip(ks, told, strict=True)])
+    return numbers, torch.tensor([[size, *interval] for size, interval in zip(ks, rows, strict=True)])
 
+
+WEIGHT = 10  # said where a model gives no samples that say more
 
 _ROWS = (
     ("elbo", 0, "−ELBO", "An upper bound on −log p(x), nats for each example; lower is better."),
@@ -115,6 +115,8 @@ def _in_bits(nats: Number, name: str, unit: float) -> Number:
     return replace(
         nats,
         name=f"bpd_{name}",
+        plain="",
+        weight=0,
         value=scaled(nats.value),
         low=scaled(nats.low),
         high=scaled(nats.high),

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.neighbours import wilson
-from bestiary.measures.number import Number, Reference
+from bestiary.measures.intervals import wilson
+from bestiary.measures.number import Number, Reference, percent
 
 __all__ = ["active", "active_units", "bits", "probe", "quantised"]
 
@@ -69,6 +69,7 @@ def probe(
     return Number(
         "probe", "linear probe of the codes", hits / n, *wilson(hits, n), "accuracy", "higher", majority, pixels, said,
         "How well a linear reader tells the label from the code: whether z makes features.",
+        plain=f"A linear reader of the codes names the right class of {percent(hits / n)} of the examples.", weight=20,
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from bestiary.errors import BestiaryError
 from bestiary.measures.frechet import Sums, jackknife, same_features, varied
+from bestiary.measures.intervals import Z
 from bestiary.measures.number import Number, Reference, titled
 
 __all__ = ["Lines", "along_lines", "kernel_matrix", "mmd", "mmd_test", "sliced", "wasserstein_lines"]
@@ -32,7 +33,6 @@ __all__ = ["Lines", "along_lines", "kernel_matrix", "mmd", "mmd_test", "sliced",
 WIDTHS = (0.25, 1.0, 4.0)  # b²
 MOST = 1000  # examples of each set in the kernel's matrix
 ROWS, LINES = 4096, 16  # examples, and lines, taken at a time
-Z = 1.96  # of a 95% interval
 
 
 def kernel_matrix(x: Tensor, middle: float | None = None) -> Tensor:
@@ -161,6 +161,7 @@ def _mmd_number(fake: Tensor, real: Tensor, other: Tensor, seed: int, protocol: 
         Reference(jackknife(_sums(floor, len(other)))[0], least, most,
                   "other real examples; the interval is that of permutations"),
         protocol=said, says=f"p = {p:.3g} that samples and data are of one distribution, by permutation.",
+        detail=True,
     )  # fmt: skip
 
 
@@ -173,6 +174,7 @@ def _line_number(
         "sliced", titled("sliced Wasserstein distance", str(protocol["features"])), *found, "feature units", "lower",
         Reference(*least, "other real examples, as many"),
         protocol=said, says="How far samples must be moved along a random line to lie like the data.",
+        detail=True,
     )  # fmt: skip
 
 

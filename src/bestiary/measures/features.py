@@ -184,7 +184,8 @@ def _inception(weights: dict[str, Tensor], file: Path, spec: Spec, device: torch
         return 2 * resize(rgb(x.to(device))) - 1
 
     return Extractor(
-        "inception" if net.published else "inception-torchvision", weights_hash(net), inception.FEATURES, spec.shape,
+        "inception" if net.is_fid_version else "inception-torchvision", weights_hash(net), inception.FEATURES,
+        spec.shape,
         lambda x: net.features(ready(x)), (lambda x: net(ready(x))) if classes else None, DEEP_BLOCK,
         f"resized to {inception.SIDE}×{inception.SIDE}, bilinear without antialiasing, in [−1, 1]",
     )  # fmt: skip

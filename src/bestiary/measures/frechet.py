@@ -31,6 +31,7 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError, unknown
+from bestiary.measures.intervals import Z
 from bestiary.measures.number import Number, Reference, titled
 
 __all__ = [
@@ -52,7 +53,6 @@ BLOCK = 1000  # examples of a block of KID: the published protocol's size
 ROWS = 2048  # examples whose moments are taken at a time
 COLUMNS = 128  # squared: the pairs of features that are not halved further, of which each product is taken twice
 TILE = 1024  # squared: the pairs whose kernel is taken at a time, which stay in the cache
-Z = 1.96  # of a 95% interval
 
 
 @dataclass(frozen=True)
@@ -319,6 +319,7 @@ def kid(
         "kid", titled("kernel distance", features), *found, "kernel units", "lower",
         Reference(*least, "other real examples, as many"), protocol=said,
         says="Unbiased, so that it may be negative; 0 where the features have the same first three moments.",
+        detail=True,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.neighbours import wilson
+from bestiary.measures.intervals import wilson
 from bestiary.measures.number import Number, Reference
 
 __all__ = ["Modes", "count_modes", "mode_numbers"]
@@ -93,13 +93,15 @@ def mode_numbers(
     found, best, k = count_modes(x, centres, sigma), count_modes(perfect, centres, sigma), len(centres)
     reached, apart = _ends(x, found, centres, sigma, seed)
     reached_best, apart_best = _ends(perfect, best, centres, sigma, seed)
+    missing = k - found.modes
     said = {**(protocol or {}), "n": len(x), "K": k, "reach": f"{REACH:g} σ"}
     again = {**said, "interval": f"95%, {DRAWS} bootstrap samples, less their bias", "seed": seed}
     says = "a perfect sampler, as many draws"
     return [
         Number("modes", "modes reached", found.modes, *reached, f"of {k}", "higher",
                ceiling=Reference(best.modes, *reached_best, says), protocol=again,
-               says="Modes of the data with at least one sample near them."),
+               says="Modes of the data with at least one sample near them.",
+               plain=f"{missing} of {k} modes are missing." if missing else f"All {k} modes are reached.", weight=80),
         Number("high_quality", "share of samples near a mode", found.quality, *wilson(found.quality * len(x), len(x)),
                "share", "higher",
                ceiling=Reference(best.quality, *wilson(best.quality * len(perfect), len(perfect)), says),

@@ -1,42 +1,26 @@
-"""Nearest neighbours: does a model copy its training examples, stay close to the data, and reach all of it?
+"""Nearest neighbours: the k nearest of another set, and balls around examples as far as their k-th neighbour.
 
-With d(a, B) = min_{b ∈ B} ‖a − b‖ / √F, the root mean squared difference to the nearest in B:
+    nearest     the k rows of B with the least ‖a − b‖ / √F, the root mean squared difference
+    radii       r_k(x, X)², the squared distance to the k-th other example of X
+    inside      which a lie in balls around b, and which b in balls around a
 
-    copied         (N_T − P₀ N)/((1 − P₀) n),   P₀ = |T|/(|T| + |H|)
-                   Of n samples, N lie within r of a training (T) or held-out (H) example, r the median of d(h, T), and
-                   N_T of these lie nearest to a training one. Were nothing copied, T and H would be exchangeable and
-                   N_T = P₀ N; if a share c of the samples are copies, this is c, whatever the samples' blur (after
-                   Meehan, Chaudhuri and Dasgupta 2020, arXiv 2004.05675). Samples that share their nearest example
-                   are not independent: k_j of them at example j are worth N²/Σ k_j² (in many dimensions a few examples
-                   are nearest to most). The interval has a part of N_T/N and one of N/n. Where T is a part of the
-                   training examples, c is that of its examples, and is divided by the part.
-    ratio          median_s d(s, T) / median_s d(s, H)
-                   Of held-out examples in the place of samples (each without itself) it is the floor, below 1 where
-                   T is larger than H. Samples that were remembered lie far below it; 0 where half or more are copies.
-    fidelity       median_s d(s, R)                 R real examples. Large where samples look like nothing real.
-    coverage       median_r d(r, S)                 S samples, as many as R. Large where the model leaves things out.
+Neighbours are screened by matrix products, in tiles of `block`² numbers, and decided by exact differences: a copy is at
+distance 0, and a tie is a tie. `nearest` searches another set; `radii` and `inside` take each pair of tiles once.
 
-The floors of the last two are real examples in the place of samples: a model cannot be asked to do better, though one
-that makes averages of examples (blurred means) can come below the fidelity floor, which is no merit.
-
-Neighbours are screened by matrix products, in blocks of `block`² numbers, and decided by exact distances.
-
-Legend: n samples, m examples, F features.
+Legend: n, N, m examples, F features, k neighbours, P pairs.
 """
 
-from collections.abc import Mapping
-from math import hypot, sqrt
+from itertools import combinations_with_replacement
+from math import sqrt
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.number import Number, Reference
 
-__all__ = ["copying", "distance_ratio", "distances", "nearest", "two_sample_distances", "wilson"]
+__all__ = ["BLOCK", "Cloud", "centre_of", "cloud", "distances", "inside", "nearest", "radii", "radii_within"]
 
-LEAST_TO_RESAMPLE = 8
-TIED = 8  # rows that are equally near, of which it is counted how many are training examples
 EPS = torch.finfo(torch.float32).eps
 SPARE = 8  # candidates beyond k, among which the exact distance decides
 
@@ -52,8 +36,8 @@ def nearest(a: Tensor, b: Tensor, k: int = 1, block: int = 2048) -> tuple[Tensor
         raise BestiaryError(f"nearest neighbours are at least one; got k={k}")
     k, centre = min(k, len(b)), b.mean(0)  # far from the origin the products would lose digits
     reach = max(float((part - centre).norm(dim=1).max()) for part in b.split(block))
-    found = [_of_block(rows, b, centre, reach, k, block) for rows in a.split(block)]
-    d, index = (torch.cat(parts) for parts in zip(*found, strict=True))
+    blocks = [_of_block(rows, b, centre, reach, k, block) for rows in a.split(block)]
+    d, index = (torch.cat(parts) for parts in zip(*blocks, strict=True))
     return d / sqrt(a.shape[1]), index
 
 
@@ -102,139 +86,104 @@ def distances(a: Tensor, b: Tensor) -> Tensor:
     return nearest(a, b)[0][:, 0]
 
 
-def wilson(successes: float, n: float) -> tuple[float, float]:
-    """Wilson's 95% interval of a share."""
-    z, p = 1.96, successes / n
-    centre, spread = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (centre - spread) / (1 + z * z / n), (centre + spread) / (1 + z * z / n)
+# ------------------------------------------------------------------ balls around examples
+
+BLOCK = 1024  # squared: the pairs whose distances are taken at a time
+CANDIDATES = 4  # beyond k, among which the differences decide
+AT_ONCE = 1 << 18  # numbers of a temporary of differences, which stay in the cache
+TIE = 1e-6  # of a squared radius, within which single precision cannot tell a tie
 
 
-def _copied(samples: Tensor, train: Tensor, held: Tensor, radius: float) -> tuple[float, float, float]:
-    """The share of copies, with its interval. Of rows that are equally near, which stand in no order of T and H, the
-    share that is of T counts: were it enough that one is, data with repeated rows would seem copied."""
-    both = len(train) + len(held)
-    order = torch.randperm(both, generator=torch.Generator().manual_seed(0)).to(train.device)
-    d, index = nearest(samples, torch.cat([train, held])[order], k=TIED)
-    near = d[:, 0] <= radius
-    n_near, null = int(near.sum()), len(train) / both
-    if not n_near:
-        return 0.0, 0.0, wilson(0, len(samples))[1]  # a copy is near what it copies
-    d, index = d[near], index[near]
-    tied = (d == d[:, :1]).double()
-    wins = float((((order < len(train))[index] * tied).sum(1) / tied.sum(1)).sum())
-    shared = index[:, 0].unique(return_counts=True)[1]
-    worth = n_near**2 / float(shared.double().square().sum())
-    ends = (wins / n_near, *wilson(wins / n_near * worth, worth))
-    part, independent = n_near / len(samples), len(samples) * worth / n_near
-    value, low, high = (part * (p - null) / (1 - null) for p in ends)
-    least, most = sorted(value / part * end for end in wilson(part * independent, independent))
-    return value, value - hypot(value - low, value - least), value + hypot(high - value, most - value)
+class Cloud(NamedTuple):
+    """Examples about a centre (far from the origin products lose digits), in single precision."""
+
+    x: Tensor  # (N, F)
+    sizes: Tensor  # ‖x‖², (N,)
+    doubt: Tensor  # what rounding may add to a product or take from it, for this side: (N,)
 
 
-def copying(
-    samples: Tensor, train: Tensor, held: Tensor, space: str = "pixels", protocol: Mapping[str, object] | None = None,
-    every: int = 0, radius: float | None = None,
-) -> Number:  # fmt: skip
-    """The share of samples that copy training examples; `every`: how many there are, where `train` is a part of them.
-
-    Of the copies the part |T|/every is of examples that were searched, and the others count as not copied. `radius`: r,
-    if it is known.
-    """
-    if len(held) < 4:
-        raise BestiaryError(f"memorisation needs at least 4 held-out examples to compare with; got {len(held)}")
-    radius = float(distances(held, train).median()) if radius is None else radius
-    sizes = {"n": len(samples), "train": len(train), "held_out": len(held), "radius": round(radius, 6)}
-    sizes |= {"of": every} if every > len(train) else {}
-    times = max(1.0, every / len(train))
-    value, low, high = (min(1.0, times * v) for v in _copied(samples, train, held, radius))
-    return Number(
-        "copied",
-        "share of samples that copy training examples",
-        value,
-        low,
-        high,
-        "share",
-        "lower",
-        Reference(0.0, says="by exchangeability: what has not seen the training examples copies none"),
-        protocol={
-            **(protocol or {}),
-            **sizes,
-            "space": space,
-            "interval": "95%, Wilson, of N_T/N and N/n, less what samples share",
-        },
-        says="About 0 when nothing was copied, 1 when every sample is a copy; below 0 is chance.",
-    )
+def cloud(x: Tensor, centre: Tensor) -> Cloud:
+    """Examples (N, F) about a centre (F,)."""
+    x = x.to(centre.dtype) - centre
+    sizes = torch.cat([rows.square().sum(1) for rows in x.split(BLOCK)])
+    # errors of a product's F terms are random: of ‖a‖ ‖b‖, about half of this
+    return Cloud(x, sizes, sizes * torch.finfo(x.dtype).eps * sqrt(x.shape[1]))
 
 
-def distance_ratio(
-    samples: Tensor, train: Tensor, held: Tensor, space: str = "pixels", seed: int = 0,
-    protocol: Mapping[str, object] | None = None,
-) -> Number:  # fmt: skip
-    """How much nearer samples lie to training than to held-out examples, as many of each."""
-    if len(held) < 4:
-        raise BestiaryError(f"memorisation needs at least 4 held-out examples to compare with; got {len(held)}")
-    fake = torch.stack([distances(samples, train), distances(samples, held)])  # (2, n)
-    real = torch.stack([distances(held, train), nearest(held, held, 2)[0][:, 1]])
-    sizes = {"n": len(samples), "train": len(train), "held_out": len(held), "space": space, "seed": seed}
-    return Number(
-        "distance_ratio", "distance to training over distance to held-out examples", *_ratio(fake, seed), "ratio", "",
-        Reference(*_ratio(real, seed), "held-out examples in the place of samples"),
-        protocol={**(protocol or {}), **sizes, "interval": "95%, bootstrap of the medians"},
-        says="Well below its floor where half of the samples copy examples searched; a few do not move a median.",
-    )  # fmt: skip
+def centre_of(x: Tensor) -> Tensor:
+    """The mean (F,), summed in double precision."""
+    return (torch.stack([rows.double().sum(0) for rows in x.split(BLOCK)]).sum(0) / len(x)).float()
 
 
-def _ratio(d: Tensor, seed: int, draws: int = 200) -> tuple[float, float | None, float | None]:
-    """Of medians of distances (2, n), with its 95% bootstrap interval."""
-    n, value = d.shape[1], float(_quotient(d.median(1).values))
-    if n < LEAST_TO_RESAMPLE:
-        return value, None, None
-    index = torch.randint(n, (draws, n), generator=torch.Generator().manual_seed(seed))
-    low, high = _quotient(d[:, index].median(2).values).quantile(torch.tensor([0.025, 0.975]).to(d)).tolist()
-    return value, low, high
+def _low(a: Cloud, b: Cloud, here: slice, there: slice) -> Tensor:
+    """‖a − b‖² less what rounding may have added: (n, m)."""
+    own, others = a.sizes[here] - a.doubt[here], b.sizes[there] - b.doubt[there]
+    return torch.addmm(others, a.x[here], b.x[there].T, alpha=-2).add_(own[:, None])
 
 
-def _quotient(medians: Tensor) -> Tensor:
-    """(2, …) → (…); 0/0, where all samples repeat examples of both sides, is 1."""
-    top, bottom = medians
-    return torch.where(top == bottom, torch.ones_like(top), top / bottom)
+def _apart(a: Tensor, b: Tensor) -> Tensor:
+    """‖a − b‖² from the differences of rows: (P,)."""
+    return (a - b).square_().sum(-1)
 
 
-def two_sample_distances(
-    fake: Tensor, real: Tensor, other: Tensor, space: str = "pixels", seed: int = 0,
-    protocol: Mapping[str, object] | None = None,
-) -> list[Number]:  # fmt: skip
-    """Fidelity and coverage of `fake` against `real`; `other` real ones give the floor. All cut to equal numbers."""
-    n = min(len(fake), len(other), len(real))
-    fake, real, other = fake[:n], real[:n], other[:n]
-    said = {
-        **(protocol or {}),
-        "n": n,
-        "space": space,
-        "interval": "95%, bootstrap of the median",
-        "seed": seed,
-    }
-    rows = (
-        ("fidelity", "median distance, sample → nearest real", fake, real, other, real,
-         "How far a sample is from anything real. Blurred means can come below the floor."),
-        ("coverage", "median distance, real → nearest sample", real, fake, real, other,
-         "How far real examples are from anything the model makes: large where it leaves things out."),
-    )  # fmt: skip
-    numbers = []
-    for name, title, a, b, floor_a, floor_b, says in rows:
-        value, low, high = _median(distances(a, b), seed)
-        floor = Reference(*_median(distances(floor_a, floor_b), seed), "real examples in the place of samples")
-        numbers.append(
-            Number(name, title, value, low, high, "rms difference", "lower", floor, protocol=said, says=says)
-        )
-    return numbers
+def _nearer(best: Tensor, index: Tensor, low: Tensor, first: int) -> tuple[Tensor, Tensor]:
+    """The best so far and those of one more tile, whose columns are numbered from `first`."""
+    m = best.shape[1]
+    found, place = low.topk(min(m, low.shape[1]), largest=False)
+    found, order = torch.cat([best, found], 1).topk(m, largest=False)
+    return found, torch.cat([index, place + first], 1).gather(1, order)
 
 
-def _median(values: Tensor, seed: int, draws: int = 200) -> tuple[float, float | None, float | None]:
-    """The median and its 95% bootstrap interval; none from a handful of values, of which a bootstrap knows nothing."""
-    if len(values) < LEAST_TO_RESAMPLE:
-        return float(values.median()), None, None
-    generator = torch.Generator().manual_seed(seed)
-    again = values[torch.randint(len(values), (draws, len(values)), generator=generator)].median(1).values
-    low, high = again.quantile(torch.tensor([0.025, 0.975]).to(again)).tolist()
-    return float(values.median()), low, high
+def radii(x: Tensor, k: int, block: int = BLOCK) -> Tensor:
+    """r_k(x, X)² of every example, and what may be a tie: (N,)."""
+    return radii_within(cloud(x, centre_of(x)), k, block)
+
+
+def radii_within(c: Cloud, k: int, block: int) -> Tensor:
+    """`radii` of a cloud."""
+    n = len(c.x)
+    if not 1 <= k < n:
+        raise BestiaryError(f"k={k} neighbours need k ≥ 1 and more than {k} examples of each kind; there are {n}")
+    best, index = _tile_candidates(c, min(k + CANDIDATES, n - 1), block)
+    step = max(1, AT_ONCE // (index.shape[1] * c.x.shape[1]))
+    parts = zip(c.x.split(step), index.split(step), strict=True)
+    found = torch.cat([_kth(_apart(rows[:, None], c.x[i]), k) for rows, i in parts])
+    if index.shape[1] < n - 1:  # where one that is no candidate may be nearer than the k-th that is
+        for row in ((best[:, -1] < found) & (found > 0)).nonzero():
+            step = max(1, AT_ONCE // c.x.shape[1])
+            d = torch.cat([_apart(c.x[row], others) for others in c.x.split(step)])
+            d[row] = torch.inf
+            found[row] = _kth(d[None], k)
+    return found * (1 + TIE)
+
+
+def _kth(d: Tensor, k: int) -> Tensor:
+    return d.topk(k, 1, largest=False).values[:, -1]
+
+
+def _tile_candidates(c: Cloud, m: int, block: int) -> tuple[Tensor, Tensor]:
+    """The least that the squared distances to the m nearest may be, ascending, and who they are: (N, m) each."""
+    best = torch.full((len(c.x), m), torch.inf, device=c.x.device)
+    index = torch.zeros(best.shape, dtype=torch.long, device=c.x.device)
+    for i, j in combinations_with_replacement(range(0, len(c.x), block), 2):  # each pair of tiles once
+        here, there = slice(i, i + block), slice(j, j + block)
+        low = _low(c, c, here, there)
+        if i == j:
+            low.fill_diagonal_(torch.inf)  # itself
+        else:
+            best[there], index[there] = _nearer(best[there], index[there], low.T, i)
+        best[here], index[here] = _nearer(best[here], index[here], low, j)
+    return best, index
+
+
+def inside(a: Cloud, b: Cloud, here: slice, there: slice, reach_a: Tensor, reach_b: Tensor) -> tuple[Tensor, Tensor]:
+    """Which a lie in the balls of b, and which b in the balls of a: two of (n, m)."""
+    low, doubt_a, doubt_b = _low(a, b, here, there), a.doubt[here], b.doubt[there]
+    in_b, in_a = low <= reach_b, low <= reach_a[:, None]
+    surely_b = low <= reach_b - 2 * (doubt_b + doubt_a.max())
+    surely_a = low <= (reach_a - 2 * (doubt_a + doubt_b.max()))[:, None]
+    pairs = (in_b ^ surely_b).logical_or_(in_a ^ surely_a).nonzero()
+    for i, j in (part.unbind(1) for part in pairs.split(max(1, AT_ONCE // a.x.shape[1]))):
+        d = _apart(a.x[here][i], b.x[there][j])
+        in_b[i, j], in_a[i, j] = d <= reach_b[j], d <= reach_a[i]
+    return in_b, in_a

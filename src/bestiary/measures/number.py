@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any, Literal
 
-__all__ = ["Judgement", "Number", "Reference", "titled"]
+__all__ = ["Judgement", "Number", "Reference", "percent", "titled"]
+
+SENTENCES = 4  # of a verdict
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ class Number:
     ceiling: Reference | None = None
     protocol: Mapping[str, object] = field(default_factory=dict)
     says: str = ""
+    plain: str = ""  # what it means, in a sentence for a person who knows no statistics
+    weight: int = 0  # how much that person wants to know it: the verdict is made of the weightiest sentences
+    detail: bool = False  # whether it says in detail what another number says as a whole
 
 
 @dataclass(frozen=True)
@@ -51,11 +56,18 @@ class Judgement:
     def __getitem__(self, name: str) -> Number:
         return {number.name: number for number in self.numbers}[name]
 
+    @property
+    def verdict(self) -> tuple[str, ...]:
+        """The few sentences that a person reads first, the weightiest number's before the others."""
+        spoken = sorted((n for n in self.numbers if n.plain and n.weight), key=lambda n: -n.weight)
+        return tuple(n.plain for n in spoken[:SENTENCES])
+
     def to_dict(self) -> dict[str, Any]:
         """For judgement.json; a number that is not finite becomes null."""
         return _plain(
             {
                 "made": self.made,
+                "verdict": list(self.verdict),
                 "protocol": dict(self.protocol),
                 "numbers": [asdict(number) for number in self.numbers],
                 "notes": list(self.notes),
@@ -91,3 +103,14 @@ def titled(what: str, features: str) -> str:
     name = features.partition("@")[0]
     known = {"pixels": "pixels", "labels": "features of the labels"}
     return f"{what}, {known.get(name, f'{name} features')}"
+
+
+def percent(share: float) -> str:
+    """A share in words.
+
+    >>> percent(0.853), percent(0.004), percent(0.999)
+    ('85%', 'less than 1%', 'more than 99%')
+    """
+    if 0 < share < 0.01:
+        return "less than 1%"
+    return "more than 99%" if 0.99 < share < 1 else f"{100 * share:.0f}%"

@@ -24,13 +24,13 @@ from bestiary.data.spec import pictures
 from bestiary.errors import BestiaryError
 from bestiary.measures.features import extractor
 from bestiary.measures.frechet import STUDENT
+from bestiary.measures.intervals import Z
 from bestiary.measures.number import Number, Reference, titled
 
 __all__ = ["class_kl", "class_numbers", "score", "score_numbers", "stacked_classes"]
 
 SPLITS = 10
 DRAWS = 200  # of what chance alone does to class shares
-Z = 1.96  # of a 95% interval
 DIGITS = 10  # the shipped classifier's first classes
 
 
@@ -97,14 +97,23 @@ def class_numbers(
             ceiling=Reference(there, least, greatest, "real examples"),
             protocol={**said, "interval": f"95%, {DRAWS} bootstrap samples less their bias, or by Chao's variance"},
             says="Classes that at least one sample is told to be of.",
+            plain=_plain(most, least, there, reached, classes), weight=75,
         ),
         Number(
             names[1], titled("KL of predicted classes", features), *_with_interval(fake, real, classes), "nats",
             "lower", Reference(chance, *_ends(null), "the mean by chance, were samples drawn from the data"),
             protocol={**said, "interval": f"95%, {DRAWS} bootstrap samples of both, less their bias"},
             says=f"Samples are of {reached} classes, the real examples of {there}.",
+            detail=True,
         ),
     ]  # fmt: skip
+
+
+def _plain(most: int, least: int, there: int, reached: int, classes: int) -> str:
+    """Which classes are missing; only where chance does not explain it. Nothing where the data themselves lack many."""
+    if most < least:
+        return f"About {there - reached} of {there} classes are missing."
+    return "No class is missing." if reached >= there == classes else ""
 
 
 def _with_interval(fake: Tensor, real: Tensor, classes: int) -> tuple[float, float, float]:

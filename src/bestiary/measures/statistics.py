@@ -150,7 +150,7 @@ def _number(
         name, title, value if isfinite(value) else None, low, high, unit, "lower",
         Reference(floor, *ends(floor, other), AS_MANY) if isfinite(floor) else None,
         protocol=said if low is None else {**said, "interval": f"95%, jackknife of {_groups(fake)} groups, Student"},
-        says=f"{says} Worst: {_worst(each, names)}.",
+        says=f"{says} Worst: {_worst(each, names)}.", detail=True,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.bound import normal_interval
+from bestiary.measures.intervals import normal_interval
 from bestiary.measures.number import Number, Reference
 
 __all__ = ["aggregate", "aggregate_dims", "surgery"]
@@ -100,10 +100,13 @@ def surgery(
             says=says,
             ceiling=held if name == "mutual_information" else None,
             floor=held if name == "total_correlation" else None,
+            detail=name in DETAILS,
         )
         for name, title, values, says, held in rows
     ]
 
+
+DETAILS = ("marginal_kl", "total_correlation", "dimension_kl")  # what the mutual information leaves of the rate
 
 _DISTORTION = "What the code loses of x. With the rate it adds up to −ELBO: a point on the rate–distortion curve."
 _RATE = "Nats of z that each example costs: mutual information plus marginal KL."

@@ -32,8 +32,8 @@ from torch import Tensor
 
 from bestiary.errors import BestiaryError
 from bestiary.measures.frechet import same_features
-from bestiary.measures.neighbours import wilson
-from bestiary.measures.number import Number, Reference, titled
+from bestiary.measures.intervals import Z, wilson
+from bestiary.measures.number import Number, Reference, percent, titled
 from bestiary.networks.mlp import mlp
 from bestiary.training.clock import mix
 from bestiary.training.device import seeded, threads_for
@@ -177,7 +177,7 @@ def two_sample_test(
     p = _permuted(found.alone, 10_000, seed)
     said = {**(protocol or {}), "n": n, "features": features, "folds": FOLDS, "classifier": f"mlp 2×{WIDTH}"}
     independent = 2 * n / SHARED
-    spread = 1.96 * sqrt(1 / (4 * independent))  # of an accuracy where nothing can be told
+    spread = Z * sqrt(1 / (4 * independent))  # of an accuracy where nothing can be told
     again = "other real examples in the place of samples"
     accuracy = Number(
         "c2st", titled("accuracy of a two-sample classifier", features), found.accuracy,
@@ -188,16 +188,24 @@ def two_sample_test(
             "interval": "95%, Wilson; the floor's N(½, 1/8n); for folds that share examples",
         },
         says=f"p = {p:.3g} that samples and data are of one distribution. ½: nothing tells them apart.",
+        plain=_plain(found.accuracy, p), weight=90,
     )  # fmt: skip
-    value, half = auc(found), 1.96 * sqrt(SHARED_RANKS) * _auc_error(found)
+    value, half = auc(found), Z * sqrt(SHARED_RANKS) * _auc_error(found)
     ranked = Number(
         "c2st_auc", titled("AUC of the two-sample classifier", features), value, max(0.0, value - half),
         min(1.0, value + half), "share", "lower",
-        Reference(auc(null), *_around(0.5, 1.96 * sqrt(SHARED_RANKS * (2 * n + 1) / (12 * n * n))), again),
+        Reference(auc(null), *_around(0.5, Z * sqrt(SHARED_RANKS * (2 * n + 1) / (12 * n * n))), again),
         protocol={**said, "interval": "95%, Hanley and McNeil, for folds that share examples"},
-        says="The chance that it ranks a real example above a sample.",
+        says="The chance that it ranks a real example above a sample.", detail=True,
     )  # fmt: skip
     return [accuracy, ranked, _divergence(found, null, features, seed, said)], found
+
+
+def _plain(accuracy: float, p: float) -> str:
+    """What the accuracy means, where chance alone does not explain it."""
+    if p < 0.05 and accuracy > 0.5:
+        return f"A classifier tells {percent(accuracy)} of samples and real examples apart (50% would be perfect)."
+    return f"A classifier cannot tell samples from real examples: it is right for {percent(accuracy)}, as by chance."
 
 
 def _around(middle: float, half: float) -> tuple[float, float]:
@@ -228,6 +236,7 @@ def _divergence(found: TwoSample, null: TwoSample, features: str, seed: int, sai
         says="(ln 2 − BCE)/ln 2 of calibrated odds on examples not used for calibration; it can be negative by chance."
         f" By these odds data are {_times(on_samples)} times as dense as samples at the median sample, and"
         f" {_times(on_data)} times at the median real example.",
+        detail=True,
     )  # fmt: skip
 
 
@@ -246,4 +255,4 @@ def _jsd(found: TwoSample, seed: int) -> tuple[float, float]:
     p, rest = calibrated(found, seed)
     real = found.real[rest].double()
     loss = -(real * p.log() + (1 - real) * (1 - p).log())
-    return float(1 - loss.mean() / log(2)), 1.96 * sqrt(SHARED / len(loss)) * float(loss.std()) / log(2)
+    return float(1 - loss.mean() / log(2)), Z * sqrt(SHARED / len(loss)) * float(loss.std()) / log(2)

@@ -11,7 +11,7 @@ same shapes; `plain_names` renames the files of pytorch-fid's wrapper, which num
 differ in pooling, and the number of classes in a file tells which version it is:
 
     FID          1008 classes, or no head: average pooling leaves the padding out, and 7c pools by the maximum; the
-                 logits have no bias, as in the is_fid_version Inception scores
+                 logits have no bias, as in the published Inception scores
     torchvision  1000 classes: average pooling counts the padding as zeros
 
 Legend: B batch, H height, W width.

@@ -29,7 +29,7 @@ from bestiary.densities.full_gaussian import FullNormal
 from bestiary.errors import BestiaryError
 from bestiary.grammar.schedules import Schedule, at
 from bestiary.objectives.draw import Draw
-from bestiary.training.parallel import whole_mean
+from bestiary.training.parallel import global_mean
 from bestiary.training.part import Part
 
 __all__ = ["OBJECTIVES", "Objective", "ObjectiveFunction", "capacity", "dip", "elbo", "free_bits", "iwae"]
@@ -67,7 +67,7 @@ def free_bits(
         "group": lambda: _kl_groups(draw, groups),
         "dimension": lambda: _kl_dims(draw),
     }
-    kl, free = whole_mean(kl_by_part[per]()), at(lam, draw.clock)  # (parts,)
+    kl, free = global_mean(kl_by_part[per]()), at(lam, draw.clock)  # (parts,)
     cost = (torch.maximum(kl, free.to(kl.dtype)) if isinstance(free, Tensor) else kl.clamp_min(free)).sum()
     return {"total": terms["reconstruction"].mean() + cost, **terms}
 
@@ -99,7 +99,7 @@ def capacity(
 ) -> dict[str, Tensor]:
     """Keeps the KL near C instead of minimising it."""
     terms = _elbo_terms(draw)
-    gap = (whole_mean(draw.kl) - at(nats, draw.clock)).abs()
+    gap = (global_mean(draw.kl) - at(nats, draw.clock)).abs()
     return {"total": terms["reconstruction"].mean() + gamma * gap, **terms}
 
 
@@ -125,7 +125,7 @@ def dip(
     terms = _elbo_terms(draw)
     c = covariance(draw.q.mean)
     if version == "ii":
-        c = c + whole_mean(draw.q.covariance)
+        c = c + global_mean(draw.q.covariance)
     lambda_d = diagonal if diagonal is not None else off * (10 if version == "i" else 1)
     variances = c.diagonal()
     moments = off * (c.square().sum() - variances.square().sum()) + lambda_d * (variances - 1).square().sum()
@@ -134,8 +134,8 @@ def dip(
 
 def covariance(mean: Tensor) -> Tensor:
     """The covariance over the whole batch: (B, D) → (D, D)."""
-    centred = mean - whole_mean(mean)
-    return whole_mean(centred[:, :, None] * centred[:, None, :])
+    centred = mean - global_mean(mean)
+    return global_mean(centred[:, :, None] * centred[:, None, :])
 
 
 ObjectiveFunction = Callable[[Draw], Mapping[str, Tensor]]  # → named terms, of which `total` is minimised

@@ -14,10 +14,11 @@ from urllib.parse import quote
 import numpy as np
 
 from bestiary.errors import BestiaryError
+from bestiary.grammar.command_line import command
 from bestiary.report import figures
 from bestiary.report.number_words import Number, count, numbers, plain
 from bestiary.report.page import facts, render, write_page
-from bestiary.report.run_record import Folder, command, read
+from bestiary.report.run_record import Folder, read
 from bestiary.report.samples_section import beside
 
 __all__ = ["outcome", "write_comparison"]

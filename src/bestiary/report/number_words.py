@@ -1,17 +1,17 @@
-"""Numbers in words: as many digits as the interval allows, a relation to the floor, one sentence of verdict.
+"""Numbers in words: as many digits as the interval allows, and the verdict in sentences.
 
 With an interval [low, high] of half-width h a value is written so that h keeps two significant digits,
 ⌈1 − log₁₀ h⌉ decimals; without one it keeps four significant digits.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import floor, hypot, log10
+from math import floor, log10
 from typing import Any
 
-from bestiary.report.run_record import Folder, real, table, tables
+from bestiary.report.run_record import Folder, real, sentences, table, tables
 
-__all__ = ["Mark", "Number", "count", "duration", "figure", "numbers", "plain", "relation", "verdict"]
+__all__ = ["Mark", "Number", "count", "duration", "figure", "numbers", "plain", "verdict"]
 
 
 PLACES = 6  # decimals, beyond which small numbers are written with a power of ten
@@ -45,6 +45,8 @@ class Number:
     floor: Mark | None
     ceiling: Mark | None
     protocol: dict[str, Any]
+    weight: int = 0  # how much a person wants to know it
+    detail: bool = False  # whether it says in detail what another number says as a whole: it is folded away
 
     @property
     def heading(self) -> str:
@@ -157,64 +159,16 @@ def numbers(folder: Folder) -> list[Number]:
             floor=_mark(table(d, "floor")),
             ceiling=_mark(table(d, "ceiling")),
             protocol=shared | table(d, "protocol"),
+            weight=int(real(d.get("weight")) or 0),
+            detail=d.get("detail") is True,
         )
         for d, title in zip(tables(folder.judgement, "numbers"), titles, strict=True)
     ]
 
 
-def relation(number: Number) -> str:
-    """Where the value stands to its floor: above or below, or level where 0 is within the interval of the difference.
-
-    Halves of the two intervals add as those of independent numbers do, h² = h₁² + h₂².
-
-    >>> relation(Number("", "", "", "", "", Mark(3, 2.9, 3.1), Mark(2), None, {}))
-    'above its floor of 2'
-    """
-    mark, ground = number.mark, number.floor
-    if mark is None or ground is None:
-        return ""
-    (low, high), (bottom, top) = mark.ends, ground.ends
-    bottom, top = min(bottom, ground.value), max(top, ground.value)  # an interval of chance need not hold its draw
-    apart = mark.value - ground.value
-    half = hypot(mark.value - low, top - ground.value) if apart > 0 else hypot(high - mark.value, ground.value - bottom)
-    side = "level with" if abs(apart) <= half * (1 + 1e-9) else "above" if apart > 0 else "below"
-    return f"{side} its floor of {figure(ground.value, bottom, top)}"
-
-
-def _clause(number: Number) -> str:
-    title = number.title
-    named = title.startswith(("Fréchet", "Jensen"))
-    if title[:1].isupper() and title[1:2].islower() and not named:  # a word, not a formula or an abbreviation
-        title = title[0].lower() + title[1:]
-    comma = "," if "," in title else ""
-    unit = f" {number.unit}" if number.unit not in ("", "share", "ratio") else ""  # which are plain numbers
-    interval = f" ({number.interval})" if number.interval else ""
-    where = f", {relation(number)}" if relation(number) else ""
-    return f"{title}{comma} is {number.text}{unit}{interval}{where}"
-
-
-# What a verdict is made of, the weightiest first: the bound that is closest to log p(x), what tells samples from data.
-WEIGHTY = ("nll_iwae", "c2st", "fid", "copied")
-
-
-def _weight(number: Number) -> int:
-    return WEIGHTY.index(number.name) if number.name in WEIGHTY else len(WEIGHTY)
-
-
-def verdict(found: Sequence[Number]) -> str:
-    """One sentence of two numbers, the second one with a floor; empty if none is defined."""
-    defined = sorted((n for n in found if n.mark is not None), key=_weight)
-    if not defined:
-        return ""
-    main = defined[0]
-    rest = [n for n in defined if n.floor is not None and n.unit != main.unit]
-    chosen = [main, *rest[:1]]
-    text = "; ".join(map(_clause, chosen))
-    sizes = {real(n.protocol.get("n")) for n in chosen}
-    parts = {str(n.protocol.get("split") or "") for n in chosen}
-    n, part = sizes.pop(), parts.pop()
-    if parts or (sizes and not part):
-        return text[0].upper() + text[1:] + "."
-    if sizes or n is None:
-        return f"On the {part} part, {text}." if part else text[0].upper() + text[1:] + "."
-    return f"Over {count(int(n), 'example')}{f' of the {part} part' if part else ''}, {text}."
+def verdict(folder: Folder) -> str:
+    """The sentences of judgement.json that a person reads first; where it has none, its weightiest number."""
+    if spoken := sentences(folder.judgement, "verdict"):
+        return " ".join(spoken)
+    known = sorted((n for n in numbers(folder) if n.mark is not None), key=lambda n: -n.weight)
+    return f"{known[0].heading}: {known[0].text} {known[0].unit}".rstrip() + "." if known else ""

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from bestiary.data.spec import Field, Spec
+from bestiary.grammar.command_line import command
 from bestiary.report import latent_section as anatomy
 from bestiary.report import sections
-from bestiary.report.number_words import count, duration, numbers, plain, verdict
-from bestiary.report.run_record import Folder, command, read, real, sentences, table
+from bestiary.report.number_words import count, duration, plain, verdict
+from bestiary.report.run_record import Folder, read, real, sentences, table
 from bestiary.report.samples_section import beside
 from bestiary.report.two_sample_section import told
 from bestiary.storage.atomic import atomic
@@ -118,7 +119,7 @@ def write_report(run: Path) -> Path:
         "report.html",
         folder=folder,
         facts=facts(folder),
-        verdict=verdict(numbers(folder)),
+        verdict=verdict(folder),
         ending=_ending(folder),
         unfinished=folder.env.get("finished") is False,
         stale=folder.stale,

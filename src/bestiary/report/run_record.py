@@ -10,7 +10,6 @@ Legend: T lines of the journal; other letters stand in the contract of the run f
 """
 
 import json
-import shlex
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ from bestiary.storage.run_files import (
     weights_hash,
 )  # fmt: skip
 
-__all__ = ["Folder", "Series", "command", "read", "real", "sentences", "table", "tables"]
+__all__ = ["Folder", "Series", "read", "real", "sentences", "table", "tables"]
 
 Series = tuple[np.ndarray, np.ndarray]  # rounds (T,), values (T,)
 
@@ -132,17 +131,6 @@ def real(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if abs(value) < 1e300 else None  # false for nan as well
-
-
-def command(verb: str, *paths: Path) -> str:
-    """What to type: paths below the current folder are written from there.
-
-    >>> command("judge", Path("runs/digits-vae"))
-    'bestiary judge runs/digits-vae'
-    """
-    here = Path.cwd()
-    short = [p.relative_to(here) if p.is_relative_to(here) else p for p in paths]
-    return " ".join(["bestiary", verb, *(shlex.quote(str(p)) for p in short)])
 
 
 def _journal(text: str) -> dict[str, Series]:

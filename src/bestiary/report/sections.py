@@ -22,13 +22,6 @@ __all__ = ["curves", "growth", "judged", "latent", "neighbours", "reconstruction
 Shown = dict[str, Any]
 
 
-# Numbers that say in detail what another one says as a whole: they are folded away.
-DETAILS = {
-    "c2st_auc", "c2st_jsd", "kid", "density", "mmd", "sliced", "separation", "means", "spreads", "correlations",
-    "marginal_kl", "total_correlation", "dimension_kl", "distance_ratio", "class_kl", "digit_triples_kl",
-}  # fmt: skip
-
-
 def judged(folder: Folder) -> list[Shown]:
     """The numbers, each with its interval drawn; those of one unit share a scale, those of one title an entry."""
     found = numbers(folder)
@@ -39,7 +32,7 @@ def judged(folder: Folder) -> list[Shown]:
             "also": [m for m in found[i + 1 :] if m.title == n.title],  # the same in bits per dimension
             "bar": figures.interval(n, figures.scale([m for m in found if m is n or (n.unit and m.unit == n.unit)])),
             "protocol": _rows(n.protocol),
-            "detail": n.name in DETAILS,
+            "detail": n.detail,
         }
         for i, n in enumerate(found)
         if n.title not in titles[:i]

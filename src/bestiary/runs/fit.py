@@ -27,10 +27,9 @@ from bestiary.errors import BestiaryError
 from bestiary.grammar.durations import seconds_of
 from bestiary.models.model import Bounds, Drawn, Model
 from bestiary.models.zoo import build
-from bestiary.run import Run
 from bestiary.runs.data_check import check_data
 from bestiary.runs.environment import agree, compare, facts_of
-from bestiary.runs.fitted import data_options_of, located, options_of
+from bestiary.runs.fitted import Fitted, data_options_of, located, options_of
 from bestiary.runs.model_card import write_card
 from bestiary.runs.plan import GIVEN, Plan, fits_training, is_part, plan, settled
 from bestiary.runs.progress import progress
@@ -76,8 +75,8 @@ def fit(
     *,
     name: str | None = None,
     root: str | Path = "runs",
-    resume: str | Path | Run | None = None,
-    start: str | Path | Run | None = None,
+    resume: str | Path | Fitted | None = None,
+    start: str | Path | Fitted | None = None,
     device: str = "auto",
     nproc: int = 1,
     parallel: str = "ddp",
@@ -85,7 +84,7 @@ def fit(
     quiet: bool = False,
     graphs: bool = True,
     **options: Any,
-) -> Run:
+) -> Fitted:
     """Fit a model to data; the run, with its folder.
 
     `data`: a name, a path, an array, or a whole `Plan`; `model`: a name of the zoo; `options`: keys of the data, the
@@ -103,7 +102,7 @@ def fit(
     if resume is not None:
         if name is not None:
             raise BestiaryError(f"--name {name} is for a new run; one that is resumed keeps its name")
-        path = resume.path if isinstance(resume, Run) else find(resume, root)
+        path = resume.path if isinstance(resume, Fitted) else find(resume, root)
         if start is not None:
             raise BestiaryError("a run that is resumed goes on from its own weights: leave out --from")
         what = _planned(path, data, model, options)
@@ -131,9 +130,9 @@ def fit(
         )
 
 
-def _started(what: Plan, start: str | Path | Run, root: str | Path) -> Plan:
+def _started(what: Plan, start: str | Path | Fitted, root: str | Path) -> Plan:
     """The plan of a run that begins from another one's weights."""
-    path = start.path if isinstance(start, Run) else find(start, root)
+    path = start.path if isinstance(start, Fitted) else find(start, root)
     weights, digest = weights_of(path)
     return replace(what, weights={**weights, **what.weights}, start={"run": str(path), "weights": digest})
 
@@ -214,7 +213,7 @@ def _made(what: Plan, root: Path, name: str | None) -> Path:
 def _run(
     what: Plan, model: Model, path: Path, device: torch.device, team: Team, limit: float | None,
     quiet: bool, graphs: bool, data: Any,
-) -> Run:  # fmt: skip
+) -> Fitted:  # fmt: skip
     """Play, then write down what there is to keep."""
 
     def warn(message: str) -> None:
@@ -272,7 +271,7 @@ def _run(
         raise Interrupted(_how_to_go_on(what, path, ending, trainer.rounds))
     if not quiet and not ending.finished:
         warn(_how_to_go_on(what, path, ending, trainer.rounds))
-    return Run(path, data, str(device), **what.parts)
+    return Fitted(path, data, str(device), **what.parts)
 
 
 def _how_to_go_on(what: Plan, path: Path, ending: Ending, rounds: int) -> str:

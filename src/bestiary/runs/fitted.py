@@ -17,7 +17,7 @@ import shlex
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from bestiary.codes.encoding import TOGETHER, encode, observe
 from bestiary.codes.inversion import Inversion, invert
 from bestiary.codes.latent_space import Analogy, again, codes, log_prior, reach
 from bestiary.codes.paths import analogy, path
@@ -50,7 +51,6 @@ from bestiary.training.trainer import load_weights
 
 __all__ = ["Fitted", "as_batch", "data_options_of", "located", "options_of"]
 
-TOGETHER = 256  # examples encoded at once
 BLOCK = 64  # samples drawn at once: of fixed size, so that the first ones do not depend on how many are asked for
 
 Examples = Batch | Tensor | np.ndarray  # in model units
@@ -104,6 +104,11 @@ class Fitted:
         self.spec = Spec.from_dict(self.config["spec"])
         self.device = torch.device(device)
         self._data, self._parts = data, parts
+
+    @classmethod
+    def of(cls, run: "Fitted") -> Self:
+        """The same run as one of this class."""
+        return cls(run.path, run._data, str(run.device), **run._parts)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
@@ -209,17 +214,11 @@ class Fitted:
 
     def observe(self, examples: Examples, seed: int = 0) -> Batch:
         """What the model takes examples to be: greys binarised, once and by seed, where it wants 0 or 1."""
-        with seeded(mix(seed, "observe")):
-            return self.model.observe(as_batch(examples))
+        return observe(self.model, as_batch(examples), seed)
 
     def encode(self, examples: Examples, seed: int = 0) -> Tensor:
         """The code of each example in model units: of a Gaussian posterior its mean."""
-        model = self.model
-        if not isinstance(model, Encodes):
-            raise BestiaryError(f"{type(model).__name__} has no encoder: run.invert(x) searches for codes")
-        with torch.no_grad():
-            parts = self.observe(examples, seed).split(TOGETHER)
-            return torch.cat([model.encode(part.to(self.device)).cpu() for part in parts])
+        return encode(self.model, as_batch(examples), seed)
 
     def bound(self, examples: Examples, k: int = 1, seed: int = 0) -> Tensor:
         """A lower bound on log p(x) of each example, (B,) in nats and in the units of the file; it rises with k."""

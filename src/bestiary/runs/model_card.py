@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from bestiary.data.spec import Spec
-from bestiary.report.run_record import command
+from bestiary.grammar.command_line import command
 from bestiary.runs.plan import GIVEN
 from bestiary.storage.atomic import write_atomic
 from bestiary.storage.run_files import MODEL, read_config, read_env, read_judgement, weights_hash
@@ -30,6 +30,7 @@ def write_card(path: Path) -> Path:
         "",
         "## Judgement",
         "",
+        *([" ".join(judgement["verdict"]), ""] if judgement.get("verdict") else []),
         *_numbers(judgement, path),
         "",
         "## Use",

@@ -13,7 +13,9 @@ from torch import Tensor
 from bestiary.data.batch import Batch
 from bestiary.data.dataset import Dataset
 from bestiary.data.picture import write_picture
-from bestiary.measures.neighbours import copying, distances
+from bestiary.measures.copies import copying
+from bestiary.measures.intervals import normal_interval
+from bestiary.measures.neighbours import distances
 from bestiary.models.model import Bounds, Encodes, Samples, Shows
 from bestiary.networks.conditioned import Fields
 from bestiary.training.clock import mix
@@ -92,11 +94,8 @@ def _bound(model: Any, kept: Batch, device: torch.device, seed: int, log_scale: 
         return {}
     with seeded(seed, device):
         values = torch.cat([model.bound(part.to(device), 1) for part in kept.split(250)])
-    numbers = {"bound": float(values.mean()) - log_scale}
-    if len(values) > 1:  # one example has no interval
-        half = 1.96 * float(values.std()) / len(values) ** 0.5
-        numbers |= {"low": numbers["bound"] - half, "high": numbers["bound"] + half}
-    return numbers
+    mean, low, high = (end - log_scale for end in normal_interval(values))
+    return {"bound": mean} | ({"low": low, "high": high} if len(values) > 1 else {})  # one example has no interval
 
 
 def _shown(model: Any, kept: Batch, sample: Callable[[Any, int], Tensor]) -> Tensor | None:

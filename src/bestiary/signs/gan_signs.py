@@ -104,7 +104,7 @@ def oscillation(story: Story) -> Sign | None:
 
 def memorisation(story: Story) -> Sign | None:
     """The critic ranks an example that it was trained on above one that it was not with a chance of more than 0.75; or
-    more than a tenth of the samples copy training examples, by the low end of a 95% interval (measures/neighbours.py).
+    more than a tenth of the samples copy training examples, by the low end of a 95% interval (measures/copies.py).
     """
     known, copied = story.last("validation.known") or 0.0, story.last("validation.copied") or 0.0
     if not story.grown or (known <= 0.75 and copied <= 0.1):

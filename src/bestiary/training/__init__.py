@@ -1,1 +1,1 @@
-"""Training: one loop in which players take turns, and everything that keeps a run safe, exact and fast."""
+"""Training: the one loop in which players take turns, with checkpoints, schedules, devices and parallel processes."""

@@ -1,10 +1,10 @@
-"""The clock that every turn sees, and the seed that is a function of it.
+"""The clock of a turn, and the random seed of a turn.
 
-A turn is named by (seed, round, player, turn). Its noise comes from a generator seeded by a hash of that name, so that
-a resumed run draws what it would have drawn and there is no generator state to save.
+A turn is identified by (seed, round, player, turn). Its noise comes from a generator that is seeded with a hash of these
+four, so a resumed run draws the same noise and no generator state has to be saved.
 
-`clock.round` is a 0-d tensor on the device rather than a Python number: a captured CUDA graph reads its present value
-at each replay, where a number would be frozen into the graph.
+`clock.round` is a 0-d tensor on the device instead of a Python number: a captured CUDA graph reads the tensor's present
+value at each replay, while a number would become a constant of the graph.
 """
 
 from dataclasses import dataclass
@@ -18,21 +18,21 @@ __all__ = ["Clock", "mix"]
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Where in its stage a turn stands: schedules are the stage's own."""
+    """The position of a turn in its stage; schedules are functions of it."""
 
     round: Tensor  # 0-d float, on the device; counted from the first round of the player's stage
-    rounds: int  # how many rounds the stage will have
-    turn: Tensor | int = 0  # which turn of this player in this round; in a run 0-d, on the device
-    phase: int = 1  # the player's phase in this round, a plain number: each has a captured graph of its own
+    rounds: int  # rounds in the stage
+    turn: Tensor | int = 0  # index of this player's turn in the round; in a run 0-d, on the device
+    phase: int = 1  # the player's phase in this round; a plain number, since each phase has its own CUDA graph
 
     @classmethod
-    def still(cls, round: float = 0.0, rounds: int = 1, device: torch.device | str = "cpu") -> "Clock":
-        """A clock that stands, for whoever looks at a model outside of a turn."""
+    def at_round(cls, round: float = 0.0, rounds: int = 1, device: torch.device | str = "cpu") -> "Clock":
+        """The clock at a round, for the use of a model outside of training."""
         return cls(torch.tensor(float(round), device=device), rounds)
 
 
 def mix(*name: int | str) -> int:
-    """A 63-bit seed from (seed, round, player, turn) or any other name.
+    """A 63-bit seed: a hash of (seed, round, player, turn) or of any other strings and numbers.
 
     >>> mix(0, 1, "vae", 0) == mix(0, 1, "vae", 0), mix(0, 1, "vae", 0) == mix(0, 1, "vae", 1)
     (True, False)

@@ -1,10 +1,10 @@
-"""Where, in which precision and with which noise a turn computes.
+"""Devices, precision, random generators and CPU threads.
 
-`auto` takes CUDA, then MPS, then the CPU. Precision `auto` takes bf16 for the networks where they see images and are
-large, no critic's slope is bounded, and the processor multiplies bf16 natively (CUDA from compute capability 8.0; CPUs
-with AMX or AVX512-BF16), else fp32: a bf16 number has 8 significant bits, as many as a pixel, but too few for a point
-near a mode of the ring, a table's column, or a Wasserstein critic. Likelihoods, their sums and the weights are fp32 in
-both. What bf16 costs: docs/precision.md.
+`device=auto` takes CUDA, else MPS, else the CPU. `precision=auto` takes bf16 for large networks of images, unless a
+critic's slope is bounded, on processors that multiply bf16 natively (CUDA from compute capability 8.0; CPUs with AMX or
+AVX512-BF16). Otherwise it takes fp32: a bf16 number has 8 significant bits, as many as a pixel, but too few for points
+near a mode of the ring, for the columns of a table, or for a Wasserstein critic. Likelihoods, their sums and the weights
+are always fp32. The costs of bf16 are measured in docs/precision.md.
 """
 
 import ctypes
@@ -23,9 +23,9 @@ __all__ = [
     "LARGE",
     "choose_device",
     "cpu_features",
+    "cpu_only_code",
     "has_native_bf16",
     "infer_precision",
-    "on_cpu_alone",
     "reads_allowed",
     "seed_noise",
     "seeded",
@@ -35,24 +35,26 @@ __all__ = [
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device that `--device` names, checked to be there."""
-    have = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    """The device for `--device`. Raises BestiaryError if the name is unknown or this machine has no such device."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        name = next(kind for kind in have if have[kind])
+        name = next(kind for kind in available if available[kind])
     kind, _, number = name.partition(":")
-    if kind not in have or (number and not number.isdigit()):
-        raise BestiaryError(f"device `{name}` is not one of auto, cpu, cuda, cuda:N, mps")
-    if not have[kind]:
+    if kind not in available or (number and not number.isdigit()):
+        raise BestiaryError(f"device `{name}` is not one of auto, cpu, cuda, cuda:N, mps: use --device auto")
+    if not available[kind]:
         raise BestiaryError(f"device `{name}` is not available here (`bestiary doctor` says why): use --device auto")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise BestiaryError(f"device `{name}`: this machine has {torch.cuda.device_count()} CUDA device(s)")
+        raise BestiaryError(
+            f"device `{name}`: this machine has {torch.cuda.device_count()} CUDA device(s): use --device cuda:0"
+        )
     if name == "cuda":
-        return torch.device("cuda", torch.cuda.current_device())  # with its number: noise is seeded by it
+        return torch.device("cuda", torch.cuda.current_device())  # with its number, which seeds the noise
     return torch.device(name)
 
 
 def has_native_bf16(device: torch.device) -> bool:
-    """Whether the processor multiplies bf16 itself; emulated bf16 is slower than fp32."""
+    """Whether the processor multiplies bf16 natively; emulated bf16 is slower than fp32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
@@ -61,58 +63,60 @@ def has_native_bf16(device: torch.device) -> bool:
 
 
 def cpu_features() -> set[str]:
-    """What the processor can do, by the names that Linux and torch give; empty where nobody says."""
-    ask = getattr(torch.cpu, "get_capabilities", None)  # not in every torch that we take
-    if ask is not None:
-        return {name for name, there in ask().items() if there is True}
+    """The CPU's instruction sets, by the names of Linux and torch; empty if unknown."""
+    get_capabilities = getattr(torch.cpu, "get_capabilities", None)  # older supported versions of torch lack it
+    if get_capabilities is not None:
+        return {name for name, supported in get_capabilities().items() if supported is True}
     try:
         return set(Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0].split())
     except OSError:
         return set()
 
 
-LARGE = 1 << 18  # weights; with fewer, bf16 is no faster on a CPU: casts take the time that products gain
+LARGE = 1 << 18  # weights; with fewer bf16 is no faster on a CPU, since casts cost what products gain
 
 
 def infer_precision(
-    device: torch.device, x: Field, weights: int, fine: bool = False
+    device: torch.device, x: Field, weights: int, bounded_slope: bool = False
 ) -> tuple[Literal["fp32", "bf16"], str]:
-    """What `precision=auto` takes for a model of so many weights on such data, and why. `fine`: its critic's slope is
-    bounded by a penalty or clipped weights."""
+    """The precision that `precision=auto` stands for, and the reason.
+
+    weights: how many the model has. bounded_slope: whether a penalty or weight clipping bounds its critic's slope.
+    """
     if not has_native_bf16(device):
-        return "fp32", "this processor does not multiply bf16 itself"
+        return "fp32", "this processor does not multiply bf16 natively"
     if not x.support.coarse:
         return "fp32", f"a {x.noun}'s numbers have more digits than bf16"
-    if fine:
-        return "fp32", "a critic of bounded slope tells by small differences of its logits"
+    if bounded_slope:
+        return "fp32", "the logits of a critic of bounded slope differ by little"
     if weights < LARGE:
-        return "fp32", f"below {LARGE:,} weights bf16 gains nothing"
-    return "bf16", "this processor multiplies it itself, and the networks are large"
+        return "fp32", f"bf16 is no faster below {LARGE:,} weights"
+    return "bf16", "this processor multiplies it natively, and the networks are large"
 
 
-_reads = False  # whether code that runs on a CPU alone is running
+_host_reads = False  # whether code is running that runs only on a CPU
 
 
 @contextmanager
-def on_cpu_alone() -> Iterator[None]:
-    """Within: values may be read on the host, for a device has other code in the place of this."""
-    global _reads
-    before, _reads = _reads, True
+def cpu_only_code() -> Iterator[None]:
+    """Marks code that runs only on a CPU and so may read values on the host: `reads_allowed` is true within."""
+    global _host_reads
+    previous, _host_reads = _host_reads, True
     try:
         yield
     finally:
-        _reads = before
+        _host_reads = previous
 
 
 def reads_allowed() -> bool:
-    """Whether code is running that may read a value on the host."""
-    return _reads
+    """Whether the running code may read values on the host, as `bestiary.testing` checks."""
+    return _host_reads
 
 
 def seed_noise(seed: int, device: torch.device) -> None:
-    """Seed the default generators of the CPU and of `device`, and no other.
+    """Seed the default generators of the CPU and of `device`, and no others.
 
-    (`torch.manual_seed` would do, but where CUDA is absent it queues a call for every kind of device at each turn.)
+    (`torch.manual_seed` does it too, but without CUDA it queues a call for every kind of device at each turn.)
     """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
@@ -123,7 +127,7 @@ def seed_noise(seed: int, device: torch.device) -> None:
 
 @contextmanager
 def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
-    """Within: noise that is a function of `seed`. After: the caller's generators as they were."""
+    """Within the block random numbers are a function of `seed`; after it the generators are as they were before."""
     device = torch.device(device)
     devices = [device.index or 0] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
@@ -132,11 +136,11 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
 
 
 def tune_cpu() -> None:
-    """Settings of this process that make a CPU train faster. To be called before the first parallel operation.
+    """Settings of this process that make training on a CPU faster. Call it before the first parallel operation.
 
-    Denormal numbers are flushed to zero: Adam's moments of weights that no longer move decay into them, and the
-    processor is then ten times slower at each. And the C library is asked to keep freed memory for the next turn: large
-    activations would otherwise be mapped, zeroed and unmapped at every one (nothing happens where there is no glibc).
+    Denormal numbers are flushed to zero, since the processor is ten times slower with them, and Adam's moments of
+    weights that no longer move decay into them. The C library keeps freed memory for the next turn, since it would map,
+    zero and unmap large activations at every turn otherwise (without glibc this has no effect).
     """
     torch.set_flush_denormal(True)
     try:
@@ -148,18 +152,21 @@ def tune_cpu() -> None:
     mallopt(trim_threshold, 1 << 30)
 
 
-# Below so many numbers in a batch (8×8 images, batch 128) one thread is about as fast as two on an idle machine, and
-# several times as fast on a busy one, where threads spin while they wait for each other.
+# With fewer numbers in a batch (such as 8×8 images, batch 128) one thread is about as fast as two on an idle machine,
+# and several times faster on a busy one, where threads spin while they wait for each other.
 SMALL_BATCH = 1 << 15
 
 
 @contextmanager
 def threads_for(numbers: int) -> Iterator[int]:
-    """Within: as many threads as a batch of so many numbers can use; what OMP_NUM_THREADS says is left alone."""
-    before = torch.get_num_threads()
+    """Within the block torch uses one thread if a batch has few numbers, unless OMP_NUM_THREADS is set.
+
+    Yields the number of threads; after the block it is as before.
+    """
+    previous = torch.get_num_threads()
     small = numbers < SMALL_BATCH and "OMP_NUM_THREADS" not in os.environ
-    torch.set_num_threads(1 if small else before)
+    torch.set_num_threads(1 if small else previous)
     try:
         yield torch.get_num_threads()
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(previous)

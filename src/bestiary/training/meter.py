@@ -1,7 +1,7 @@
-"""The numbers of many turns, kept on the device until a line of the journal is due.
+"""The meter: terms of many turns, collected on the device until the next line of the journal.
 
-A turn appends its vector of numbers and waits for nothing. `flush` brings them over at once, gives their means, and
-finds the first that was not finite: by player, term and round.
+A turn appends its vector of numbers without waiting for the device. `flush` copies all of them to the CPU at once and
+returns their means; it raises NonFinite with the player, the term and the round of the first that is not finite.
 """
 
 import torch
@@ -11,12 +11,12 @@ __all__ = ["Meter", "NonFinite"]
 
 
 class NonFinite(ArithmeticError):
-    """A term or a gradient was not finite. Says whose, which, and when."""
+    """A term or a gradient was not finite: `player`, `term`, `round` and its `value`."""
 
     def __init__(self, player: str, term: str, round: int, value: float) -> None:
         self.player, self.term, self.round, self.value = player, term, round, value
-        what = "the gradient's norm" if term == "gradient" else f"the term `{term}`"
-        super().__init__(f"player `{player}`: {what} is {value} at round {round}")
+        name = "the gradient's norm" if term == "gradient" else f"the term `{term}`"
+        super().__init__(f"player `{player}`: {name} is {value} at round {round}")
 
 
 class Meter:
@@ -27,27 +27,34 @@ class Meter:
         self.rows: dict[str, list[Tensor]] = {}
 
     def add(self, player: str, round: int, values: Tensor) -> None:
+        """Append the terms of one turn, a vector on the device."""
         self.rounds.setdefault(player, []).append(round)
         self.rows.setdefault(player, []).append(values)
 
     def check(self, names: dict[str, list[str]]) -> dict[str, Tensor]:
-        """All rows on the CPU, after making sure that every number in them is finite."""
-        # in the players' order, not in that in which a checkpoint was read
-        stacks = {player: torch.stack(self.rows[player]).cpu() for player in names if self.rows.get(player)}
-        worst: tuple[int, str, int, float] | None = None
-        for player, table in stacks.items():
-            bad = (~table.isfinite()).nonzero()
-            if len(bad):
-                row, column = bad[0].tolist()
-                found = (self.rounds[player][row], player, column, float(table[row, column]))
-                worst = found if worst is None or found[0] < worst[0] else worst
-        if worst is not None:
-            round, player, column, value = worst
+        """All rows on the CPU as one table (rows, terms) for each player. Raises NonFinite.
+
+        names: the names of the terms of each player.
+        """
+        # in the order of the players, which may differ from the order in a checkpoint
+        tables = {player: torch.stack(self.rows[player]).cpu() for player in names if self.rows.get(player)}
+        first: tuple[int, str, int, float] | None = None
+        for player, table in tables.items():
+            positions = (~table.isfinite()).nonzero()
+            if len(positions):
+                row, column = positions[0].tolist()
+                entry = (self.rounds[player][row], player, column, float(table[row, column]))
+                first = entry if first is None or entry[0] < first[0] else first
+        if first is not None:
+            round, player, column, value = first
             raise NonFinite(player, names[player][column], round, value)
-        return stacks
+        return tables
 
     def flush(self, names: dict[str, list[str]]) -> dict[str, float]:
-        """Means since the last flush as `player.term`; `gradient` is the last turn's, whole. Empties the meter."""
+        """Means since the last flush by `player.term`, then empties the meter. Raises NonFinite.
+
+        `player.gradient` is no mean but the norm of the whole gradient at the last turn.
+        """
         line: dict[str, float] = {}
         for player, table in self.check(names).items():
             means = table.double().mean(0)
@@ -57,11 +64,12 @@ class Meter:
         return line
 
     def state(self) -> dict[str, Tensor]:
-        """What a checkpoint in the middle of an interval must hold."""
+        """The rows that a checkpoint between two flushes must hold."""
         state = {f"{player}/values": torch.stack(rows).cpu() for player, rows in self.rows.items() if rows}
         return state | {f"{player}/rounds": torch.tensor(r) for player, r in self.rounds.items() if r}
 
     def restore(self, state: dict[str, Tensor]) -> None:
+        """Load the rows of a checkpoint."""
         players = [key.removesuffix("/values") for key in state if key.endswith("/values")]
         self.rows = {p: list(state[f"{p}/values"]) for p in players}
         self.rounds = {p: state[f"{p}/rounds"].tolist() for p in players}

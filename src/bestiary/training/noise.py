@@ -1,10 +1,10 @@
-"""Noise for a batch that several processes share.
+"""Random noise for a batch that several processes share.
 
-A turn's noise is a function of (seed, round, player, turn). Under W processes each must use, for its rows of the
-batch, the noise that one process would have used for those rows: every process draws for the whole batch and keeps its
-slice. Outside a turn (sampling, judging) nothing is shared and the draw is plain.
+The noise of a turn is a function of (seed, round, player, turn). With W processes each must use for its rows of the
+batch the noise that a single process would use for them. So every process draws the noise of the whole batch and keeps
+its slice. Outside a turn (sampling, judging) no batch is shared, and noise is drawn as usual.
 
-Legend: B rows here, W processes; the batch is the dimension `dim` of the shape asked for.
+Legend: B rows on this process, W processes; `dim` is the dimension of the batch in the requested shape.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,35 +13,35 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-__all__ = ["normal", "shared", "uniform"]
+__all__ = ["batch_share", "normal", "uniform"]
 
-_share: tuple[int, int] = (0, 1)  # (rank, W) of the turn being played
+_share: tuple[int, int] = (0, 1)  # (rank, W) of the present turn
 
 
 @contextmanager
-def shared(rank: int, world: int) -> Iterator[None]:
-    """Within: this process holds the rows of `rank` out of `world` equal parts of each batch."""
+def batch_share(rank: int, world: int) -> Iterator[None]:
+    """Within the block this process has part `rank` of the `world` equal parts of each batch."""
     global _share
-    before, _share = _share, (rank, world)
+    previous, _share = _share, (rank, world)
     try:
         yield
     finally:
-        _share = before
+        _share = previous
 
 
-def _drawn(draw: Callable[..., Tensor], shape: Sequence[int], device: torch.device | str, dim: int) -> Tensor:
+def _draw_slice(draw: Callable[..., Tensor], shape: Sequence[int], device: torch.device | str, dim: int) -> Tensor:
     rank, world = _share
     if world == 1:
         return draw(shape, device=device)
-    whole = draw([n * world if i == dim else n for i, n in enumerate(shape)], device=device)
-    return whole.narrow(dim, rank * shape[dim], shape[dim])
+    noise = draw([n * world if i == dim else n for i, n in enumerate(shape)], device=device)
+    return noise.narrow(dim, rank * shape[dim], shape[dim])
 
 
 def normal(shape: Sequence[int], device: torch.device | str = "cpu", dim: int = 0) -> Tensor:
-    """Standard normal noise ε of this shape, of which `dim` is the batch."""
-    return _drawn(torch.randn, shape, device, dim)
+    """Standard normal noise of this shape; `dim` is the dimension of the batch."""
+    return _draw_slice(torch.randn, shape, device, dim)
 
 
 def uniform(shape: Sequence[int], device: torch.device | str = "cpu", dim: int = 0) -> Tensor:
-    """Uniform noise on [0, 1) of this shape, of which `dim` is the batch."""
-    return _drawn(torch.rand, shape, device, dim)
+    """Uniform noise on [0, 1) of this shape; `dim` is the dimension of the batch."""
+    return _draw_slice(torch.rand, shape, device, dim)

@@ -1,8 +1,8 @@
-"""Several processes: the same loop under `torchrun`, with PyTorch's own data parallelism.
+"""Several processes: data parallelism under `torchrun`, with PyTorch's DDP and FSDP2.
 
-Every process holds the model and plays every turn on its slice of the global batch. DDP averages the gradients of a
-turn over the processes; since each loss is a mean over equal slices, the average is the gradient of the mean over the
-whole batch, so one process and W processes compute the same run within rounding. FSDP2 shards the weights besides.
+Every process has the model and plays every turn on its slice of the global batch. DDP averages the gradients of a turn
+over the processes. Each loss is a mean over an equal slice, so the average is the gradient of the mean over the whole
+batch: one process and W processes compute the same run within rounding. FSDP2 also shards the weights.
 """
 
 import atexit
@@ -20,29 +20,30 @@ from torch import Tensor, nn
 from bestiary.errors import BestiaryError
 
 __all__ = [
-    "Team", "full", "join", "launch", "leave", "local", "own_rows", "placed", "under_torchrun", "whole_mean",
-    "whole_rows", "whole_sum",
+    "Team", "full_tensor", "global_mean", "global_rows", "global_sum", "join", "launch", "local_rows", "local_tensor",
+    "placed", "under_torchrun", "wait_for_gloo",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Team:
-    """This process among its equals."""
+    """The processes of a run, as this process sees them."""
 
-    rank: int = 0
-    world: int = 1
+    rank: int = 0  # of this process
+    world: int = 1  # number of processes
     kind: str = "ddp"  # "ddp" or "fsdp"
 
     @property
     def sharded(self) -> bool:
+        """Whether the weights are sharded over the processes."""
         return self.world > 1 and self.kind == "fsdp"
 
     def wrap(self) -> Callable[[nn.Module], nn.Module] | None:
-        """What a turn's loss is wrapped in so that its gradients are averaged."""
+        """The wrapper that averages the gradients of a loss over the processes; None if there is nothing to average."""
         if self.world == 1 or self.sharded:
             return None
-        # What is wrapped holds parameters and no buffers: these are equal on all processes already (our BatchNorm
-        # shares its moments), and broadcasting them would write between two passes through a critic (pytorch #22095).
+        # DDP wraps a module of parameters without buffers. Buffers are equal on all processes already, since our
+        # BatchNorm shares its moments, and DDP would write them between two passes through a critic (pytorch #22095).
         return nn.parallel.DistributedDataParallel
 
     def shard(self, model: nn.Module) -> None:
@@ -51,15 +52,15 @@ class Team:
             return
         from torch.distributed.fsdp import fully_shard
 
-        # It warns of writing into a view that a network gives back: no loss here does.
+        # It warns about losses that write into a view returned by a network: no loss here does that.
         warnings.filterwarnings("ignore", message="FSDP2-wrapped module", category=UserWarning)
         for network in model.children():
             if any(True for _ in network.parameters()):
-                # a slope that is differentiated again needs the whole weights after its backward: `settle` lets them go
+                # second derivatives need the full weights after the backward pass; `reshard` frees them later
                 fully_shard(network).set_reshard_after_backward(False)
 
-    def settle(self, model: nn.Module) -> None:
-        """After shards were written to: forget the whole weights that FSDP2 keeps from a forward or backward."""
+    def reshard(self, model: nn.Module) -> None:
+        """Free the full weights that FSDP2 keeps from a forward or backward pass; call it after the shards changed."""
         if not self.sharded:
             return
         from torch.distributed.fsdp import FSDPModule
@@ -69,28 +70,28 @@ class Team:
                 network.reshard()
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:
-        """The mean of named numbers over all processes."""
+        """The mean over all processes of each of the named numbers."""
         if self.world == 1 or not values:
             return values
         numbers = torch.tensor(list(values.values()), dtype=torch.float64)
         dist.all_reduce(numbers)
         return dict(zip(values, (numbers / self.world).tolist(), strict=True))
 
-    def mean_of(self, rows: Tensor) -> Tensor:
-        """The mean of a tensor on the CPU over all processes."""
+    def mean_tensor(self, tensor: Tensor) -> Tensor:
+        """The mean over all processes of a tensor on the CPU."""
         if self.world == 1:
-            return rows
-        whole = rows.double()
-        dist.all_reduce(whole)
-        return (whole / self.world).to(rows.dtype)
+            return tensor
+        total = tensor.double()
+        dist.all_reduce(total)
+        return (total / self.world).to(tensor.dtype)
 
     def wait(self) -> None:
-        """Until every process has come here."""
+        """Wait until every process has called this."""
         if self.world > 1:
             dist.barrier()
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is up anywhere."""
+        """Whether the flag is true on any process."""
         if self.world == 1:
             return flag
         number = torch.tensor(float(flag))
@@ -98,64 +99,64 @@ class Team:
         return bool(number > 0)
 
 
-def full(tensor: Tensor) -> Tensor:
-    """A tensor as one process would hold it."""
+def full_tensor(tensor: Tensor) -> Tensor:
+    """The full tensor, gathered from all processes if it is sharded."""
     from torch.distributed.tensor import DTensor
 
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def local(tensor: Tensor) -> Tensor:
-    """The part of a tensor that lies on this process: all of it, or its shard."""
+def local_tensor(tensor: Tensor) -> Tensor:
+    """The part of a tensor on this process: its shard, or all of it if it is not sharded."""
     from torch.distributed.tensor import DTensor
 
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def placed(value: Tensor, p: Tensor) -> Tensor:
-    """A saved tensor in the memory layout, and on the shards, of `p` (fused optimisers walk memory, not indices)."""
+    """A saved tensor with the device, memory layout and sharding of `p`; fused optimisers need the same layout."""
     from torch.distributed.tensor import DTensor, distribute_tensor
 
     if value.shape != p.shape:
-        return value.to(p.device)  # a step counter
+        return value.to(p.device)  # the optimiser's step counter
     if isinstance(p, DTensor):
         return distribute_tensor(value.to(p.device), p.device_mesh, p.placements)
     return torch.empty_like(p, dtype=value.dtype).copy_(value)
 
 
-def whole_mean(x: Tensor) -> Tensor:
-    """The mean over the rows of the whole batch, of which each process holds an equal part; autograd goes through."""
+def global_mean(x: Tensor) -> Tensor:
+    """The mean over the rows of the global batch, of which each process has an equal part; differentiable."""
     mean = x.mean(0)
-    if not _several():
+    if not _has_several_processes():
         return mean
     from torch.distributed.nn.functional import all_reduce
 
     return all_reduce(mean / dist.get_world_size())
 
 
-def _several() -> bool:
+def _has_several_processes() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
-def whole_sum(x: Tensor) -> Tensor:
-    """The sum of a tensor over all processes, in place and without gradient: what a codebook counts."""
-    if _several():
+def global_sum(x: Tensor) -> Tensor:
+    """The sum of a tensor over all processes, in place and without gradient, such as the counts of a codebook."""
+    if _has_several_processes():
         dist.all_reduce(x)
     return x
 
 
-def whole_rows(x: Tensor) -> Tensor:
-    """All rows of the whole batch, in its order; autograd goes through."""
-    if not _several():
+def global_rows(x: Tensor) -> Tensor:
+    """All rows of the global batch in its order, gathered from all processes; differentiable."""
+    if not _has_several_processes():
         return x
     from torch.distributed.nn.functional import all_gather
 
     return torch.cat(all_gather(x.contiguous()))
 
 
-def own_rows(whole: Tensor) -> Tensor:
-    """Of the whole batch the rows of this process."""
-    return whole.chunk(dist.get_world_size())[dist.get_rank()] if _several() else whole
+def local_rows(x: Tensor) -> Tensor:
+    """The rows of this process out of the rows of the global batch."""
+    return x.chunk(dist.get_world_size())[dist.get_rank()] if _has_several_processes() else x
 
 
 def under_torchrun() -> bool:
@@ -164,33 +165,39 @@ def under_torchrun() -> bool:
 
 
 def join(device: torch.device, kind: str = "ddp") -> tuple[Team, torch.device]:
-    """Join the processes that torchrun started; alone, a team of one."""
+    """The team of processes that torchrun started, and this process's device. Without torchrun a team of one.
+
+    Raises BestiaryError for an unknown kind.
+    """
     if kind not in ("ddp", "fsdp"):
-        raise BestiaryError(f"--parallel {kind} is not one of ddp, fsdp")
+        raise BestiaryError(f"--parallel {kind} is not one of ddp, fsdp: use --parallel ddp")
     if not under_torchrun():
         return Team(), device
     if not dist.is_initialized():
         if device.type == "cuda":
             device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
             torch.cuda.set_device(device)
-        # CPU collectives go over gloo also on CUDA: the few numbers of a journal's line live there.
+        # gloo for tensors on the CPU also on CUDA machines: the numbers of a journal's line are on the CPU
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
-        atexit.register(leave)
+        atexit.register(wait_for_gloo)
     return Team(dist.get_rank(), dist.get_world_size(), kind), device
 
 
-def leave() -> None:
-    """Wait until gloo's threads have dropped what they hold of the last message. One that asks for the interpreter
-    when it has begun to end brings the process down, after all is done and saved (seen with torch 2.13)."""
+def wait_for_gloo() -> None:
+    """Wait at exit until gloo's threads have released the last message.
+
+    A thread that needs the interpreter while it shuts down aborts the process, after all work is saved (seen with torch
+    2.13).
+    """
     time.sleep(0.2)
 
 
 def launch(arguments: list[str], nproc: int, restarts: int = 3) -> None:
-    """Become `torchrun` with `nproc` processes of `python -m bestiary ARGUMENTS`. Does not return."""
-    # Without this a worker's crash hangs the restart (pytorch #135712).
+    """Replace this process by `torchrun` with `nproc` processes of `python -m bestiary ARGUMENTS`. Does not return."""
+    # Without this the restart after a worker's crash hangs (pytorch #135712).
     os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // nproc)))
-    run = [
+    torchrun = [
         "-m",
         "torch.distributed.run",
         "--standalone",
@@ -198,4 +205,4 @@ def launch(arguments: list[str], nproc: int, restarts: int = 3) -> None:
         f"--max-restarts={restarts}",
     ]
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, *run, "-m", "bestiary", *arguments])
+    os.execv(sys.executable, [sys.executable, *torchrun, "-m", "bestiary", *arguments])

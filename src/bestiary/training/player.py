@@ -26,7 +26,7 @@ from bestiary.data.batch import Batch
 from bestiary.errors import BestiaryError
 from bestiary.grammar.schedules import Schedule
 from bestiary.training.clock import Clock
-from bestiary.training.parallel import local
+from bestiary.training.parallel import local_tensor
 
 __all__ = [
     "FOREVER", "SGD", "Adam", "CpuAdam", "Optimiser", "Player", "RMSprop", "Stage", "Terms", "always",
@@ -99,7 +99,7 @@ class Adam:
     weight_decay: float = 0.0  # decoupled from the gradient (AdamW) where it is not zero
 
     def build(self, parameters: Sequence[nn.Parameter], device: torch.device) -> Steps:
-        if device.type == "cpu" and len({p.dtype for p in parameters}) == 1 and all(local(p) is p for p in parameters):
+        if device.type == "cpu" and len({p.dtype for p in parameters}) == 1 and all(local_tensor(p) is p for p in parameters):
             return CpuAdam(parameters, float(_first(self.lr, device)), self.betas, self.weight_decay)
         kind = torch.optim.AdamW if self.weight_decay else torch.optim.Adam
         graphs = device.type == "cuda"

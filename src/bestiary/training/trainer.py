@@ -32,7 +32,7 @@ from bestiary.training.clock import Clock, mix
 from bestiary.training.device import seed_noise
 from bestiary.training.meter import Meter, NonFinite
 from bestiary.training.noise import shared
-from bestiary.training.parallel import Team, full, placed
+from bestiary.training.parallel import Team, full_tensor, placed
 from bestiary.training.player import FOREVER, Player, refuse_shared, stages
 from bestiary.training.recipe import Recipe
 from bestiary.training.turn import Captured, Turn
@@ -176,7 +176,7 @@ class Trainer:
     def _sound(self) -> None:
         """Raises NonFinite: a gradient can spoil weights without showing in a term before the next round."""
         for player in self.players:
-            norm = float(full(get_total_norm([p.detach() for p in player.parameters])))
+            norm = float(full_tensor(get_total_norm([p.detach() for p in player.parameters])))
             if not isfinite(norm):
                 raise NonFinite(player.name, "gradient", self.round - 1, norm)
 
@@ -208,7 +208,7 @@ class Trainer:
         if self.best and self.recipe.patience:
             return self.best
         with self.judged():
-            return {k: full(v).detach().clone() for k, v in self.model.state_dict().items()}
+            return {k: full_tensor(v).detach().clone() for k, v in self.model.state_dict().items()}
 
     def remember(self) -> None:
         """Keep the present weights as the best."""
@@ -219,12 +219,12 @@ class Trainer:
         """Every tensor that a resumed run needs, as it stands: to be written down before the next round."""
         self._together(lambda: self.meter.check(self.names))  # never write down what is not finite
         self._sound()
-        state = {f"model/{k}": full(v) for k, v in self.model.state_dict().items()}
+        state = {f"model/{k}": full_tensor(v) for k, v in self.model.state_dict().items()}
         for turn in self.eager:
             for i, p in enumerate(turn.parameters):
                 for name, value in turn.optimiser.state.get(p, {}).items():
                     if isinstance(value, Tensor):
-                        state[f"optimiser/{turn.player.name}/{i}/{name}"] = full(value)
+                        state[f"optimiser/{turn.player.name}/{i}/{name}"] = full_tensor(value)
         rows = {k: self.team.mean_of(v) if k.endswith("/values") else v for k, v in self.meter.state().items()}
         for prefix, part in (("meter", rows), ("best", self.best)):
             state |= {f"{prefix}/{k}": v for k, v in part.items()}

@@ -22,7 +22,7 @@ from bestiary.data.batch import Batch
 from bestiary.errors import BestiaryError
 from bestiary.grammar.schedules import at
 from bestiary.training.clock import Clock
-from bestiary.training.parallel import full
+from bestiary.training.parallel import full_tensor
 from bestiary.training.player import Player, Terms
 
 __all__ = ["WARM", "Captured", "Turn"]
@@ -139,7 +139,7 @@ def _norm(parameters: list[nn.Parameter]) -> Tensor:
     grads = [p.grad for p in parameters if p.grad is not None]
     if not grads:
         return torch.zeros((), device=parameters[0].device)
-    return full(torch.nn.utils.get_total_norm(grads))
+    return full_tensor(torch.nn.utils.get_total_norm(grads))
 
 
 class Captured:

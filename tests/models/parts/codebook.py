@@ -15,7 +15,7 @@ from bestiary.data.word_support import Words
 from bestiary.densities.posterior_and_prior import Posterior, Prior
 from bestiary.objectives.draw import Draw
 from bestiary.training.clock import Clock
-from bestiary.training.parallel import whole_sum
+from bestiary.training.parallel import global_sum
 from bestiary.training.part import Look
 
 
@@ -84,8 +84,8 @@ class Codebook(Posterior):
 
     def after(self, draw: Draw) -> None:
         index, e = draw.q.index.flatten(), draw.q.e.detach().flatten(0, 1)
-        n = whole_sum(torch.zeros_like(self.count).index_add_(0, index, torch.ones(len(index))))
-        total = whole_sum(torch.zeros_like(self.book).index_add_(0, index, e))
+        n = global_sum(torch.zeros_like(self.count).index_add_(0, index, torch.ones(len(index))))
+        total = global_sum(torch.zeros_like(self.book).index_add_(0, index, e))
         sums = self.decay * self.book * self.count[:, None] + (1 - self.decay) * total
         self.count.mul_(self.decay).add_(n, alpha=1 - self.decay).clamp_min_(1e-3)
         self.book.copy_(torch.where(n[:, None] > 0, sums / self.count[:, None], self.book))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bestiary.objectives.draw import Draw
 from bestiary.objectives.elbo import elbo
-from bestiary.training.parallel import own_rows, whole_rows
+from bestiary.training.parallel import local_rows, global_rows
 from bestiary.training.part import Part
 from bestiary.training.player import Adam, Player
 
@@ -29,9 +29,9 @@ class TotalCorrelation(Part):
     def players(self, model) -> list[Player]:
         def loss(batch, clock):
             with torch.no_grad():
-                whole = whole_rows(model.draw(batch, 1, clock, exact=False).z[0])
+                whole = global_rows(model.draw(batch, 1, clock, exact=False).z[0])
                 dealt = whole.gather(0, torch.rand(whole.shape).argsort(0))  # the same noise on every process
-            own, other = own_rows(whole), own_rows(dealt)
+            own, other = local_rows(whole), local_rows(dealt)
             return {"total": F.softplus(-self.critic(own)).mean() + F.softplus(self.critic(other)).mean()}, None
 
         return [Player("tc", [*self.critic.parameters()], loss, optimiser=Adam(1e-3))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bestiary.models.tricks.trick import Trick, not_negative
-from bestiary.training.parallel import whole_mean
+from bestiary.training.parallel import global_mean
 from bestiary.training.player import Terms
 
 if TYPE_CHECKING:
@@ -30,5 +30,5 @@ class FeatureMatching(Trick):
         self.weight = weight
 
     def terms(self, draw: Match) -> Terms:
-        h_real, h_fake = map(whole_mean, draw.features)
+        h_real, h_fake = map(global_mean, draw.features)
         return {"total": self.weight * (h_real - h_fake).square().sum()}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bestiary.models.critic_view import CriticView
 from bestiary.models.tricks.trick import Trick, not_negative
-from bestiary.training.parallel import full
+from bestiary.training.parallel import full_tensor
 from bestiary.training.player import Terms
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ class Past(nn.Module):
     def distance(self, weights: Iterable[Tensor]) -> Tensor:
         """‖θ − θ̄‖²."""
         apart = zip(weights, self._means(), strict=True)
-        return torch.stack([(full(p) - mean).square().sum() for p, mean in apart]).sum()
+        return torch.stack([(full_tensor(p) - mean).square().sum() for p, mean in apart]).sum()
 
     @torch.no_grad()
     def update(self, net: nn.Module) -> None:
         self.turns += 1
         for p, mean in zip(net.parameters(), self._means(), strict=True):
-            mean += (full(p) - mean) / self.turns
+            mean += (full_tensor(p) - mean) / self.turns
 
 
 class HistoricalAverage(Trick):

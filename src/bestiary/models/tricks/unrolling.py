@@ -8,7 +8,7 @@ from bestiary.errors import BestiaryError
 from bestiary.models.critic_view import Weights
 from bestiary.models.tricks.trick import Setting, Trick, not_negative
 from bestiary.objectives.unrolled import unroll
-from bestiary.training.parallel import whole_mean
+from bestiary.training.parallel import global_mean
 
 if TYPE_CHECKING:
     from bestiary.models.game_draw import Match
@@ -46,4 +46,4 @@ class Unrolling(Trick):
         own = dict(match.view.named_parameters()) if weights is None else weights
         loss = match.another()  # on other samples, as the critic would meet them
         start = {name: w if w.requires_grad else w.detach().requires_grad_() for name, w in own.items()}
-        return unroll(start, loss, self.steps, self.rate, lambda slope: whole_mean(slope[None]))
+        return unroll(start, loss, self.steps, self.rate, lambda slope: global_mean(slope[None]))

@@ -1,0 +1,36 @@
+"""Distances to nearest neighbours: copies of training examples (measures/copies.py), how far samples lie from data and
+data from samples (measures/fidelity.py)."""
+
+from bestiary.judging.case import LEAST, Case
+from bestiary.judging.chapter import Findings
+from bestiary.measures.copies import copying, distance_ratio
+from bestiary.measures.fidelity import two_sample_distances
+
+__all__ = ["copies", "distances", "may_copy"]
+
+
+def copies(case: Case) -> Findings:
+    """The share of samples that copy training examples; why it is not told, where it is not."""
+    if not may_copy(case):
+        return Findings(notes=["Copies are not looked for: samples take their conditions from training examples."])
+    if case.held is None or len(case.held) < LEAST:
+        few = f"Too few examples were held out to tell whether any was copied: at least {LEAST} are needed."
+        return Findings(notes=[few] if case.model is not None else [])
+    samples, _, _, seen, held = case.points
+    return Findings(
+        [
+            copying(samples, seen, held, case.where, case.protocol, case.seen_of),
+            distance_ratio(samples, seen, held, case.where, case.seed, case.protocol),
+        ]
+    )
+
+
+def may_copy(case: Case) -> bool:
+    """Not where a sample takes from a training example what may tell it from all others: it lies beside it."""
+    return case.model is None or not case.model.condition.singles
+
+
+def distances(case: Case) -> Findings:
+    """Fidelity and coverage."""
+    samples, real, other, _, _ = case.points
+    return Findings(two_sample_distances(samples, real, other, case.where, case.seed, case.protocol))

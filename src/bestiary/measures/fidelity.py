@@ -1,0 +1,52 @@
+"""Fidelity and coverage: how far samples lie from data, and data from samples.
+
+With d(a, B) = min_{b ∈ B} ‖a − b‖ / √F, the root mean squared difference to the nearest in B:
+
+    fidelity       median_s d(s, R)                 R real examples. Large where samples look like nothing real.
+    coverage       median_r d(r, S)                 S samples, as many as R. Large where the model leaves things out.
+
+The floors are real examples in the place of samples: a model cannot be asked to do better, though one that makes
+averages of examples (blurred means) can come below the fidelity floor, which is no merit.
+
+Legend: n samples, F features.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from bestiary.measures.intervals import median_interval
+from bestiary.measures.neighbours import distances
+from bestiary.measures.number import Number, Reference
+
+__all__ = ["two_sample_distances"]
+
+
+def two_sample_distances(
+    fake: Tensor, real: Tensor, other: Tensor, space: str = "pixels", seed: int = 0,
+    protocol: Mapping[str, object] | None = None,
+) -> list[Number]:  # fmt: skip
+    """Fidelity and coverage of `fake` against `real`; `other` real ones give the floor. All cut to equal numbers."""
+    n = min(len(fake), len(other), len(real))
+    fake, real, other = fake[:n], real[:n], other[:n]
+    said = {
+        **(protocol or {}),
+        "n": n,
+        "space": space,
+        "interval": "95%, bootstrap of the median",
+        "seed": seed,
+    }
+    rows = (
+        ("fidelity", "median distance, sample → nearest real", fake, real, other, real,
+         "How far a sample is from anything real. Blurred means can come below the floor."),
+        ("coverage", "median distance, real → nearest sample", real, fake, real, other,
+         "How far real examples are from anything the model makes: large where it leaves things out."),
+    )  # fmt: skip
+    numbers = []
+    for name, title, a, b, floor_a, floor_b, says in rows:
+        value, low, high = median_interval(distances(a, b), seed)
+        floor = Reference(*median_interval(distances(floor_a, floor_b), seed), "real examples in the place of samples")
+        numbers.append(
+            Number(name, title, value, low, high, "rms difference", "lower", floor, protocol=said, says=says)
+        )
+    return numbers
