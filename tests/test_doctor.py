@@ -9,7 +9,7 @@ from bestiary import doctor
 from bestiary.cli.app import main
 
 
-def test_this_installation_is_healthy_and_every_missing_thing_has_a_fix(tmp_path):
+def test_this_installation_is_healthy_and_every_warning_has_a_fix(tmp_path):
     found = doctor.examine(tmp_path / "runs")
     assert found["healthy"], found
     assert {f["topic"] for f in found["findings"]} == {
@@ -43,7 +43,7 @@ def test_packages_are_compared_by_number(monkeypatch, installed, state, message)
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: lines)
     monkeypatch.setattr(importlib.metadata, "version", version)
     core, hub = doctor.run_check("packages", doctor._packages)
-    assert (core.state, hub.state) == (state, "missing")
+    assert (core.state, hub.state) == (state, "warning")
     assert message in core.message
     assert hub.fix == "pip install 'bestiary[hub]'"
 
@@ -92,7 +92,7 @@ def test_the_exit_code_of_health_is_zero(tmp_path, capsys):
 def test_data_that_are_not_where_they_should_be_are_said(monkeypatch, tmp_path):
     monkeypatch.setenv("BESTIARY_DATA", str(tmp_path / "gone"))
     found = doctor.run_check("data", doctor._data)
-    assert (found[0].name, found[0].state) == ("BESTIARY_DATA", "missing")
+    assert (found[0].name, found[0].state) == ("BESTIARY_DATA", "warning")
 
 
 def test_sets_that_are_not_here_come_with_a_way_to_get_them(monkeypatch, tmp_path):

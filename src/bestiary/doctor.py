@@ -3,7 +3,7 @@
 `examine` changes nothing. Each finding has a state:
 
     fine      nothing to do
-    missing   something optional is not there; `fix` says how to get it
+    warning   bestiary works, but something optional is missing; `fix` says how to get it
     broken    bestiary cannot work until `fix` is done: only such a finding makes the exit code 1
 
 A check that raises becomes a finding of its own: a torch that does not import does not stop the others.
@@ -39,7 +39,7 @@ class Finding:
 
     topic: str
     name: str
-    state: Literal["fine", "missing", "broken"]
+    state: Literal["fine", "warning", "broken"]
     message: str
     fix: str = ""
 
@@ -48,7 +48,7 @@ class Finding:
 
 
 def _requirements() -> dict[str, list[str]]:
-    """Extra → its requirements, as installed, or as pyproject.toml message where bestiary is not installed."""
+    """Extra → its requirements, as installed, or as pyproject.toml lists them where bestiary is not installed."""
     requirements: dict[str, list[str]] = {CORE: []}
     try:
         lines = importlib.metadata.requires("bestiary") or []
@@ -89,7 +89,7 @@ def _packages() -> Iterator[Finding]:
             yield Finding("packages", name, "fine", ", ".join(_versions(requirements)) or "none listed")
         elif extra:
             fix = f"pip install 'bestiary[{extra}]'"
-            yield Finding("packages", name, "missing", f"missing: {', '.join(problems)}", fix)
+            yield Finding("packages", name, "warning", f"missing: {', '.join(problems)}", fix)
         else:
             fix = f"pip install --upgrade {' '.join(problem.split()[0] for problem in problems)}"
             yield Finding("packages", name, "broken", f"missing: {', '.join(problems)}", fix)
@@ -143,7 +143,7 @@ def _devices(torch: Any) -> Iterator[Finding]:
         is_cuda_build = torch.version.cuda
         message = "an NVIDIA driver is here, but torch " + ("cannot use it" if is_cuda_build else "is a CPU build")
         fix = "update the NVIDIA driver" if is_cuda_build else "install a CUDA build of torch: see pytorch.org"
-        yield Finding("devices", "cuda", "missing", message, fix)
+        yield Finding("devices", "cuda", "warning", message, fix)
 
 
 def _precision() -> Iterator[Finding]:
@@ -169,7 +169,7 @@ def _disk(root: Path) -> Iterator[Finding]:
     message = f"{root}/ has {free / 2**30:.1f} GiB free"
     fix = "free some space, or choose another folder: --runs DIR"
     yield Finding(
-        "files", "runs", "fine" if free >= FREE_SPACE else "missing", message, fix if free < FREE_SPACE else ""
+        "files", "runs", "fine" if free >= FREE_SPACE else "warning", message, fix if free < FREE_SPACE else ""
     )
 
 
@@ -179,10 +179,10 @@ def _data() -> Iterator[Finding]:
     folder = os.environ.get("BESTIARY_DATA", "")
     if not folder:
         fix = "export BESTIARY_DATA=FOLDER, or download a set: bestiary data mnist --download"
-        yield Finding("data", "BESTIARY_DATA", "missing", "is not set: standard sets are read from the cache only", fix)
+        yield Finding("data", "BESTIARY_DATA", "warning", "is not set: standard sets are read from the cache only", fix)
     elif not Path(folder).is_dir():
         fix = "set it to a folder that exists, or unset it"
-        yield Finding("data", "BESTIARY_DATA", "missing", f"is {folder}, which is not a folder", fix)
+        yield Finding("data", "BESTIARY_DATA", "warning", f"is {folder}, which is not a folder", fix)
     else:
         yield Finding("data", "BESTIARY_DATA", "fine", folder)
     sets = catalogue()
@@ -190,7 +190,7 @@ def _data() -> Iterator[Finding]:
     yield Finding("data", "sets", "fine", ", ".join(local))
     for name, entry in sets.items():
         if name not in local:
-            yield Finding("data", name, "missing", entry["what"], entry["where"])
+            yield Finding("data", name, "warning", entry["what"], entry["where"])
 
 
 def run_check(topic: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:

@@ -14,7 +14,7 @@ from bestiary.grammar.values import expects, text
 
 __all__ = ["data", "doctor", "models", "sentence"]
 
-MARKS = {"fine": "✓", "missing": "–", "broken": "✗"}
+MARKS = {"fine": "✓", "warning": "–", "broken": "✗"}
 PLURALS = {"table": "rows"}
 
 
