@@ -1,4 +1,6 @@
-"""Imports flow one way: a room imports only from itself and from rooms above it in `ROOMS`, not in a circle.
+"""The shape of the house: imports flow one way, no two files share a name, functions are short and take few arguments.
+
+A room imports only from itself and from rooms above it in `ROOMS`, not in a circle.
 
 The modules are read, not run: with `edges = {(importer, imported)}` over the modules of the package,
 
@@ -127,6 +129,81 @@ def test_reports_read_files_only() -> None:
     code = f"import sys, {', '.join(reports)}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+MOST_LINES, MOST_PARAMETERS = 60, 12  # of one function, its signature and docstring counted
+
+# Their signature is a user's list of options: each parameter is one, with its help beside it or in the loader's table.
+OPTION_LISTS = {
+    "cli/app.py: fit", "data/array_files.py: from_file", "data/arrays.py: from_array", "data/folders.py: from_folder",
+    "data/folders.py: from_zip", "data/hub.py: from_hub", "models/zoo_adversarial.py: gan", "models/zoo_latent.py: vae",
+    "models/zoo_latent.py: ae",
+}  # fmt: skip
+
+
+def equal_names(package: Path) -> list[str]:
+    """A sentence for every file name that stands in more than one room: a stranger would open the wrong one."""
+    files: dict[str, list[str]] = {}
+    for file in sorted(package.rglob("*.py")):
+        if file.name != "__init__.py":
+            files.setdefault(file.name, []).append(file.relative_to(package).as_posix())
+    return [f"{' and '.join(places)} have one name" for places in files.values() if len(places) > 1]
+
+
+def large_functions(package: Path) -> list[str]:
+    """A sentence for every function that is too long to read at once, or takes too much."""
+    wrong = []
+    for file in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                name = f"{file.relative_to(package).as_posix()}: {node.name}"
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                parameters = len(node.args.posonlyargs) + len(node.args.args) + len(node.args.kwonlyargs)
+                if lines > MOST_LINES:
+                    wrong.append(f"{name} has {lines} lines: at most {MOST_LINES}")
+                if parameters > MOST_PARAMETERS and name not in OPTION_LISTS:
+                    wrong.append(f"{name} has {parameters} parameters: at most {MOST_PARAMETERS}")
+    return wrong
+
+
+def test_no_two_files_share_a_name() -> None:
+    assert equal_names(PACKAGE) == []
+
+
+def test_functions_are_short_and_take_few_arguments() -> None:
+    assert large_functions(PACKAGE) == []
+
+
+def test_every_list_of_options_is_there_and_needs_to_be_named() -> None:
+    """A line of the table that excuses nothing would excuse something else one day."""
+    long = set()
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                count = len(node.args.posonlyargs) + len(node.args.args) + len(node.args.kwonlyargs)
+                long |= {f"{file.relative_to(PACKAGE).as_posix()}: {node.name}"} if count > MOST_PARAMETERS else set()
+    assert long >= OPTION_LISTS
+
+
+@pytest.mark.parametrize(
+    ("plant", "text", "says"),
+    [
+        ("runs/spec.py", "", "data/spec.py and runs/spec.py have one name"),
+        ("runs/long.py", "def f():\n" + "    x = 1\n" * 60, "runs/long.py: f has 61 lines"),
+        ("runs/wide.py", f"def f({', '.join(f'a{i}' for i in range(13))}): ...", "f has 13 parameters"),
+        (
+            "runs/wide.py",
+            f"class C:\n    def f(self, *, {', '.join(f'a{i}' for i in range(12))}): ...",
+            "13 parameters",
+        ),
+        ("data/hub.py", f"def from_hub({', '.join(f'a{i}' for i in range(20))}): ...", ""),
+    ],
+)
+def test_a_planted_name_or_function_is_caught(tmp_path: Path, plant: str, text: str, says: str) -> None:
+    sound = {path: written for path, written in SOUND.items() if path != "explorer/page.py"}  # report/ has one too
+    package = build(tmp_path, sound | {plant: text})
+    wrong = equal_names(package) + large_functions(package)
+    assert any(says in sentence for sentence in wrong) if says else wrong == []
 
 
 PLANTED = {
