@@ -398,7 +398,7 @@ def test_two_processes_share_the_draw_of_one(name: str) -> None:
 
     def drawn(rank: int, world: int) -> torch.Tensor:
         torch.manual_seed(5)
-        with torch.no_grad(), shared(rank, world):
+        with torch.no_grad(), batch_share(rank, world):
             return head(features.chunk(world)[rank]).rsample((5,))
 
     torch.testing.assert_close(torch.cat([drawn(0, 2), drawn(1, 2)], 1), drawn(0, 1))

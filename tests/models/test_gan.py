@@ -173,7 +173,7 @@ def test_the_losses_of_two_processes_are_those_of_one(who: str) -> None:
 
     def loss(x: Tensor, rank: int, world: int) -> Tensor:
         torch.manual_seed(6)
-        with shared(rank, world), torch.no_grad():
+        with batch_share(rank, world), torch.no_grad():
             return getattr(model, who)(Batch(x), CLOCK)[0]["total"]
 
     halves = [loss(part, rank, 2) for rank, part in enumerate(x.chunk(2))]

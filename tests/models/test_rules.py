@@ -342,7 +342,7 @@ def test_two_processes_are_one(options: dict[str, object], who: str) -> None:
     halves = []
     for rank, part in enumerate(x.chunk(2)):
         torch.manual_seed(6)
-        with shared(rank, 2):
+        with batch_share(rank, 2):
             halves.append(getattr(model, who)(Batch(part), clock())[0]["total"])
     torch.manual_seed(6)
     whole = getattr(model, who)(Batch(x), clock())[0]["total"]

@@ -124,7 +124,7 @@ def test_the_loss_of_two_processes_is_that_of_one(name: str, samples: int) -> No
 
     def loss(x: torch.Tensor, rank: int, world: int) -> torch.Tensor:
         torch.manual_seed(3)
-        with shared(rank, world), torch.no_grad():
+        with batch_share(rank, world), torch.no_grad():
             return model.loss(Batch(x), clock())[0]["total"]
 
     halves = [loss(x, rank, 2) for rank, x in enumerate(batch.chunk(2))]

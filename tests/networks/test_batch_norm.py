@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bestiary.networks.batch_norm import BatchNorm
 from bestiary.networks.dcgan import critic
-from bestiary.training.parallel import leave
+from bestiary.training.parallel import wait_for_gloo
 
 WORLD = 2
 
@@ -92,7 +92,7 @@ def worker(rank: int, folder: str) -> None:
                 wrong.append(f"{name}, {key}: {(value - wanted).abs().max():.2g}")
     (Path(folder) / f"{rank}.txt").write_text("\n".join(wrong))
     dist.barrier()
-    leave()
+    wait_for_gloo()
     dist.destroy_process_group()
 
 

@@ -110,7 +110,7 @@ def test_two_processes_see_what_one_would() -> None:
     halves = []
     for rank, part in enumerate(x.chunk(2)):
         torch.manual_seed(3)
-        with shared(rank, 2):
+        with batch_share(rank, 2):
             halves.append(lens(part))
     torch.testing.assert_close(torch.cat(halves), whole)
 

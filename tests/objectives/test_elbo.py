@@ -135,17 +135,17 @@ def test_free_bits_of_a_number_and_of_a_schedule_agree(least: float | Linear) ->
 
 TWO = """
 import os, torch, torch.distributed as dist
-from bestiary.training.parallel import whole_mean
+from bestiary.training.parallel import global_mean
 dist.init_process_group("gloo")
 rank = dist.get_rank()
 torch.manual_seed(0)
 x = torch.randn(8, 3)
 mine = x[rank * 4 : rank * 4 + 4].clone().requires_grad_()
-loss = whole_mean(mine).square().sum()
+loss = global_mean(mine).square().sum()
 loss.backward()
 whole = x.clone().requires_grad_()
 whole.mean(0).square().sum().backward()
-torch.testing.assert_close(whole_mean(mine), x.mean(0))
+torch.testing.assert_close(global_mean(mine), x.mean(0))
 torch.testing.assert_close(mine.grad / 2, whole.grad[rank * 4 : rank * 4 + 4])  # DDP then divides by the processes
 """
 

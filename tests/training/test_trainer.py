@@ -63,7 +63,7 @@ def test_a_turn_moves_its_own_parameters_only():
     model = Duel()
     game = trainer(model, log=1)
     a, b = model.a.detach().clone(), model.b.detach().clone()
-    game.eager[0](game.batches.at(0), _clock(), True)
+    game.turns[0](game.batches.at(0), _clock(), True)
     assert torch.equal(model.b, b)
     assert not torch.equal(model.a, a)
     assert model.b.grad is None
@@ -102,7 +102,7 @@ def test_the_small_gradients_are_watched_as_one_vector():
     for bias in (True, False):
         model = Net(bias)
         game = trainer(model)
-        numbers = game.eager[0](game.batches.at(0), _clock())
+        numbers = game.turns[0](game.batches.at(0), _clock())
         watched = [p.grad.flatten() for p in model.parameters() if p.ndim == 1 or not bias]
         torch.testing.assert_close(numbers[-1], torch.cat(watched).norm())
 
@@ -190,7 +190,7 @@ def test_a_loss_may_unroll_steps_of_another_player():
     model = Unrolled()
     game = trainer(model)
     before = model.critic.weight.detach().clone()
-    game.eager[0](game.batches.at(0), _clock())
+    game.turns[0](game.batches.at(0), _clock())
     h, start = 1e-6, torch.tensor([0.7], dtype=torch.double)
     numeric = (model.unrolled(start + h) - model.unrolled(start - h)) / (2 * h)
     torch.testing.assert_close(model.g.grad, numeric.detach().view(1), rtol=1e-6, atol=1e-9)
@@ -215,7 +215,7 @@ def test_a_loss_may_differentiate_twice():
 
     model = Penalised()
     game = trainer(model)
-    game.eager[0](game.batches.at(0), _clock())
+    game.turns[0](game.batches.at(0), _clock())
     torch.testing.assert_close(model.w.grad, 8 * torch.tensor([0.6, 0.8]))
 
 
@@ -226,13 +226,13 @@ def test_the_rate_follows_its_schedule():
     game.play(0)
     assert torch.equal(model.a, start)  # the rate of round 0 is 0
     game.play(5)
-    assert game.eager[0].optimiser.param_groups[0]["lr"] == pytest.approx(0.05)
+    assert game.turns[0].optimiser.param_groups[0]["lr"] == pytest.approx(0.05)
 
 
 def test_clipping_bounds_the_whole_gradient():
     model = Duel(optimiser=RMSprop(0.1))
     game = trainer(model, clip=0.01)
-    numbers = game.eager[0](game.batches.at(0), _clock())
+    numbers = game.turns[0](game.batches.at(0), _clock())
     assert numbers[-1] > 0.01  # the norm that is written down is the one before clipping
     torch.testing.assert_close(model.a.grad.norm(), torch.tensor(0.01), rtol=1e-3, atol=0.0)
 

@@ -32,7 +32,7 @@ from bestiary.networks.conditioned import NOTHING, Fields, rows_of
 from bestiary.objectives.games import Game
 from bestiary.training.clock import Clock
 from bestiary.training.noise import normal
-from bestiary.training.player import Adam, Optimiser, Player, Terms, always
+from bestiary.training.player import Adam, Optimiser, Player, Terms, single_phase
 
 __all__ = ["GAN"]
 
@@ -74,7 +74,7 @@ class GAN(Model, Coded):
 
     def players(self) -> list[Player]:
         ours, theirs = self.optimisers
-        phase = next((trick.phase for trick in self.some_tricks if isinstance(trick, SlopePenalty)), always)
+        phase = next((trick.phase for trick in self.some_tricks if isinstance(trick, SlopePenalty)), single_phase)
         return [
             Player("critic", self.own(self.critic), self.critic_loss, self.turns[0], self.after_critic, ours, phase),
             Player("generator", self.own(self.generator), self.generator_loss, self.turns[1], self.after, theirs,

@@ -37,7 +37,7 @@ from bestiary.models.condition import Condition
 from bestiary.networks.conditioned import NOTHING, Fields
 from bestiary.objectives.draw import Draw
 from bestiary.training.clock import Clock
-from bestiary.training.part import Look, Part, overriding, summed
+from bestiary.training.part import Look, Part, add_terms, parts_overriding
 from bestiary.training.player import Player, Terms
 
 __all__ = ["Bounds", "Coded", "Drawn", "Encodes", "Model", "Reconstructs", "Samples", "Shows"]
@@ -111,14 +111,14 @@ class Model(nn.Module):
     @cached_property
     def _speaking(self) -> dict[str, list[tuple[str, Part]]]:
         """The parts that say something, by what they say."""
-        return {method: overriding(self.parts, method) for method in ("terms", "critic_terms", "after")}
+        return {method: parts_overriding(self.parts, method) for method in ("terms", "critic_terms", "after")}
 
     def summed(self, draw: Draw, own: Terms = NOTHING, method: str = "terms") -> Terms:
         """The model's own terms and its parts': totals add up, the others of a part have its name in front. The
         objective's are the model's own."""
         others = [(name, getattr(part, method)(draw)) for name, part in self._speaking[method]]
         plain = {k: v for name, found in others if name == "objective" for k, v in found.items()}
-        return summed({**own, **plain}, [(name, found) for name, found in others if name != "objective"])
+        return add_terms({**own, **plain}, [(name, found) for name, found in others if name != "objective"])
 
     def after(self, draw: Draw) -> None:
         for _, part in self._speaking["after"]:

@@ -81,7 +81,7 @@ class _TwoStage(Model, Coded, Encodes):
         below = [] if isinstance(self.first, Frozen) else self.first.players()
         stage = range(self.until, FOREVER.stop)
         prior = Player("prior", self.own(self.prior), self.loss, optimiser=self.optimiser, rounds=stage, main=True)
-        return [*(player.started(range(self.until)) for player in below), prior, *self.guests()]
+        return [*(player.within(range(self.until)) for player in below), prior, *self.guests()]
 
     def loss(self, batch: Batch, clock: Clock) -> tuple[Terms, None]:
         """−log p(z|c) in nats, z the code of x, which stands still."""

@@ -1,7 +1,7 @@
 """The clock of a turn, and the random seed of a turn.
 
-A turn is identified by (seed, round, player, turn). Its noise comes from a generator that is seeded with a hash of these
-four, so a resumed run draws the same noise and no generator state has to be saved.
+A turn is identified by (seed, round, player, turn). Its noise comes from a generator that is seeded with a hash of
+these four, so a resumed run draws the same noise and no generator state has to be saved.
 
 `clock.round` is a 0-d tensor on the device instead of a Python number: a captured CUDA graph reads the tensor's present
 value at each replay, while a number would become a constant of the graph.
@@ -10,7 +10,6 @@ value at each replay, while a number would become a constant of the graph.
 from dataclasses import dataclass
 from hashlib import blake2b
 
-import torch
 from torch import Tensor
 
 __all__ = ["Clock", "mix"]
@@ -24,11 +23,6 @@ class Clock:
     rounds: int  # rounds in the stage
     turn: Tensor | int = 0  # index of this player's turn in the round; in a run 0-d, on the device
     phase: int = 1  # the player's phase in this round; a plain number, since each phase has its own CUDA graph
-
-    @classmethod
-    def at_round(cls, round: float = 0.0, rounds: int = 1, device: torch.device | str = "cpu") -> "Clock":
-        """The clock at a round, for the use of a model outside of training."""
-        return cls(torch.tensor(float(round), device=device), rounds)
 
 
 def mix(*name: int | str) -> int:

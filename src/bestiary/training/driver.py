@@ -1,7 +1,7 @@
-"""The driver of a run: rounds, and between them the journal, validation, checkpoints, and the reasons to stop.
+"""The driver of a run: plays rounds; writes journal and checkpoints, validates, and stops in between.
 
-Everything it decides is a function of the round, save what a person asks for (Ctrl-C, a time limit), and that only
-chooses where a run pauses: going on from there gives the run that was never stopped.
+All of its decisions are functions of the round, except for Ctrl-C and time limits. These only decide where a run
+pauses: a resumed run continues as if it had never stopped.
 """
 
 import signal
@@ -22,14 +22,14 @@ from bestiary.training.trainer import Trainer
 
 __all__ = ["Ending", "RunFailed", "fit", "resume"]
 
-AGREED = 5  # rounds between two agreements of several processes on whether to pause
+AGREE_EVERY = 5  # rounds between the points where several processes agree whether to pause
 
-Validate = Callable[[], Mapping[str, float]]
-Watch = Callable[[Mapping[str, float]], None]
+Validate = Callable[[], Mapping[str, float]]  # → validation numbers by name
+Watch = Callable[[Mapping[str, float]], None]  # called with every line of the journal
 
 
 class RunFailed(BestiaryError):
-    """A run that went wrong by itself: numbers that are not finite. `symptom`: what was seen, in a sentence."""
+    """A run failed because numbers are not finite. `symptom`: the failure in a sentence."""
 
     def __init__(self, message: str, symptom: str) -> None:
         super().__init__(message)
@@ -38,48 +38,51 @@ class RunFailed(BestiaryError):
 
 @dataclass(frozen=True)
 class Ending:
-    """Why and where a run ended."""
+    """The reason why, and the round in which, a run ended."""
 
     why: str
     round: int
-    finished: bool  # nothing is left to play
-    seconds: float  # over all of its parts
+    finished: bool  # whether no rounds are left to play
+    seconds: float  # in total, including the time before a resume
 
 
 @dataclass
-class _Asked:
-    """What a person has asked for."""
+class _StopRequest:
+    """A request to stop, with its reason; empty if there is none."""
 
-    stop: str = ""
+    reason: str = ""
 
 
 @contextmanager
-def _listening() -> Iterator[_Asked]:
-    """Within: Ctrl-C and SIGTERM ask the run to stop after this round; a second Ctrl-C stops it at once."""
-    asked = _Asked()
+def _stop_on_signals() -> Iterator[_StopRequest]:
+    """Within the block Ctrl-C and SIGTERM request a stop after the round; a second Ctrl-C raises KeyboardInterrupt."""
+    request = _StopRequest()
 
-    def heard(number: int, frame: FrameType | None) -> None:
-        if asked.stop and number == signal.SIGINT:
+    def handle(number: int, frame: FrameType | None) -> None:
+        if request.reason and number == signal.SIGINT:
             raise KeyboardInterrupt
-        asked.stop = "interrupted"
+        request.reason = "interrupted"
 
     try:
-        before = {s: signal.signal(s, heard) for s in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread: nobody sends us signals
-        yield asked
+        previous = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # only the main thread receives signals
+        yield request
         return
     try:
-        yield asked
+        yield request
     finally:
-        for s, handler in before.items():
+        for s, handler in previous.items():
             signal.signal(s, handler)
 
 
 def resume(trainer: Trainer, folder: Path, warn: Callable[[str], None]) -> None:
-    """Put a trainer where the newest whole checkpoint of `folder` stands, and cut the journal back to there."""
-    found = load_latest(folder / "checkpoints", warn)
-    if found is not None:
-        trainer.restore(*found)
+    """Restore a trainer from the newest usable checkpoint of a run's folder, and truncate the journal to it.
+
+    Without a checkpoint the trainer stays at its start, and the journal is emptied. Calls `warn` for a torn checkpoint.
+    """
+    checkpoint = load_latest(folder / "checkpoints", warn)
+    if checkpoint is not None:
+        trainer.restore(*checkpoint)
     if trainer.team.rank == 0:
         Journal(folder / JOURNAL).cut(trainer.facts.get("journal", 0))
 
@@ -91,73 +94,77 @@ def fit(
     watch: Watch | None = None,
     limit: float | None = None,
 ) -> Ending:
-    """Play from where the trainer stands to the end, or until there is a reason to stop."""
-    recipe, journal, begun = trainer.recipe, Journal(folder / JOURNAL), time.monotonic()
-    before = float(trainer.facts.get("seconds", 0))
-    first = trainer.team.rank == 0
+    """Play the remaining rounds, or until there is a reason to stop.
+
+    validate: called every `recipe.validate` rounds; patience needs its number `bound`. watch: called with each line of
+    the journal. limit: seconds after which the run pauses. Raises RunFailed if numbers are not finite.
+    """
+    recipe, journal, start = trainer.recipe, Journal(folder / JOURNAL), time.monotonic()
+    earlier_seconds = float(trainer.facts.get("seconds", 0))
+    is_writer = trainer.team.rank == 0
 
     def save() -> None:
-        trainer.facts["seconds"] = before + time.monotonic() - begun
-        state = trainer.state()  # gathered on every process
-        if first:
+        trainer.facts["seconds"] = earlier_seconds + time.monotonic() - start
+        state = trainer.state()  # every process takes part in gathering it
+        if is_writer:
             trainer.facts["journal"] = journal.sync()
             facts = {"names": trainer.names, "driver": trainer.facts}
             save_checkpoint(folder / "checkpoints", trainer.round, state, facts, recipe.keep)
 
     def write(line: Mapping[str, float]) -> None:
-        if first:
+        if is_writer:
             journal.append(line)
         if watch is not None:
             watch(line)
 
     trainer.train_mode()
     if trainer.facts.get("misses", 0) < recipe.patience or not recipe.patience:
-        trainer.facts.pop("stopped", None)  # a resumed run may be more patient than it was
-    why = str(trainer.facts.get("stopped", ""))
-    with _listening() as asked:
+        trainer.facts.pop("stopped", None)  # the resumed run may have more patience
+    reason = str(trainer.facts.get("stopped", ""))
+    with _stop_on_signals() as request:
         try:
-            while trainer.time < trainer.rounds and not why:
+            while trainer.time < trainer.rounds and not reason:
                 trainer.play(trainer.round)
-                done, ends = trainer.round, any(trainer.time == stage.rounds.stop for stage in trainer.stages)
-                if logs := done % recipe.log == 0 or ends:
+                round, stage_ends = trainer.round, any(trainer.time == s.rounds.stop for s in trainer.stages)
+                if logs := round % recipe.log == 0 or stage_ends:
                     write(trainer.line())
-                if validate is not None and recipe.validate and (done % recipe.validate == 0 or ends):
+                if validate is not None and recipe.validate and (round % recipe.validate == 0 or stage_ends):
                     numbers = trainer.team.mean(dict(validate()))
                     if not isfinite(numbers.get("bound", 0.0)):
-                        raise NonFinite("validation", "bound", done, numbers["bound"])
+                        raise NonFinite("validation", "bound", round, numbers["bound"])
                     if numbers:
-                        write({"round": done, **{f"validation.{k}": v for k, v in numbers.items()}})
-                    why = _patience(trainer, numbers)
-                    if why and trainer.end_stage():  # patience ends a stage, and the next one begins
-                        why, ends = "", True
-                if trainer.team.world == 1 or done % AGREED == 0 or logs:  # several processes agree on a pause
-                    late = limit is not None and time.monotonic() - begun > limit
-                    why = why or _pause(trainer, "time limit" if late else asked.stop)
-                if why or (recipe.save and done % recipe.save == 0) or ends:
+                        write({"round": round, **{f"validation.{k}": v for k, v in numbers.items()}})
+                    reason = _early_stop(trainer, numbers)
+                    if reason and trainer.end_stage():  # patience ends the stage, and the next stage begins
+                        reason, stage_ends = "", True
+                if trainer.team.world == 1 or round % AGREE_EVERY == 0 or logs:
+                    late = limit is not None and time.monotonic() - start > limit
+                    reason = reason or _agree_to_pause(trainer, "time limit" if late else request.reason)
+                if reason or (recipe.save and round % recipe.save == 0) or stage_ends:
                     save()
         except NonFinite as error:
             last = checkpoints(folder / "checkpoints")
-            where = f"the last good checkpoint is {last[-1]}" if last else "no checkpoint was made before it"
+            where = f"the last good checkpoint is {last[-1]}" if last else "there is no checkpoint"
             symptom = f"the run has failed: {error}"
             raise RunFailed(f"{symptom}; {where}. Try a smaller lr, or clip=1.", symptom) from error
     finished = trainer.time >= trainer.rounds or bool(trainer.facts.get("stopped"))
-    seconds = before + time.monotonic() - begun
-    return Ending(why or "all rounds played", trainer.round, finished, seconds)
+    seconds = earlier_seconds + time.monotonic() - start
+    return Ending(reason or "all rounds played", trainer.round, finished, seconds)
 
 
-def _pause(trainer: Trainer, wish: str) -> str:
-    """A wish to pause, agreed on by all processes."""
-    return (wish or "another process paused") if trainer.team.any(bool(wish)) else ""
+def _agree_to_pause(trainer: Trainer, reason: str) -> str:
+    """The reason to pause, if any process has one; the same answer, empty or not, on all processes."""
+    return (reason or "another process paused") if trainer.team.any(bool(reason)) else ""
 
 
-def _patience(trainer: Trainer, numbers: Mapping[str, float]) -> str:
-    """Keep the best weights; a reason to stop once the bound has not improved for `patience` validations."""
+def _early_stop(trainer: Trainer, numbers: Mapping[str, float]) -> str:
+    """Keep the weights of the best bound; return a reason to stop if `patience` validations in a row are no better."""
     patience, facts = trainer.recipe.patience, trainer.facts
     if not patience or "bound" not in numbers:
         return ""
     if numbers["bound"] > facts.get("best", float("-inf")):
         facts["best"], facts["best_round"], facts["misses"] = numbers["bound"], trainer.round, 0
-        trainer.remember()
+        trainer.keep_best()
         return ""
     facts["misses"] += 1
     if facts["misses"] < patience:

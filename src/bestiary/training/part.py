@@ -1,15 +1,16 @@
-"""Anything a model is made of that plays along: posterior, prior, likelihood, objective, condition, trick.
+"""Parts: the base class of posterior, prior, likelihood, objective, condition and trick, with the hooks of training.
 
-    begin(look)         once, before the first round of a new run: a codebook starts from encoder outputs
-    terms(draw)         what it adds to the loss of the player that draws: `total` is minimised, the rest is journal
-    critic_terms(draw)  the same for the critic's turn of a game
-    after(draw)         after that player's step, with the draw that the step was made of: a codebook moves
+    begin(look)         once, before the first round of a new run; a codebook starts from outputs of the encoder
+    terms(draw)         terms of the main player's loss: `total` is added to its loss, the others go to the journal
+    critic_terms(draw)  the same for the critic's loss in a game
+    after(draw)         after the main player's step, with the draw of that step; a codebook moves its words
     after_critic(draw)  the same after the critic's step
-    players(model)      who else plays, and owns this part's weights: a critic of total correlation
-    reads()             the fields beside x that it needs
+    players(model)      further players, which own weights of this part; a critic of total correlation
+    reads()             the names of the fields beside x that the part needs
 
-Each does nothing unless a part says otherwise, so that a codebook, a temperature or a second critic is one file and
-never a model class. Terms are per example (B,) or 0-d; the model averages once. In tensor code: a turn may be captured.
+Each of them does nothing by default, so a codebook, a temperature or a second critic is a part in one file, not a new
+model class. Terms are per example (B,) or 0-d; the model averages them. All hooks of a turn must be tensor code, since
+a turn may be captured as a CUDA graph.
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ from torch import Tensor, nn
 from bestiary.data.batch import Batch
 from bestiary.training.player import Player
 
-__all__ = ["Look", "Part", "overriding", "summed"]
+__all__ = ["Look", "Part", "add_terms", "parts_overriding"]
 
 PartTerms = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a part may know before the first round."""
+    """The training data, for the hook `begin` before the first round."""
 
-    n: int  # training examples
-    some: Callable[[int], Batch]  # so many of them as the model observes them, the same ones at every call
-    draw: Callable[[Batch], Any]  # what the model draws of a batch (objectives/draw.py)
+    n: int  # number of training examples
+    some: Callable[[int], Batch]  # k → k training examples as the model observes them, the same at every call
+    draw: Callable[[Batch], Any]  # batch → the model's Draw (objectives/draw.py)
 
 
 class Part(nn.Module):
-    """Plays along; each method does nothing here."""
+    """A part of a model. The hooks do nothing here; see the top of this file."""
 
     def begin(self, look: Look) -> None:
         return None
@@ -62,17 +63,20 @@ class Part(nn.Module):
         return frozenset()
 
 
-def overriding(parts: Iterable[tuple[str, Part]], method: str) -> list[tuple[str, Part]]:
-    """Those of the named parts that do something there."""
+def parts_overriding(parts: Iterable[tuple[str, Part]], method: str) -> list[tuple[str, Part]]:
+    """Those of the named parts whose class overrides the method."""
     return [(name, part) for name, part in parts if getattr(type(part), method) is not getattr(Part, method)]
 
 
-def summed(own: PartTerms, others: Iterable[tuple[str, PartTerms]]) -> dict[str, Tensor]:
-    """Batch means, the totals added up; what a part adds has its name, its other terms that name in front."""
+def add_terms(own: PartTerms, others: Iterable[tuple[str, PartTerms]]) -> dict[str, Tensor]:
+    """Batch means of a model's own terms and of its parts' terms, with the sum of all totals as `total`.
+
+    A part's total is listed under the part's name too; its other terms are listed as `part.term`.
+    """
     terms = {key: value.mean() for key, value in own.items()}
-    for name, found in others:
-        for key, value in found.items():
-            if key == "total":  # by the part's own name beside the sum
+    for name, part_terms in others:
+        for key, value in part_terms.items():
+            if key == "total":
                 terms[name] = value.mean()
                 terms["total"] = terms["total"] + terms[name] if "total" in terms else terms[name]
             else:

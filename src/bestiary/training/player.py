@@ -1,17 +1,18 @@
-"""A model is a game among players: this is a player.
+"""Players and optimisers: a player owns parameters and minimises a loss; a model is a game among players.
 
 In each round every player takes its turns, one player after the other. A turn is
 
-    terms, left ← loss(batch, clock);   ∇ total with respect to the player's own parameters;   step;   after(left)
+    terms, draw ← loss(batch, clock);   ∇ total with respect to the player's own parameters;   step;   after(draw)
 
-`left` is what the loss leaves to what follows the step, such as the draw that the step was made of; None if nothing is.
+where `draw` is anything of the loss that the hook `after` needs, usually the `Draw` of the step; None if nothing.
 
-A variational autoencoder is a game of one; a GAN a game of two; a WGAN's critic has five turns and a projection
-`after` each. Gradients of `total` are taken with respect to the player's own parameters alone, so a loss may run
-through another player's network, or differentiate through steps of its own (unrolled critics), without touching it.
+A variational autoencoder has one player, a GAN two. A WGAN's critic has five turns in a round and clips its weights
+`after` each. The gradient of `total` is taken with respect to the player's own parameters only. So a loss may use
+another player's network, or differentiate through the other player's steps (unrolled critics), without changing it.
 
-A player has a range of rounds, its stage, and sits out the others; its clock counts from the stage's first round. A
-second stage is a later range of the same loop: pretraining, a prior fitted to codes that stand still.
+A player has a range of rounds, its stage, and does not play in other rounds; its clock counts from the first round of
+the stage. A second stage is a later range of rounds in the same loop: after pretraining, or for a prior that is fitted
+to codes that no longer change.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,24 +30,24 @@ from bestiary.training.clock import Clock
 from bestiary.training.parallel import local_tensor
 
 __all__ = [
-    "FOREVER", "SGD", "Adam", "CpuAdam", "Optimiser", "Player", "RMSprop", "Stage", "Terms", "always",
-    "refuse_shared", "stages",
+    "FOREVER", "SGD", "Adam", "CpuAdam", "Optimiser", "Player", "RMSprop", "Stage", "Terms",
+    "refuse_shared", "single_phase", "stages",
 ]  # fmt: skip
 
-Terms = Mapping[str, Tensor]  # named 0-d tensors; "total" is what is minimised
+Terms = Mapping[str, Tensor]  # named 0-d tensors; "total" is minimised
 
 
-EPS = 1e-8  # torch's default of Adam's ε
+EPS = 1e-8  # Adam's ε, torch's default
 
 
 class CpuAdam:
-    """Adam's step on the CPU in two calls: the part of torch.optim.Optimizer's interface that a turn uses.
+    """Adam on the CPU with two calls for a step. It has the part of torch.optim.Optimizer's interface that turns use.
 
         m ← β₁ m + (1 − β₁) g;   v ← β₂ v + (1 − β₂) g²;   θ ← θ − lr · m̂/(√v̂ + ε),   m̂ = m/(1 − β₁ᵗ),  v̂ = v/(1 − β₂ᵗ)
 
-    (with weight decay λ, θ ← (1 − lr λ) θ before it). The kernel is that of `torch.optim.Adam(fused=True)`, and so are
-    the numbers, bit by bit. Left out is what PyTorch does around it at every step — sorting tensors by device and kind,
-    hooks, a call for each counter t — which for a small network costs as much as a layer.
+    (with weight decay λ, θ ← (1 − lr λ) θ before it). The kernel is that of `torch.optim.Adam(fused=True)`, with the
+    same results bit by bit. PyTorch's bookkeeping at every step is left out (sorting tensors by device and type, hooks,
+    one call for each counter t): for a small network it costs as much as a layer.
     """
 
     def __init__(
@@ -63,15 +64,15 @@ class CpuAdam:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Move the parameters that have a gradient; the others keep their moments and their t."""
-        # each state keeps the order in which it was made: t, m, v
-        moved = [(p, p.grad, *state.values()) for p, state in self.state.items() if p.grad is not None]
-        if not moved:
+        """Update the parameters that have a gradient; the others keep their moments and their t."""
+        # state.values() in the order of __init__: t, m, v
+        updates = [(p, p.grad, *state.values()) for p, state in self.state.items() if p.grad is not None]
+        if not updates:
             return
-        own, grads, steps, means, squares = map(list, zip(*moved, strict=True))
-        torch._foreach_add_(steps, self.one, alpha=1.0)  # tensor and alpha: else it is a slower call for each
+        parameters, grads, steps, means, squares = map(list, zip(*updates, strict=True))
+        torch._foreach_add_(steps, self.one, alpha=1.0)  # with a number instead of a tensor it is one call for each
         self.kernel(
-            own,
+            parameters,
             grads,
             means,
             squares,
@@ -87,7 +88,7 @@ class CpuAdam:
         )
 
 
-Steps = torch.optim.Optimizer | CpuAdam  # what takes a player's steps
+Steps = torch.optim.Optimizer | CpuAdam  # the object that takes a player's steps
 
 
 @dataclass(frozen=True)
@@ -99,29 +100,32 @@ class Adam:
     weight_decay: float = 0.0  # decoupled from the gradient (AdamW) where it is not zero
 
     def build(self, parameters: Sequence[nn.Parameter], device: torch.device) -> Steps:
-        if device.type == "cpu" and len({p.dtype for p in parameters}) == 1 and all(local_tensor(p) is p for p in parameters):
-            return CpuAdam(parameters, float(_first(self.lr, device)), self.betas, self.weight_decay)
+        if (
+            device.type == "cpu"
+            and len({p.dtype for p in parameters}) == 1
+            and all(local_tensor(p) is p for p in parameters)
+        ):
+            return CpuAdam(parameters, float(_initial_rate(self.lr, device)), self.betas, self.weight_decay)
         kind = torch.optim.AdamW if self.weight_decay else torch.optim.Adam
-        graphs = device.type == "cuda"
         return kind(
             parameters,
-            lr=_first(self.lr, device),
+            lr=_initial_rate(self.lr, device),
             betas=self.betas,
             weight_decay=self.weight_decay,
             fused=device.type in ("cpu", "cuda", "mps"),
-            capturable=graphs,
+            capturable=device.type == "cuda",
         )
 
 
 @dataclass(frozen=True)
 class RMSprop:
-    """RMSprop, as WGAN with clipping asks for."""
+    """RMSprop, which the WGAN paper uses with weight clipping."""
 
     lr: float | Schedule = 5e-5
     alpha: float = 0.99
 
     def build(self, parameters: Sequence[nn.Parameter], device: torch.device) -> Steps:
-        lr = _first(self.lr, device)
+        lr = _initial_rate(self.lr, device)
         return torch.optim.RMSprop(parameters, lr=lr, alpha=self.alpha, foreach=True, capturable=device.type == "cuda")
 
 
@@ -133,56 +137,58 @@ class SGD:
     momentum: float = 0.5
 
     def build(self, parameters: Sequence[nn.Parameter], device: torch.device) -> Steps:
-        lr = _first(self.lr, device)
-        form = "fused" if device.type == "cuda" else "foreach"  # the other one would wait for a rate on the device
-        return torch.optim.SGD(parameters, lr=lr, momentum=self.momentum, **{form: True})
+        lr = _initial_rate(self.lr, device)
+        option = "fused" if device.type == "cuda" else "foreach"  # foreach would wait for a rate on the CUDA device
+        return torch.optim.SGD(parameters, lr=lr, momentum=self.momentum, **{option: True})
 
 
 Optimiser = Adam | RMSprop | SGD
 
 
-def _first(lr: float | Schedule, device: torch.device) -> float | Tensor:
-    """The rate to begin with: on CUDA a tensor, so that a captured step follows a schedule."""
+def _initial_rate(lr: float | Schedule, device: torch.device) -> float | Tensor:
+    """The rate that the optimiser starts with; for a schedule on CUDA a tensor, so that a captured step follows it."""
     number = 0.0 if callable(lr) else lr
     if (min(lr.start, lr.stop) < 0 or max(lr.start, lr.stop) == 0) if callable(lr) else lr <= 0:
-        raise BestiaryError(f"a learning rate must be positive; got lr={lr}")
+        raise BestiaryError(f"a learning rate must be positive, e.g. lr=0.001; got lr={lr}")
     return torch.tensor(number, device=device) if callable(lr) and device.type == "cuda" else number
 
 
 FOREVER = range(1 << 62)
 
 
-def _nothing(left: Any) -> None:
+def _do_nothing(draw: Any) -> None:
     return None
 
 
-def always(round: int) -> int:
-    """One phase in every round."""
+def single_phase(round: int) -> int:
+    """The same phase in every round."""
     return 1
 
 
 @dataclass(frozen=True)
 class Player:
-    """Who plays: what it owns, what it minimises, how often, in which rounds, and what follows each turn."""
+    """A player: its parameters and loss, how often and in which rounds it plays, and the hook after each turn."""
 
     name: str
     parameters: list[nn.Parameter]
-    loss: Callable[[Batch, Clock], tuple[Terms, Any]]  # terms, and what `after` needs of them
-    turns: int | Callable[[int], int] = 1  # how many turns in round r of its stage
-    after: Callable[[Any], None] = _nothing  # projection: weight clipping, codebook averages, restart of dead codes
+    loss: Callable[[Batch, Clock], tuple[Terms, Any]]  # → terms, and the argument of `after`
+    turns: int | Callable[[int], int] = 1  # turns in a round, or a function of the round of its stage
+    after: Callable[[Any], None] = _do_nothing  # weight clipping, averages of a codebook, restarts of unused words
     optimiser: Optimiser = Adam()
-    phase: Callable[[int], int] = always  # which form the loss takes in round r, for what is not done in every round
+    phase: Callable[[int], int] = single_phase  # round → the form of the loss, for terms that are lazily computed
     rounds: range = FOREVER  # its stage
-    main: bool = False  # whether it fits what makes x: its terms are those that a person watches
+    main: bool = False  # whether it trains the networks that generate x; people watch the terms of this player
 
     def turns_at(self, round: int) -> int:
+        """The number of turns in a round of its stage."""
         return self.turns(round) if callable(self.turns) else self.turns
 
     def plays(self, time: int) -> bool:
+        """Whether it plays in the round that stages count as `time`."""
         return time in self.rounds
 
-    def started(self, stage: range) -> "Player":
-        """The same in a part of `stage`, a range of rounds from which its own is counted."""
+    def within(self, stage: range) -> "Player":
+        """The same player, with its rounds counted from the start of `stage` and cut off at its end."""
         rounds = range(stage.start + self.rounds.start, min(stage.stop, stage.start + self.rounds.stop))
         return replace(self, rounds=rounds)
 
@@ -195,20 +201,20 @@ class Stage(NamedTuple):
 
 
 def stages(players: Sequence[Player], rounds: int) -> list[Stage]:
-    """The stages of a run of so many rounds, in their order.
+    """The stages of a run with this number of rounds, in order.
 
     >>> loss = lambda batch, clock: ({}, None)
     >>> first, second = (Player(n, [], loss, rounds=r) for n, r in (("vae", range(40)), ("prior", range(40, 90))))
     >>> [(list(stage.rounds)[::39], stage.players) for stage in stages([first, second], 60)]
     [([0, 39], ('vae',)), ([40], ('prior',))]
     """
-    edges = {0, rounds} | {e for p in players for e in (p.rounds.start, p.rounds.stop) if 0 < e < rounds}
-    spans = [range(a, b) for a, b in pairwise(sorted(edges))]
+    boundaries = {0, rounds} | {b for p in players for b in (p.rounds.start, p.rounds.stop) if 0 < b < rounds}
+    spans = [range(a, b) for a, b in pairwise(sorted(boundaries))]
     return [Stage(span, tuple(p.name for p in players if p.plays(span.start))) for span in spans]
 
 
 def refuse_shared(players: Sequence[Player]) -> None:
-    """Refuse a weight that two players own in the same rounds, and two players of one name."""
+    """Raise BestiaryError if two players own the same weight in the same rounds, or have the same name."""
     names = [p.name for p in players]
     if len(set(names)) < len(names):
         raise BestiaryError(f"two players are called {next(n for n in names if names.count(n) > 1)}: rename one")
@@ -216,8 +222,8 @@ def refuse_shared(players: Sequence[Player]) -> None:
     for player in players:
         for p in player.parameters:
             owners.setdefault(id(p), []).append(player)
-    for some in owners.values():
-        for a, b in combinations(some, 2):
+    for owners_of_weight in owners.values():
+        for a, b in combinations(owners_of_weight, 2):
             if a.rounds.start < b.rounds.stop and b.rounds.start < a.rounds.stop:
                 raise BestiaryError(
                     f"players `{a.name}` and `{b.name}` own the same weight in the same rounds: give it to one of them"

@@ -1,7 +1,7 @@
-"""How to train: the frozen recipe that is saved whole in config.toml.
+"""The recipe: options of training that hold for every model, saved in config.toml.
 
-`steps` counts rounds. Left alone it is inferred from the number of examples (see `runs.plan`), and the value that was
-inferred is what the recipe in a run folder holds: a run's own config leaves nothing to inference.
+`steps` counts rounds. Without it the plan infers it from the number of examples (runs/plan.py), and config.toml holds
+the inferred value.
 """
 
 from dataclasses import dataclass, fields
@@ -33,7 +33,7 @@ class Recipe:
         for name in ("steps", "epochs"):
             value = getattr(self, name)
             if value is not None and value <= 0:
-                raise BestiaryError(f"{name}={value} must be positive (leave it out to have it inferred)")
+                raise BestiaryError(f"{name}={value} must be positive; leave it out to have it inferred")
         if self.steps is not None and self.epochs is not None:
             raise BestiaryError(f"steps={self.steps} and epochs={self.epochs} say the same thing: give one of them")
         for name, least in (
@@ -55,8 +55,10 @@ class Recipe:
         if not 0 <= self.seed < 2**63:
             raise BestiaryError(f"seed={self.seed} must lie between 0 and 2^63 − 1")
         if self.patience and not self.validate:
-            raise BestiaryError(f"patience={self.patience} counts validations, and validate=0 makes none")
+            raise BestiaryError(
+                f"patience={self.patience} counts validations, and validate=0 makes none: use e.g. validate=500"
+            )
 
     def to_dict(self) -> dict[str, object]:
-        """The fields that are set (TOML has no null)."""
+        """The fields that are not None (TOML has no null)."""
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}

@@ -1,17 +1,18 @@
-"""The one loop: in each round every player whose stage it is takes its turns.
+"""The trainer: the one loop, in which every player of the present stage takes its turns in each round.
 
     for player in players:
         for turn in range(player.turns_at(round)):
             seed the noise by (seed, round, player, turn)
             play the turn on the batch of (round, turn)
 
-A trainer owns what changes while a run goes on — weights, optimisers, averages, the meter — and can give all of it as
-named tensors and take it back. Since noise and batches are functions of the round, that is the whole state of a run:
-one restored at round r goes on bit by bit as if it had never stopped (on the CPU, with the same number of threads).
+A trainer owns everything that changes during a run: weights, optimisers, averages, the meter. `state` returns all of it
+as named tensors, and `restore` loads it. Noise and batches are functions of the round, so this is the full state of a
+run: a run restored at round r continues bit by bit as if it had never stopped (on a CPU, with the same number of
+threads).
 
-Players may have stages, ranges of rounds. A stage that is over stands still: its weights become the best or the
-averaged ones, where there are any, and its networks are in evaluation mode from then on. Where patience ends a stage
-early the rounds that are left of it are skipped: `time` is the round plus what was skipped, and stages are read off it.
+Players may have stages, which are ranges of rounds. When a stage is over, its weights are set to the best or the
+averaged ones, if there are any, and its networks stay in evaluation mode. If patience ends a stage early, its remaining
+rounds are skipped: `time` is the round plus the skipped rounds, and stages are ranges of `time`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +32,7 @@ from bestiary.training.average import Average
 from bestiary.training.clock import Clock, mix
 from bestiary.training.device import seed_noise
 from bestiary.training.meter import Meter, NonFinite
-from bestiary.training.noise import shared
+from bestiary.training.noise import batch_share
 from bestiary.training.parallel import Team, full_tensor, placed
 from bestiary.training.player import FOREVER, Player, refuse_shared, stages
 from bestiary.training.recipe import Recipe
@@ -43,7 +44,11 @@ T = TypeVar("T")
 
 
 class Trainer:
-    """Players at play: `play(round)` plays one round."""
+    """Trains a model: `play(round)` plays one round.
+
+    model, players: the networks, and who trains them. batches: the training data. recipe: options; `steps` must be set.
+    precision: "fp32" or "bf16". team: the processes of the run. graphs: whether turns are captured as CUDA graphs.
+    """
 
     def __init__(
         self,
@@ -56,48 +61,47 @@ class Trainer:
         graphs: bool = True,
     ) -> None:
         if recipe.steps is None:
-            raise BestiaryError("a trainer needs to know how many rounds to play: set steps")
+            raise BestiaryError("a trainer needs the number of rounds to play: set steps, e.g. Recipe(steps=2000)")
         refuse_shared(players)
         self.model, self.players, self.batches, self.recipe, self.team = model, players, batches, recipe, team
         self.device, self.rounds, self.round = batches.device, recipe.steps, 0
         self.stages = stages(players, recipe.steps)
         if len(self.stages) > 1 and team.sharded:
             raise BestiaryError("FSDP2 shards one stage only, and this model has several: use --parallel ddp")
-        alone = _owns_all(players, model)
-        settle = partial(team.settle, model)
-        turns = [
-            Turn(p, self.device, precision, recipe.clip, team.wrap(), team.sharded, alone, settle) for p in players
+        owns_all = _owns_all(players, model)
+        reshard = partial(team.reshard, model)
+        self.turns = [
+            Turn(p, self.device, precision, recipe.clip, team.wrap(), team.sharded, owns_all, reshard) for p in players
         ]
-        self.captures = graphs and self.device.type == "cuda" and team.world == 1
-        self.captured: dict[tuple[str, int, int], Captured] = {}  # by player, phase and stage
-        self.eager = turns
+        self.uses_graphs = graphs and self.device.type == "cuda" and team.world == 1
+        self.captured: dict[tuple[str, int, int], Captured] = {}  # turns as graphs, by player, phase and stage
         self.average = Average(model, recipe.average, players) if recipe.average else None
         self.meter = Meter()
-        self.best: dict[str, Tensor] = {}  # weights at the best validation bound, where patience asks for them
-        self.facts: dict[str, Any] = {}  # plain facts of the driver: the best bound, validations without a better one
+        self.best: dict[str, Tensor] = {}  # weights at the best validation bound, if recipe.patience is set
+        self.facts: dict[str, Any] = {}  # plain values of the driver, such as the best bound; saved in checkpoints
         self._time = torch.zeros((), device=self.device)
         self._turn = torch.zeros((), device=self.device)
 
     def play(self, round: int) -> None:
-        """All turns of one round. Waits for nothing on the device."""
+        """All turns of one round. Does not wait for the device."""
         time = round + self.skipped
-        self._settle(time)
-        last = (round + 1) % self.recipe.log == 0 or any(time + 1 == stage.rounds.stop for stage in self.stages)
-        dealt: dict[int, Batch] = {}
-        with shared(self.team.rank, self.team.world):
-            for player, eager in zip(self.players, self.eager, strict=True):
+        self._begin_stage(time)
+        is_logged = (round + 1) % self.recipe.log == 0 or any(time + 1 == stage.rounds.stop for stage in self.stages)
+        batches: dict[int, Batch] = {}  # turn → batch, the same for every player
+        with batch_share(self.team.rank, self.team.world):
+            for player, eager_turn in zip(self.players, self.turns, strict=True):
                 if not player.plays(time):
                     continue
-                own, rounds = time - player.rounds.start, min(player.rounds.stop, self.rounds) - player.rounds.start
-                self._time.fill_(own)
-                turns, phase = player.turns_at(own), player.phase(own)
-                turn = self._form(player, eager, phase)
+                start, stop = player.rounds.start, min(player.rounds.stop, self.rounds)
+                self._time.fill_(time - start)
+                turns, phase = player.turns_at(time - start), player.phase(time - start)
+                play_turn = self._turn_for(player, eager_turn, phase)
                 for i in range(turns):
-                    if i not in dealt:
-                        dealt[i] = self.batches.at(round, i)
+                    if i not in batches:
+                        batches[i] = self.batches.at(round, i)
                     seed_noise(mix(self.recipe.seed, round, player.name, i), self.device)
-                    clock = Clock(self._time, rounds, self._turn.fill_(i), phase)
-                    values = turn(dealt[i], clock, last and i == turns - 1)
+                    clock = Clock(self._time, stop - start, self._turn.fill_(i), phase)
+                    values = play_turn(batches[i], clock, is_logged and i == turns - 1)
                     self.meter.add(player.name, round, values)
         if self.average is not None:
             self.average.update(time)
@@ -112,172 +116,172 @@ class Trainer:
 
     @property
     def time(self) -> int:
-        """The round by which stages are told."""
+        """The round that stages are counted in: the round plus the skipped rounds."""
         return self.round + self.skipped
 
     def end_stage(self) -> bool:
-        """Skip what is left of the stage that was just played; False where it is the last."""
-        played = next(i for i, s in enumerate(self.stages) if self.time - 1 in s.rounds)
-        if played == len(self.stages) - 1:
+        """Skip the remaining rounds of the stage that was just played. Returns False if it is the last stage."""
+        stage = next(i for i, s in enumerate(self.stages) if self.time - 1 in s.rounds)
+        if stage == len(self.stages) - 1:
             return False
-        self.facts["skipped"] = self.skipped + self.stages[played].rounds.stop - self.time
+        self.facts["skipped"] = self.skipped + self.stages[stage].rounds.stop - self.time
         self.facts.pop("stopped", None)
         return True
 
-    def _settle(self, time: int) -> None:
-        """At the first round of a later stage: what is over stands still."""
-        now = next((i for i, s in enumerate(self.stages) if time in s.rounds), 0)
-        if now == int(self.facts.get("stage", 0)):
+    def _begin_stage(self, time: int) -> None:
+        """In the first round of a later stage: set the weights of finished stages to the best or averaged ones."""
+        stage = next((i for i, s in enumerate(self.stages) if time in s.rounds), 0)
+        if stage == int(self.facts.get("stage", 0)):
             return
         if self.best and self.recipe.patience:
             load_weights(self.model, self.best)
             self.best = {}
         elif self.average is not None:
-            self.average.settle(time)
+            self.average.finish_stages(time)
         for fact in ("best", "best_round", "misses"):
             self.facts.pop(fact, None)
-        self.facts["stage"] = now
+        self.facts["stage"] = stage
         self.train_mode()
 
     def train_mode(self) -> None:
-        """Training mode for all but the networks whose every weight has had its last round."""
+        """Put the model in training mode, except the networks whose weights are all finished."""
         self.model.train()
-        ends = dict[int, int]()
+        ends = dict[int, int]()  # id of a weight → the end of the last stage in which it is trained
         for player in self.players:
             for p in player.parameters:
                 ends[id(p)] = max(ends.get(id(p), 0), player.rounds.stop)
-        begun = self.stages[int(self.facts.get("stage", 0))].rounds.start
+        start = self.stages[int(self.facts.get("stage", 0))].rounds.start
         for module in self.model.modules():
-            own = [ends.get(id(p), FOREVER.stop) for p in module.parameters()]
-            if own and max(own) <= begun:
+            module_ends = [ends.get(id(p), FOREVER.stop) for p in module.parameters()]
+            if module_ends and max(module_ends) <= start:
                 module.eval()
 
     # ---------------------------------------------------------------------------------------------- turns
 
-    def _form(self, player: Player, eager: Turn, phase: int) -> Turn | Captured:
-        """The turn as it is played in a phase: eager, or a graph that was captured in that phase."""
-        if not self.captures:
-            return eager
-        return self.captured.setdefault((player.name, phase, int(self.facts.get("stage", 0))), Captured(eager))
+    def _turn_for(self, player: Player, turn: Turn, phase: int) -> Turn | Captured:
+        """The turn of a player in a phase: eager, or the CUDA graph of this phase and stage."""
+        if not self.uses_graphs:
+            return turn
+        return self.captured.setdefault((player.name, phase, int(self.facts.get("stage", 0))), Captured(turn))
 
     @property
     def names(self) -> dict[str, list[str]]:
-        """The names of each player's numbers."""
-        return {player.name: turn.names for player, turn in zip(self.players, self.eager, strict=True)}
+        """The names of the terms of each player."""
+        return {player.name: turn.names for player, turn in zip(self.players, self.turns, strict=True)}
 
     def line(self) -> dict[str, float]:
-        """The journal's line: means since the last one, over all processes. Raises NonFinite."""
-        numbers = self.team.mean(self._together(lambda: self.meter.flush(self.names)))
-        self._sound()
+        """A line of the journal: means since the last line, over all processes. Raises NonFinite."""
+        numbers = self.team.mean(self._fail_together(lambda: self.meter.flush(self.names)))
+        self._check_weights()
         epoch = self.round * self.batches.batch / len(self.batches)
         stage = {"stage": int(self.facts.get("stage", 0)) + 1} if len(self.stages) > 1 else {}
         return {"round": self.round, "epoch": round(epoch, 4), **stage, **numbers}
 
-    def _sound(self) -> None:
-        """Raises NonFinite: a gradient can spoil weights without showing in a term before the next round."""
+    def _check_weights(self) -> None:
+        """Raise NonFinite if weights are not finite: a bad gradient shows in the terms only in the next round."""
         for player in self.players:
             norm = float(full_tensor(get_total_norm([p.detach() for p in player.parameters])))
             if not isfinite(norm):
                 raise NonFinite(player.name, "gradient", self.round - 1, norm)
 
-    def _together(self, read: Callable[[], dict[str, T]]) -> dict[str, T]:
-        """What the meter says; all processes fail together if one of them must."""
-        numbers, failed = {}, None
+    def _fail_together(self, read: Callable[[], dict[str, T]]) -> dict[str, T]:
+        """read(); if it raises NonFinite on one process, all processes raise NonFinite."""
+        numbers, failure = {}, None
         try:
             numbers = read()
         except NonFinite as error:
-            failed = error
-        if self.team.any(failed is not None):
-            raise failed or NonFinite("another process'", "total", self.round - 1, nan)
+            failure = error
+        if self.team.any(failure is not None):
+            raise failure or NonFinite("another process'", "total", self.round - 1, nan)
         return numbers
 
     @contextmanager
     def judged(self) -> Iterator[nn.Module]:
-        """The model as it is to be judged: in evaluation mode, with averaged weights, where there are any."""
+        """Within the block: the model in evaluation mode, with averaged weights if there are any."""
         self.model.eval()
         try:
-            with torch.no_grad(), self.average.applied() if self.average else nullcontext():
-                self.team.settle(self.model)
+            with torch.no_grad(), self.average.swapped_in() if self.average else nullcontext():
+                self.team.reshard(self.model)
                 yield self.model
         finally:
-            self.team.settle(self.model)
+            self.team.reshard(self.model)
             self.train_mode()
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights to keep: the best if there are any, else the averaged, else the present ones."""
+        """The weights to save as the result: the best if there are any, else the averaged, else the present ones."""
         if self.best and self.recipe.patience:
             return self.best
         with self.judged():
             return {k: full_tensor(v).detach().clone() for k, v in self.model.state_dict().items()}
 
-    def remember(self) -> None:
-        """Keep the present weights as the best."""
+    def keep_best(self) -> None:
+        """Store the present weights as the best."""
         self.best = {}
         self.best = self.weights()
 
     def state(self) -> dict[str, Tensor]:
-        """Every tensor that a resumed run needs, as it stands: to be written down before the next round."""
-        self._together(lambda: self.meter.check(self.names))  # never write down what is not finite
-        self._sound()
+        """Every tensor that a resumed run needs, by name. They share memory: save them before the next round."""
+        self._fail_together(lambda: self.meter.check(self.names))  # never save numbers that are not finite
+        self._check_weights()
         state = {f"model/{k}": full_tensor(v) for k, v in self.model.state_dict().items()}
-        for turn in self.eager:
+        for turn in self.turns:
             for i, p in enumerate(turn.parameters):
                 for name, value in turn.optimiser.state.get(p, {}).items():
                     if isinstance(value, Tensor):
                         state[f"optimiser/{turn.player.name}/{i}/{name}"] = full_tensor(value)
-        rows = {k: self.team.mean_of(v) if k.endswith("/values") else v for k, v in self.meter.state().items()}
-        for prefix, part in (("meter", rows), ("best", self.best)):
-            state |= {f"{prefix}/{k}": v for k, v in part.items()}
+        rows = {k: self.team.mean_tensor(v) if k.endswith("/values") else v for k, v in self.meter.state().items()}
+        for prefix, tensors in (("meter", rows), ("best", self.best)):
+            state |= {f"{prefix}/{k}": v for k, v in tensors.items()}
         if self.average is not None:
             state |= {f"average/{k}": v for k, v in self.average.state().items()}
         return state
 
     def restore(self, state: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Go back to a checkpoint."""
-        load_weights(self.model, _part(state, "model"))
-        for turn in self.eager:
-            saved = _part(state, f"optimiser/{turn.player.name}")
-            for key, value in saved.items():
+        """Load the tensors and plain values of a checkpoint."""
+        load_weights(self.model, _with_prefix(state, "model"))
+        for turn in self.turns:
+            for key, value in _with_prefix(state, f"optimiser/{turn.player.name}").items():
                 i, name = key.split("/", 1)
                 p = turn.parameters[int(i)]
                 turn.optimiser.state[p][name] = placed(value, p)
         if self.average is not None:
-            self.average.restore(_part(state, "average"))
+            self.average.restore(_with_prefix(state, "average"))
         self.meter.restore(
-            {k: v.to(self.device) if k.endswith("values") else v for k, v in _part(state, "meter").items()}
+            {k: v.to(self.device) if k.endswith("values") else v for k, v in _with_prefix(state, "meter").items()}
         )
-        for turn in self.eager:
+        for turn in self.turns:
             turn.names = list(facts["names"].get(turn.player.name, []))
-        self.best = {k: v.to(self.device) for k, v in _part(state, "best").items()}
+        self.best = {k: v.to(self.device) for k, v in _with_prefix(state, "best").items()}
         self.round, self.facts = int(facts["round"]), dict(facts["driver"])
         self.train_mode()
 
 
 def _owns_all(players: list[Player], model: nn.Module) -> bool:
-    """Whether there is one player, and no weight of the model is anybody else's."""
+    """Whether there is a single player that owns all trainable weights of the model."""
     owned = {id(p) for p in players[0].parameters} if len(players) == 1 else set()
     return all(id(p) in owned for p in model.parameters() if p.requires_grad)
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Copy saved weights into a model, sharded or not; names and shapes must be the model's own."""
-    own = model.state_dict()
-    missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
-    wrong = [k for k in own if k in weights and own[k].shape != weights[k].shape]
-    if missing or extra or wrong:
+    """Copy saved weights into a model, sharded or not. Raises BestiaryError if names or shapes differ."""
+    own_weights = model.state_dict()
+    missing, extra = sorted(own_weights.keys() - weights.keys()), sorted(weights.keys() - own_weights.keys())
+    reshaped = [k for k in own_weights if k in weights and own_weights[k].shape != weights[k].shape]
+    if missing or extra or reshaped:
         raise BestiaryError(
             "the saved weights are not this model's: "
             + "; ".join(
-                f"{what} {', '.join(names[:4])}"
-                for what, names in (("missing", missing), ("unknown", extra), ("of another shape", wrong))
+                f"{problem} {', '.join(names[:4])}"
+                for problem, names in (("missing", missing), ("unknown", extra), ("of another shape", reshaped))
                 if names
             )
             + ". Give the same parts (encoder=, decoder=, …) that the run was fitted with."
         )
     with torch.no_grad():
-        for name, tensor in own.items():
+        for name, tensor in own_weights.items():
             tensor.copy_(placed(weights[name], tensor))
 
 
-def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _with_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names start with `prefix/`, without the prefix."""
     return {k.removeprefix(prefix + "/"): v for k, v in state.items() if k.startswith(prefix + "/")}
