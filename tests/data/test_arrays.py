@@ -238,7 +238,7 @@ def test_npz_says_which_array_it_took(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     np.savez(path, images=BYTES, y=np.arange(12) % 3, extra=np.zeros(3))
     data = load(path)
-    assert data.source["note"] == "took images as x, y as label; left extra: 3 rows where x has 12"
+    assert data.source["note"] == "took images as x, y as label; left out extra: 3 rows where x has 12"
     assert data.stored["y"].tolist() == (np.arange(12) % 3).tolist()
     assert load(path, label="none").spec.beside == ()
     assert load(path, beside="none").spec.beside == ()

@@ -67,7 +67,7 @@ def test_whole_numbers_of_two_axes_are_never_guessed_to_be_numbers(y: np.ndarray
     path = save(tmp_path / "d.npz", x=ROWS, y=y)
     for data in (load(path), load(ROWS, beside={"y": y})):
         assert data.spec.names == []
-        assert f"left y: whole numbers {y.shape} may be tokens, factors or numbers" in data.source["note"]
+        assert f"left out y: whole numbers {y.shape} may be tokens, factors or numbers" in data.source["note"]
         assert "say tokens=y, factors=y or numbers=y" in data.source["note"]
     if not (y.sum(1) == 1).all():
         with pytest.raises(BestiaryError, match="numbers=, tokens= or factors="):
@@ -148,7 +148,7 @@ def test_names_of_an_npz_are_checked(tmp_path: Path) -> None:
     with pytest.raises(BestiaryError, match="foreign code"):
         load(path, label="odd")
     note = load(path).source["note"]
-    assert "took x as x, kind as label; left short: 3 rows where x has 30; left odd: " in note
+    assert "took x as x, kind as label; left out short: 3 rows where x has 30; left out odd: " in note
     assert load(path, beside="none").spec.names == []
     assert load(path, beside="kind").spec.names == ["kind"]
 
@@ -198,7 +198,7 @@ def test_masks_of_an_npz_stand_under_the_name_with_a_question_mark(tmp_path: Pat
     assert data.spec.masks == ["low?"]
     assert np.array_equal(data.stored["low?"], there)
     assert np.array_equal(data.stored["low"], np.where(there[:, None, None, None], BYTES, 0))
-    with pytest.raises(BestiaryError, match="yes or no for each"):
+    with pytest.raises(BestiaryError, match="must be a boolean array"):
         load(save(path, **{"x": ROWS, "low": BYTES, "low?": np.arange(N)}), pictures="low")
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bestiary.data.decode import MAX_PIXELS, Unusable, decode, facts
+from bestiary.data.decode import MAX_PIXELS, Unusable, decode, read_header
 
 
 def encoded(image: Image.Image, format: str = "PNG", **options) -> bytes:
@@ -51,15 +51,15 @@ def test_transparency_of_grey_and_of_palettes() -> None:
 def test_palettes_are_grey_only_if_their_colours_are() -> None:
     image = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
     image.putpalette([0, 0, 0, 200, 200, 200])
-    assert facts(encoded(image)).grey
+    assert read_header(encoded(image)).grey
     image.putpalette([0, 0, 0, 200, 0, 200])
-    assert not facts(encoded(image)).grey
+    assert not read_header(encoded(image)).grey
 
 
 def test_sixteen_bits_keep_their_upper_eight() -> None:
     deep = (np.arange(256, dtype=np.uint16) * 257).reshape(16, 16)
     raw = encoded(Image.fromarray(deep))
-    assert facts(raw).grey
+    assert read_header(raw).grey
     assert decode(raw, (16, 16), grey=True).reshape(-1).tolist() == list(range(256))
     assert decode(raw, (16, 16), grey=False).shape == (16, 16, 3)
     big = encoded(Image.fromarray(deep.astype(">u2")), "TIFF")
@@ -70,7 +70,7 @@ def test_floats_and_long_integers() -> None:
     unit = (np.arange(256, dtype=np.float32) / 255).reshape(16, 16)
     for white in (1.0, 255.0):
         raw = encoded(Image.fromarray(unit * white), "TIFF")
-        assert facts(raw).peak == white
+        assert read_header(raw).peak == white
         assert decode(raw, (16, 16), True, white).reshape(-1).tolist() == list(range(256))
     long = (np.arange(256, dtype=np.int32) * 257).reshape(16, 16)
     assert decode(encoded(Image.fromarray(long), "TIFF"), (16, 16), grey=True).reshape(-1).tolist() == list(range(256))
@@ -100,7 +100,7 @@ def test_exif_rotation_is_applied() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90° clockwise to show
     raw = encoded(Image.fromarray(pixels), exif=exif)
-    assert (facts(raw).height, facts(raw).width) == (6, 4)
+    assert (read_header(raw).height, read_header(raw).width) == (6, 4)
     assert np.array_equal(decode(raw, (6, 4), grey=False), np.rot90(pixels, -1))
 
 
@@ -119,7 +119,7 @@ def test_short_side_is_resized_and_the_centre_cut_out() -> None:
 @pytest.mark.parametrize("size", [(32_000, 32_000), (MAX_PIXELS, 2), (9_000, 9_000)])
 def test_bombs_are_refused_from_the_header(size: tuple[int, int], png_header: Callable[[int, int], bytes]) -> None:
     with pytest.raises(Unusable, match="pixels"):
-        facts(png_header(*size))
+        read_header(png_header(*size))
 
 
 @pytest.mark.parametrize("raw", [b"", b"hello", b"\0" * 500, encoded(Image.new("RGB", (20, 20)))[:30]])

@@ -111,7 +111,7 @@ def test_other_columns_stand_beside_images(hub: dict[str, Table]) -> None:
     assert data.stored["colour?"].tolist() == [False, True, True, True] * 2
     assert data.spec["label"].words == ("no", "yes")
     note = data.source["note"]
-    assert "left codes: whole numbers (8, 3) may be" in note
+    assert "left out codes: whole numbers (8, 3) may be" in note
     assert data.stored["low"][:, 0, 0, 0].tolist() == [0, 3, 6, 9, 12, 15, 0, 21]
     assert data.stored["low?"].tolist() == [i != 6 for i in range(8)]
     assert load("hf:m", tokens="codes").stored["codes"].tolist() == columns["codes"]

@@ -63,22 +63,22 @@ def test_streaming_gives_a_map_with_the_same_pixels(tmp_path: Path) -> None:
 def test_the_cache_is_used_again_and_notices_a_changed_pixel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = folder(tmp_path / "a")
     first = load(root)
-    built = []
-    build = module._build
-    monkeypatch.setattr(module, "_build", lambda *args: (built.append(1), build(*args)))
+    calls = []
+    decode = module._decode_into_cache
+    monkeypatch.setattr(module, "_decode_into_cache", lambda *args: (calls.append(1), decode(*args)))
     assert load(root).source["fingerprint"] == first.source["fingerprint"]
-    assert not built
+    assert not calls
     before = os.stat(root / "00.png")
     pixels = np.asarray(Image.open(root / "00.png")).copy()
     pixels[0, 0, 0] ^= 1
     paint(root / "00.png", pixels)
     os.utime(root / "00.png", ns=(before.st_atime_ns, before.st_mtime_ns))  # its date says nothing
     changed = load(root)
-    assert built == [1]
+    assert calls == [1]
     assert changed.source["fingerprint"] != first.source["fingerprint"]
     assert np.array_equal(changed.x[0], pixels)
     load(root, size=8)
-    assert built == [1, 1]
+    assert calls == [1, 1]
 
 
 def test_a_damaged_cache_is_made_again(tmp_path: Path, own_cache: Path) -> None:
@@ -275,7 +275,7 @@ def test_images_beside_train_and_test_are_refused(tmp_path: Path) -> None:
     folder(tmp_path / "test", 4)
     assert sorted(load(tmp_path).parts["test"]) == list(range(4))
     paint(tmp_path / "cover.png")
-    with pytest.raises(BestiaryError, match=r"1 image\(s\) of no part, such as cover.png"):
+    with pytest.raises(BestiaryError, match=r"1 image\(s\) outside of them, such as cover.png"):
         load(tmp_path)
 
 

@@ -166,8 +166,8 @@ def test_columns_are_declared_by_name(tmp_path: Path) -> None:
     rows = [row(i) | {"codes": [i % 3, 1, 2], "scene": {"a": 1}} for i in range(N)]
     root = jsonl(folder(tmp_path / "a"), rows)
     note = load(root).source["note"]
-    assert "left codes: whole numbers (12, 3) may be tokens, factors or numbers: say tokens=codes" in note
-    assert "left scene: " in note
+    assert "left out codes: whole numbers (12, 3) may be tokens, factors or numbers: say tokens=codes" in note
+    assert "left out scene: " in note
     data = load(root, tokens="codes", pad=2, label="count,kind", caption="text", beside="energy")
     assert {f.name: f.layout for f in data.spec.beside} == {"text": "sequence", "kind": "label", "energy": "row",
                                                             "count": "label", "codes": "sequence"}  # fmt: skip

@@ -73,7 +73,7 @@ def beside_of(raws: Iterable[RawField], how: How, rows: np.ndarray | None = None
         raw = replace(raw, values=raw.values.rows(rows))
         there = _there(raw)
         if not there.any():
-            result.notes.append(f"left {raw.name}: no example has it")
+            result.notes.append(f"left out {raw.name}: no example has it")
             continue
         if not there.all():
             result.notes.append(f"{(~there).sum():,} of {len(there):,} examples lack {raw.name}")

@@ -1,4 +1,4 @@
-"""One image file's bytes → uint8 (H, W, C), whatever mode Pillow finds in it.
+"""Decode one image file: bytes → uint8 (H, W, C), from any mode that Pillow reads.
 
     transparency       laid over white
     EXIF rotation      applied
@@ -8,8 +8,8 @@
     P, CMYK, LAB, …    through Pillow's conversion to RGB; grey by ITU-R 601 luma
     size               short side to the target by Lanczos, then the centre cut out
 
-An image of more than MAX_PIXELS is refused from its header, before a pixel is decoded; Pillow's own limit is
-a global setting that any program may change. What cannot be used raises `Unusable` with the reason.
+An image of more than MAX_PIXELS is refused by its header, before a pixel is decoded; Pillow's own limit is a global
+setting that any program may change. A file that cannot be used raises `Unusable` with the reason.
 
 Legend: H height, W width, C channels (1 grey, 3 colour).
 """
@@ -24,7 +24,7 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MAX_PIXELS", "Facts", "Unusable", "decode", "facts", "suffixes"]
+__all__ = ["MAX_PIXELS", "Header", "Unusable", "decode", "read_header", "suffixes"]
 
 MAX_PIXELS = 80_000_000  # just below the size at which Pillow warns; decoded to RGBA it is 320 MB
 
@@ -33,22 +33,22 @@ _FORMATS = frozenset({  # those that Pillow decodes by itself: EPS and the like 
     "PPM", "QOI", "SGI", "TGA", "TIFF", "WEBP", "XBM", "XPM",
 })  # fmt: skip
 _GREY = ("1", "L", "LA", "La", "I", "F")
-_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+_ROTATED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 _ORIENTATION = 0x0112
 
 
 class Unusable(Exception):
-    """Why one image is left out."""
+    """An image file that cannot be used; the message is the reason."""
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What an image's header says, and of pixels in floating point the largest."""
+class Header:
+    """The header of an image."""
 
     height: int
     width: int
     grey: bool
-    peak: float = 0.0
+    peak: float = 0.0  # the largest pixel, where pixels are floats
 
 
 @cache
@@ -68,7 +68,7 @@ def suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in known)
 
 
-def _opened(raw: bytes) -> "Image":
+def _open(raw: bytes) -> "Image":
     from PIL import Image, UnidentifiedImageError
 
     if not raw:
@@ -87,14 +87,17 @@ def _opened(raw: bytes) -> "Image":
     return image
 
 
-def facts(raw: bytes) -> Facts:
-    """From the header alone, but where pixels are floats: whether 1 is white, the images of a set tell together."""
-    image = _opened(raw)
+def read_header(raw: bytes) -> Header:
+    """Read the header; pixels are decoded only if they are floats, since their peak tells whether 1 or 255 is white.
+
+    Raises Unusable where the bytes are no image, or too large a one.
+    """
+    image = _open(raw)
     width, height = image.size
-    if image.getexif().get(_ORIENTATION) in _SIDEWAYS:
+    if image.getexif().get(_ORIENTATION) in _ROTATED:
         width, height = height, width
     peak = float(np.asarray(image).max()) if image.mode == "F" else 0.0
-    return Facts(height, width, _is_grey(image), peak)
+    return Header(height, width, _is_grey(image), peak)
 
 
 def _is_grey(image: "Image") -> bool:
@@ -109,14 +112,17 @@ def _is_grey(image: "Image") -> bool:
 
 
 def decode(raw: bytes, size: tuple[int, int], grey: bool, white: float = 1.0) -> np.ndarray:
-    """Bytes of a file → (H, W, 1 or 3) uint8 of the size asked for; `white`: of pixels in floating point."""
+    """Bytes of a file → (H, W, 1 or 3) uint8 of the given size; `white` is the largest value of float pixels.
+
+    Raises Unusable where the bytes are no image that can be decoded.
+    """
     from PIL import Image, ImageOps
 
-    image = _opened(raw)
+    image = _open(raw)
     image.load()
     image = ImageOps.exif_transpose(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = _from_deep(np.asarray(image), white)
+        image = _grey_floats(np.asarray(image), white)
     elif image.has_transparency_data:
         image = _over_white(image)
     target = "F" if image.mode == "F" else "L" if grey else "RGB"
@@ -139,7 +145,7 @@ def _over_white(image: "Image") -> "Image":
     return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
-def _from_deep(pixels: np.ndarray, white: float) -> "Image":
+def _grey_floats(pixels: np.ndarray, white: float) -> "Image":
     """More than 8 bits → grey values 0 … 255 as floats, so that resizing loses nothing."""
     from PIL import Image
 

@@ -1,15 +1,15 @@
-"""What an array beside x is: what the user declares, else what its type leaves no doubt about.
+"""Fields beside x: which arrays are taken, and the kind of each, declared by the user or inferred from its type.
 
-    option       what it declares                               without a declaration
+    option       kind of array                                  inferred from
     label=       words or whole numbers (N,), one-hot (N, K)    whole numbers, yes/no (N,), words that repeat (N,)
     numbers=     (N,) or (N, n)                                 floats (N,) or (N, n)
-    factors=     whole numbers (N, K): K labels                 never
-    tokens=      whole numbers (N, T)                           never
-    caption=     texts (N,)                                     texts that do not repeat, or that are called so
+    factors=     whole numbers (N, K): K labels                 nothing: declare it
+    tokens=      whole numbers (N, T)                           nothing: declare it
+    caption=     texts (N,)                                     texts that do not repeat, or whose name says so
     pictures=    (N, H, W), (N, H, W, C) or (N, C, H, W)        bytes of such a shape
 
 Whole numbers (N, T) may be tokens, factors or numbers: without a declaration they are left out, and the note says what
-to type. `beside=` names the arrays that may be taken undeclared; beside=none is no array. label=none leaves out labels.
+to type. `beside=` names the arrays whose kind may be inferred; beside=none is no array. label=none leaves out labels.
 
 Legend: N examples, K factors, T tokens, n numbers.
 """
@@ -26,13 +26,14 @@ from bestiary.data.pixels import where_channels_are
 from bestiary.data.spec import Inferred
 from bestiary.errors import BestiaryError, nearest
 
-__all__ = ["KINDS", "Declared", "Kind", "RawField", "Taken", "kind_of", "listed", "taken"]
+__all__ = ["KINDS", "Declared", "Kind", "RawField", "Taken", "column_names", "declare", "kind_of",
+           "select_fields"]  # fmt: skip
 
 Kind = Literal["label", "numbers", "factors", "tokens", "caption", "pictures"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 CAPTIONS = ("caption", "captions", "text")  # names of texts that are captions, however often they repeat
 _MOST_WORDS = 1000  # more distinct texts than this are captions
-_REPEATS = 2  # so often is a class word used, on average
+_REPEATS = 2  # texts that occur less often than this, on average, are captions
 
 
 @dataclass(frozen=True)
@@ -46,90 +47,102 @@ class RawField:
 
 @dataclass(frozen=True)
 class Declared:
-    """What a user says of arrays by their names: comma lists, as typed."""
+    """The options that declare arrays beside x, as typed: lists of names, joined by commas."""
 
-    names: Mapping[Kind, str] = field(default_factory=dict)
+    names: Mapping[Kind, str] = field(default_factory=dict)  # label="y", numbers="energy,angle", …
     beside: str = ""
 
-    def kind(self, columns: Sequence[str]) -> dict[str, Kind]:
-        """Name → declared kind. Raises a name that is no column, or that is declared twice."""
+    def kinds(self, columns: Sequence[str]) -> dict[str, Kind]:
+        """Name → declared kind. Raises BestiaryError for a name that is no column, or that is declared twice."""
         kinds: dict[str, Kind] = {}
         for kind, text in self.names.items():
-            for name in [] if kind == "label" and text == "none" else listed(text, kind, columns):
+            for name in [] if kind == "label" and text == "none" else column_names(text, kind, columns):
                 if name in kinds:
                     raise BestiaryError(f"{name} is declared twice, by {kinds[name]}= and by {kind}=: keep one")
                 kinds[name] = kind
         return kinds
 
-    def allowed(self, columns: Sequence[str]) -> list[str]:
-        """The columns that may be taken undeclared."""
+    def undeclared(self, columns: Sequence[str]) -> list[str]:
+        """The columns that may be taken without a declaration: those that `beside=` names, or all."""
         if not self.beside:
             return list(columns)
-        return [] if self.beside == "none" else listed(self.beside, "beside", columns)
+        return [] if self.beside == "none" else column_names(self.beside, "beside", columns)
 
 
-def listed(text: str, option: str, columns: Sequence[str]) -> list[str]:
-    """`a,b,c` as columns that there are; a column may have a comma in its name."""
+def column_names(text: str, option: str, columns: Sequence[str]) -> list[str]:
+    """`a,b,c` → the columns of these names, of which one may have a comma. Raises BestiaryError for any other name."""
     names = [text] if text in columns else [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in columns:
             guess = nearest(name, columns)
             hint = f"did you mean `{guess}`? " if guess else ""
-            all_names = f"There are {', '.join(columns)}" if columns else "Nothing stands beside x"
-            raise BestiaryError(f"{option}={text}: there is no `{name}`; {hint}{all_names}")
+            known = f"There are {', '.join(columns)}" if columns else "Nothing stands beside x"
+            raise BestiaryError(f"{option}={text}: there is no `{name}`; {hint}{known}")
     return list(dict.fromkeys(names))
+
+
+def declare(beside: str = "", **names: str) -> Declared:
+    """The options label=, numbers=, … and beside= as declarations; those that are empty declare nothing."""
+    kinds: dict[Kind, str] = {kind: names[kind] for kind in KINDS if names.get(kind)}
+    return Declared(kinds, beside)
 
 
 @dataclass
 class Taken:
-    """Fields that were taken, and in words which, and what was left."""
+    """The fields that were taken, and a note on these and on those that were left out."""
 
     fields: list[RawField] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     x: str = ""  # the name of the array that is x, where it has one
 
     def note(self) -> str:
-        """`took images as x, y as label; left z: …`"""
-        took = [*([f"{self.x} as x"] if self.x else []), *(f"{f.name} as {f.kind}" for f in self.fields)]
-        return "; ".join([*([f"took {', '.join(took)}"] if took else []), *(f"left {why}" for why in self.left)])
+        """`took images as x, y as label; left out z: …`"""
+        fields = [*([f"{self.x} as x"] if self.x else []), *(f"{f.name} as {f.kind}" for f in self.fields)]
+        left_out = [f"left out {reason}" for reason in self.left]
+        return "; ".join([*([f"took {', '.join(fields)}"] if fields else []), *left_out])
 
 
-def taken(columns: Mapping[str, Callable[[], Values]], declared: Declared, n: int) -> Taken:
-    """Columns by name, read when they are wanted → what is taken of them beside n examples."""
-    kinds, allowed, result = declared.kind(list(columns)), declared.allowed(list(columns)), Taken()
+def select_fields(columns: Mapping[str, Callable[[], Values]], declared: Declared, n: int) -> Taken:
+    """Choose the fields that stand beside n examples, from columns by name, each read only if it may be taken.
+
+    Raises BestiaryError where a declared column is not there, cannot be read, or has another number of rows.
+    """
+    kinds, undeclared, result = declared.kinds(list(columns)), declared.undeclared(list(columns)), Taken()
     for name, read in columns.items():
         if name in kinds:
             values = read()
             if values.array.shape[:1] != (n,):
-                raise BestiaryError(f"{name} has shape {values.array.shape}, and x has {n:,} rows: give one for each")
+                raise BestiaryError(
+                    f"{name} has shape {values.array.shape}, and x has {n:,} rows: give a value for each row"
+                )
             result.fields.append(RawField(name, kinds[name], values))
-        elif name not in allowed:
+        elif name not in undeclared:
             result.left.append(name)
         else:
-            _take_undeclared(name, read, declared, n, result)
+            _select_undeclared(name, read, declared, n, result)
     return result
 
 
-def _take_undeclared(name: str, read: Callable[[], Values], declared: Declared, n: int, result: Taken) -> None:
+def _select_undeclared(name: str, read: Callable[[], Values], declared: Declared, n: int, result: Taken) -> None:
     try:
         values = read()
-    except BestiaryError as error:  # nobody asked for it
+    except BestiaryError as error:  # the user did not name it: leave it out
         result.left.append(f"{name}: {error}")
         return
-    kind, why = kind_of(name, values, n)
+    kind, reason = kind_of(name, values, n)
     if kind and not (kind == "label" and declared.names.get("label") == "none"):
         result.fields.append(RawField(name, kind, values))
     else:
-        result.left.append(f"{name}: {why}" if not kind else name)
+        result.left.append(f"{name}: {reason}" if not kind else name)
 
 
 def kind_of(name: str, values: Values, n: int) -> Inferred:
-    """The kind that type and axes leave no doubt about, and why; an empty one where they leave some."""
+    """The only kind that type and shape allow, and the reason; "" where they allow several or none."""
     array = values.array
     if array.ndim == 0 or len(array) != n:
         return Inferred("", f"{len(array):,} rows where x has {n:,}" if array.ndim else "a single value")
     if is_text(array):
-        return _of_text(name, values)
+        return _infer_text(name, values)
     kind, axes = array.dtype.kind, array.ndim
     if kind == "f" and axes <= 2:
         return Inferred("numbers", "floats")
@@ -137,7 +150,7 @@ def kind_of(name: str, values: Values, n: int) -> Inferred:
         distinct = len(np.unique(array))
         if distinct <= MOST_CLASSES:
             return Inferred("label", "whole numbers")
-        return Inferred("", f"{distinct:,} distinct whole numbers are no classes: say numbers={name}")
+        return Inferred("", f"{distinct:,} distinct whole numbers are too many for classes: say numbers={name}")
     if array.dtype == np.uint8 and (axes == 3 or (axes == 4 and where_channels_are(array.shape))):
         return Inferred("pictures", "bytes")
     if kind in "biu" and axes == 2:
@@ -148,14 +161,14 @@ def kind_of(name: str, values: Values, n: int) -> Inferred:
                             "channels=first or channels=last")  # fmt: skip
     if kind in "biuf" and axes in (3, 4):
         return Inferred("", f"an array {array.shape} of type {array.dtype} may be pictures: say pictures={name}")
-    return Inferred("", f"an array {array.shape} of type {array.dtype} is nothing that can stand beside x")
+    return Inferred("", f"an array {array.shape} of type {array.dtype} fits no kind")
 
 
-def _of_text(name: str, values: Values) -> Inferred:
+def _infer_text(name: str, values: Values) -> Inferred:
     if values.array.ndim != 1:
         return Inferred("", f"texts of shape {values.array.shape}: one for each example is expected")
     if name.lower() in CAPTIONS:
         return Inferred("caption", f"texts called {name}")
     texts = values.array[values.mask()].tolist()
-    few = len(set(texts)) <= min(_MOST_WORDS, len(texts) / _REPEATS)
-    return Inferred("label", "words that repeat") if few else Inferred("caption", "texts that do not repeat")
+    is_label = len(set(texts)) <= min(_MOST_WORDS, len(texts) / _REPEATS)
+    return Inferred("label", "words that repeat") if is_label else Inferred("caption", "texts that do not repeat")

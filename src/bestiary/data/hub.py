@@ -1,9 +1,8 @@
-"""Sets of the Hugging Face hub: `hf:name`, through the package `datasets` (extra `hub`).
+"""Data sets from the Hugging Face hub: `hf:name`, through the package `datasets` (extra `hub`).
 
-A set with an image column becomes images (decoded here, with the same care and cache as a folder), and every other
-column, other images too, stands beside them. Any other set becomes a table, and of its columns those stand beside x
-that `beside=` and `caption=` name, and texts called caption or text. A ClassLabel column, or the one that `label=`
-names, gives the label.
+A set with an image column becomes images, decoded and cached like those of a folder, with every other column beside
+them. Any other set becomes a table, with the columns beside x that `beside=` and `caption=` name, and texts called
+caption or text. A ClassLabel column, or the one that `label=` names, is the label.
 """
 
 from dataclasses import replace
@@ -12,9 +11,9 @@ from typing import Any
 
 from bestiary.data.dataset import Dataset
 from bestiary.data.decode import Unusable
-from bestiary.data.field_types import CAPTIONS, Declared, Kind
+from bestiary.data.field_types import CAPTIONS, declare
 from bestiary.data.files import plain_name
-from bestiary.data.images import Request, from_listing, pictures_of
+from bestiary.data.images import ImageOptions, from_listing, load_pictures
 from bestiary.data.listing import Entry, Listing
 from bestiary.data.metadata import column_of
 from bestiary.data.missing_values import Values, values_of
@@ -24,7 +23,7 @@ from bestiary.errors import BestiaryError
 
 __all__ = ["from_hub"]
 
-Words = list[str] | None  # the label of each row, where there is one
+Labels = list[str] | None  # the label of each row, where there is one
 
 
 def from_hub(
@@ -52,7 +51,7 @@ def from_hub(
 ) -> Dataset:
     """config, part: which of the set; image, label: columns; numbers, tokens, factors, caption, beside: columns that
     stand beside x, a,b,c; the rest as for folders and tables."""
-    table = _fetched(name, config, part)
+    table = _fetch(name, config, part)
     kinds = {column: type(feature).__name__ for column, feature in table.features.items()}
     shares: dict[str, Any] = {"validation": validation, "test": test, "split_seed": split_seed}
     image = image or next((column for column, kind in kinds.items() if kind == "Image"), "")
@@ -60,39 +59,40 @@ def from_hub(
     for column in filter(None, (image, label)):
         if column not in kinds:
             raise BestiaryError(f"hf:{name} has no column `{column}`; it has {', '.join(kinds)}")
-    words = _words(table, label) if label else None
+    words = _label_words(table, label) if label else None
     others = {column: kind for column, kind in kinds.items() if column not in (image, label)}
     if image:
-        names: dict[Kind, str] = {"numbers": numbers, "tokens": tokens, "factors": factors, "caption": caption}
-        declared = Declared({kind: text for kind, text in names.items() if text}, beside)
-        request = Request(size, colour, stream, declared, pad, shares)
-        dataset = _images(name, table, image, words, others, request)
+        declared = declare(beside, numbers=numbers, tokens=tokens, factors=factors, caption=caption)
+        options = ImageOptions(size, colour, stream, declared, pad, shares)
+        dataset = _image_dataset(name, table, image, words, others, options)
     else:
-        how = {"categories": categories, "drop": drop, "beside": beside, "caption": caption, "missing": missing}
-        dataset = _rows(name, table, words, list(others), how | shares)
+        columns = {"categories": categories, "drop": drop, "beside": beside, "caption": caption, "missing": missing}
+        dataset = _table_dataset(name, table, words, list(others), columns | shares)
     dataset.source.update(path=f"hf:{name}", origin=f"Hugging Face, part {part}")
     return dataset
 
 
-def _images(name: str, table: Any, image: str, words: Words, others: dict[str, str], request: Request) -> Dataset:
+def _image_dataset(
+    name: str, table: Any, image: str, words: Labels, others: dict[str, str], options: ImageOptions
+) -> Dataset:
     columns = {column: partial(_column, table, column, kind) for column, kind in others.items()}
     for column in (column for column, kind in others.items() if kind == "Image"):
-        columns[column] = partial(pictures_of, f"hf:{name}", _entries(table, column), request)
+        columns[column] = partial(load_pictures, f"hf:{name}", _entries(table, column), options)
     if words:
         columns["label"] = partial(values_of, words, "label")
-        declared = replace(request.declared, names={**request.declared.names, "label": "label"})
-        request = replace(request, declared=declared)
-    return from_listing(plain_name(name), f"hf:{name}", Listing(_entries(table, image)), request, columns)
+        declared = replace(options.declared, names={**options.declared.names, "label": "label"})
+        options = replace(options, declared=declared)
+    return from_listing(plain_name(name), f"hf:{name}", Listing(_entries(table, image)), options, columns)
 
 
-def _rows(name: str, table: Any, words: Words, others: list[str], how: dict[str, Any]) -> Dataset:
+def _table_dataset(name: str, table: Any, words: Labels, others: list[str], options: dict[str, Any]) -> Dataset:
     raw = {column: typed_values(list(table[column])) for column in others}
-    named = {part.strip() for key in ("drop", "beside", "categories") for part in how[key].split(",")}
+    declared = {part.strip() for key in ("drop", "beside", "categories") for part in options[key].split(",")}
     texts = [column for column in others if column.lower() in CAPTIONS and raw[column].dtype.kind == "U"]
-    caption = how["caption"] or ",".join(column for column in texts if column not in named)
+    caption = options["caption"] or ",".join(column for column in texts if column not in declared)
     if words:
         raw["label"] = typed_values(list(words))
-    return encode(name, raw, label="label" if words else "", **how | {"caption": caption})
+    return encode(name, raw, label="label" if words else "", **options | {"caption": caption})
 
 
 def _column(table: Any, name: str, kind: str) -> Values:
@@ -102,11 +102,11 @@ def _column(table: Any, name: str, kind: str) -> Values:
     return column_of(name, list(table[name]))
 
 
-def _fetched(name: str, config: str, part: str) -> Any:
+def _fetch(name: str, config: str, part: str) -> Any:
     try:
         import datasets
     except ImportError as error:
-        raise BestiaryError("sets of the hub need the package datasets: pip install 'bestiary[hub]'") from error
+        raise BestiaryError("hf: sets need the package datasets: pip install 'bestiary[hub]'") from error
     if not name:
         raise BestiaryError("name the set: hf:owner/name, for example hf:ylecun/mnist")
     try:
@@ -115,26 +115,26 @@ def _fetched(name: str, config: str, part: str) -> Any:
         raise BestiaryError(f"cannot load hf:{name} (part={part}): {error}") from error
 
 
-def _words(table: Any, label: str) -> list[str] | None:
-    """Labels as words, by the names that the set gives them; none where all are hidden (−1), as of some test parts."""
+def _label_words(table: Any, label: str) -> list[str] | None:
+    """The label of each row in words; None where the set hides all of them (−1), as in some test parts."""
     names, values = getattr(table.features[label], "names", None), list(table[label])
     hidden = sum(value is None or (names is not None and value < 0) for value in values)
     if hidden == len(values):
         return None
     if hidden:
-        raise BestiaryError(f"{hidden:,} of {len(values):,} rows have no {label}: take another part, or another label=")
+        raise BestiaryError(f"{hidden:,} of {len(values):,} rows have no {label}: say another part=, or another label=")
     return [str(value) if names is None else names[value] for value in values]
 
 
 def _entries(table: Any, image: str) -> list[Entry]:
-    """Rows of undecoded image bytes as files called 00000000, 00000001, …"""
+    """The images of a column as files, still encoded, called 00000000, 00000001, …"""
     import datasets
 
     raw = table.cast_column(image, datasets.Image(decode=False))
-    return [Entry(f"{i:08d}", partial(_bytes, raw, i, image)) for i in range(len(raw))]
+    return [Entry(f"{i:08d}", partial(_read_bytes, raw, i, image)) for i in range(len(raw))]
 
 
-def _bytes(table: Any, row: int, image: str) -> bytes:
+def _read_bytes(table: Any, row: int, image: str) -> bytes:
     cell = table[row][image]
     if cell is None:
         raise Unusable("no image")

@@ -1,14 +1,13 @@
-"""Image files from anywhere → a data set, decoded once in parallel into a memory-mapped cache.
+"""Data sets of image files: decoded once, in parallel, into a memory-mapped cache.
 
-    size     HxW or one number; not given: kept if all images have one size of at most 128, else 64 (or the
-             largest of 32, 16, 8 that half of the images reach): short side resized, centre cut out
+    size     HxW or one number; without it, images of one size up to 128 keep it, and others become 64 (or the largest
+             of 32, 16, 8 that half of the images reach): short side resized, centre cut out
     colour   auto: grey if every image is; or grey, or rgb
-    labels   the folder just below the top, if there are two or more such folders and every image is in one
-    beside   columns that the reader brings: data/folders.py, data/hub.py; what they are: data/field_types.py
-    parts    folders called train, val, test (and the like) at the top are taken as the split
+    labels   the name of the folder below the top, if there are two or more such folders and every image is in one
+    beside   columns that data/folders.py or data/hub.py read, one value for each file; their kinds: data/field_types.py
+    parts    folders at the top that are called train, val, test (or the like) are the split
 
-Files that are truncated, empty or no images are left out and named. More than half of them unusable is an
-error.
+Files that are truncated, empty or no images are left out and named. It is an error if these are more than half.
 
 Legend: N images, H height, W width, C channels.
 """
@@ -28,8 +27,8 @@ import numpy as np
 from bestiary.data import cache
 from bestiary.data.beside import How, beside_of
 from bestiary.data.dataset import Dataset
-from bestiary.data.decode import Facts, Unusable, decode, facts, suffixes
-from bestiary.data.field_types import Declared, RawField, taken
+from bestiary.data.decode import Header, Unusable, decode, read_header, suffixes
+from bestiary.data.field_types import Declared, RawField, select_fields
 from bestiary.data.files import in_memory, plain_name
 from bestiary.data.listing import Entry, Listing
 from bestiary.data.missing_values import Values
@@ -38,7 +37,7 @@ from bestiary.data.splits import parts_of, shuffled
 from bestiary.data.support import Levels
 from bestiary.errors import BestiaryError
 
-__all__ = ["Request", "from_listing", "pictures_of", "suffixes"]
+__all__ = ["ImageOptions", "from_listing", "load_pictures", "suffixes"]
 
 _KEEP_UP_TO = 128  # images of one size up to this are not resized
 _USUAL_SIZES = (64, 32, 16, 8)
@@ -54,8 +53,8 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Request:
-    """What a user asks of images, from wherever they come."""
+class ImageOptions:
+    """The options of image files, from a folder, a zip or the hub."""
 
     size: int | str | None = None
     colour: str = "auto"
@@ -67,41 +66,47 @@ class Request:
 
 def from_listing(
     name: str,
-    where: str,
+    path: str,
     listing: Listing,
-    request: Request,
+    options: ImageOptions,
     columns: Mapping[str, Callable[[], Values]],
     notes: Sequence[str] = (),
 ) -> Dataset:
-    """Image files from anywhere → a data set; `columns`: what stands beside each entry of the listing, by name."""
+    """Image files, and columns with one value for each file, → a data set.
+
+    `path` names the source in errors; `notes` are added to the note of the data set's source. Raises BestiaryError
+    where there are no images, more than half of them cannot be used, or an option does not fit.
+    """
     if not listing.entries:
-        raise BestiaryError(_nothing(where, listing))
-    key, stored, known = _decoded(where, listing, request)
-    kept = [i for i in range(len(listing.entries)) if str(i) not in known["skipped"]]
-    parts, classes = _folders([listing.entries[i].name for i in kept], dict(request.shares))
-    others = taken(columns, request.declared, len(listing.entries))
-    rows = np.array(kept) if len(kept) < len(listing.entries) else None
-    beside = beside_of(others.fields, How(parts["train"], request.pad, stream=request.stream), rows)
-    if classes and "label" not in beside.stored and request.declared.names.get("label") != "none":
+        raise BestiaryError(_no_images(path, listing))
+    key, stored, facts = _load_or_decode(path, listing, options)
+    usable = [i for i in range(len(listing.entries)) if str(i) not in facts["skipped"]]
+    parts, classes = _folder_parts([listing.entries[i].name for i in usable], dict(options.shares))
+    others = select_fields(columns, options.declared, len(listing.entries))
+    rows = np.array(usable) if len(usable) < len(listing.entries) else None
+    beside = beside_of(others.fields, How(parts["train"], options.pad, stream=options.stream), rows)
+    if classes and "label" not in beside.stored and options.declared.names.get("label") != "none":
         beside = beside_of([RawField("label", "label", Values(np.array(classes)))], How(parts["train"])) + beside
     elif classes and "label" in beside.stored:
         beside.notes.append("labels are those of the metadata, not the names of the folders")
     height, width, channels = stored.shape[1:]
-    x = Field("x", "picture", (channels, height, width), Levels(known["levels"]))
-    note = "; ".join(part for part in (known["note"], others.note(), *notes, *beside.notes) if part)
-    source = {"path": where, "fingerprint": beside.fingerprint(key), "note": note} | _skipped(listing, known["skipped"])
-    held = {"x": in_memory(stored, request.stream), **beside.stored}
-    return Dataset(plain_name(name), Spec(x, tuple(beside.fields)), held, parts, source=source)
+    x = Field("x", "picture", (channels, height, width), Levels(facts["levels"]))
+    note = "; ".join(part for part in (facts["note"], others.note(), *notes, *beside.notes) if part)
+    source = {"path": path, "fingerprint": beside.fingerprint(key), "note": note} | _skip_note(
+        listing, facts["skipped"]
+    )
+    arrays = {"x": in_memory(stored, options.stream), **beside.stored}
+    return Dataset(plain_name(name), Spec(x, tuple(beside.fields)), arrays, parts, source=source)
 
 
-def pictures_of(where: str, entries: Sequence[Entry | None], request: Request) -> Values:
-    """Images that stand beside x, None where an example has none; decoded as x is, in their own size."""
-    there = [i for i, entry in enumerate(entries) if entry]
-    if not there:
-        raise BestiaryError("no image is there")
+def load_pictures(path: str, entries: Sequence[Entry | None], options: ImageOptions) -> Values:
+    """Decode images that stand beside x, None where an example has none, in their own size."""
+    present = [i for i, entry in enumerate(entries) if entry]
+    if not present:
+        raise BestiaryError("it names no image")
     listing = Listing([entry for entry in entries if entry])
-    _, stored, known = _decoded(where, listing, replace(request, size=None))
-    rows = [row for j, row in enumerate(there) if str(j) not in known["skipped"]]
+    _, stored, facts = _load_or_decode(path, listing, replace(options, size=None))
+    rows = [row for j, row in enumerate(present) if str(j) not in facts["skipped"]]
     if len(rows) == len(entries):
         return Values(stored)
     full, mask = np.zeros((len(entries), *stored.shape[1:]), np.uint8), np.zeros(len(entries), bool)
@@ -109,23 +114,26 @@ def pictures_of(where: str, entries: Sequence[Entry | None], request: Request) -
     return Values(full, mask)
 
 
-def _decoded(where: str, listing: Listing, request: Request) -> tuple[str, np.ndarray, dict[str, Any]]:
-    """The cache's key, the images, and what is known of them; made if they are not there."""
-    if request.colour not in _COLOURS:
-        raise BestiaryError(f"colour={request.colour}: say colour={', '.join(_COLOURS)}")
-    target = None if request.size is None else _sides(request.size)
-    options = {"size": target, "colour": request.colour}
-    key = cache.key_of((e.name for e in listing.entries), _digests(listing.entries), options)
-    found = cache.lookup(key)
-    if found is None:
-        _build(key, where, listing, target, request.colour)
-        found = cache.lookup(key)
-        if found is None:
-            raise BestiaryError(f"the cache entry {key} vanished while it was made: is something clearing the cache?")
-    return key, *found
+def _load_or_decode(path: str, listing: Listing, options: ImageOptions) -> tuple[str, np.ndarray, dict[str, Any]]:
+    """The cache's key, the images, and their facts: levels, note, the files that were skipped and why."""
+    if options.colour not in _COLOURS:
+        raise BestiaryError(f"colour={options.colour}: say colour=auto, colour=grey or colour=rgb")
+    size = None if options.size is None else _parse_size(options.size)
+    key = cache.key_of(
+        (e.name for e in listing.entries), _digests(listing.entries), {"size": size, "colour": options.colour}
+    )
+    entry = cache.lookup(key)
+    if entry is None:
+        _decode_into_cache(key, path, listing, size, options.colour)
+        entry = cache.lookup(key)
+        if entry is None:
+            raise BestiaryError(
+                f"the cache entry {key} vanished while it was written: is something clearing the cache?"
+            )
+    return key, *entry
 
 
-def _sides(size: int | str) -> tuple[int, int]:
+def _parse_size(size: int | str) -> tuple[int, int]:
     """`64` or `48x64` → (height, width)."""
     try:
         sides = [int(side) for side in str(size).lower().split("x")]
@@ -137,14 +145,14 @@ def _sides(size: int | str) -> tuple[int, int]:
     return height, width
 
 
-def _nothing(where: str, listing: Listing) -> str:
-    refused = "".join(f"; {name}: {why}" for name, why in list(listing.refused.items())[:3])
+def _no_images(path: str, listing: Listing) -> str:
+    refused = "".join(f"; {name}: {reason}" for name, reason in list(listing.refused.items())[:3])
     others = f" ({listing.others:,} other files)" if listing.others else ""
-    return f"{where} holds no images{others}{refused}. Give a folder or zip with files such as .png or .jpg"
+    return f"{path} holds no images{others}{refused}. Give a folder or zip with files such as .png or .jpg"
 
 
 def _parallel(function: Callable[[Entry], T], entries: list[Entry]) -> Iterator[T | str]:
-    """function(entry) of each in order, or the reason why not. Pillow frees the interpreter while it decodes."""
+    """function(entry) of each in order, or the reason why it failed. Threads help: Pillow decodes without the GIL."""
 
     def attempt(entry: Entry) -> T | str:
         try:
@@ -158,7 +166,7 @@ def _parallel(function: Callable[[Entry], T], entries: list[Entry]) -> Iterator[
 
     workers = min(8, os.cpu_count() or 1)
     with warnings.catch_warnings(), ThreadPoolExecutor(workers, "bestiary-decode") as pool:
-        warnings.simplefilter("ignore")  # Pillow warns of each odd file; what matters is in the reasons
+        warnings.simplefilter("ignore")  # Pillow warns of each odd file; the reasons say what matters
         for chunk in cache.chunked(entries, _CHUNK):
             yield from pool.map(attempt, chunk)
 
@@ -167,87 +175,89 @@ def _digests(entries: list[Entry]) -> Iterator[bytes]:
     def digest(entry: Entry) -> bytes:
         return hashlib.blake2b(entry.read(), digest_size=16).digest()
 
-    for found in _parallel(digest, entries):
-        yield found if isinstance(found, bytes) else found.encode()
+    for result in _parallel(digest, entries):
+        yield result if isinstance(result, bytes) else result.encode()
 
 
-def _build(key: str, where: str, listing: Listing, target: tuple[int, int] | None, colour: str) -> None:
-    """Look at every header, decide size and colour, decode, write."""
-    heads = list(_parallel(lambda entry: facts(entry.read()), listing.entries))
-    skipped = {i: head for i, head in enumerate(heads) if isinstance(head, str)}
-    _refuse_if_bad(where, listing, skipped)
-    good = [head for head in heads if isinstance(head, Facts)]
-    size, note = (target, "") if target else _natural_size(good)
-    grey = colour == "grey" or (colour == "auto" and all(head.grey for head in good))
-    if colour == "auto" and not grey and any(head.grey for head in good):
-        note = "; ".join(filter(None, (note, "grey images beside coloured ones: all made rgb")))
-    usable = [i for i in range(len(heads)) if i not in skipped]
-    known: dict[str, Any] = {"note": note, "skipped": skipped}
+def _decode_into_cache(key: str, path: str, listing: Listing, size: tuple[int, int] | None, colour: str) -> None:
+    """Read every header, choose size and colour, decode, write."""
+    results = list(_parallel(lambda entry: read_header(entry.read()), listing.entries))
+    skipped = {i: result for i, result in enumerate(results) if isinstance(result, str)}
+    _refuse_if_most_unusable(path, listing, skipped)
+    headers = [result for result in results if isinstance(result, Header)]
+    target, note = (size, "") if size else _natural_size(headers)
+    grey = colour == "grey" or (colour == "auto" and all(header.grey for header in headers))
+    if colour == "auto" and not grey and any(header.grey for header in headers):
+        note = "; ".join(filter(None, (note, "grey images beside coloured ones: all were converted to rgb")))
+    usable = [i for i in range(len(results)) if i not in skipped]
+    facts: dict[str, Any] = {"note": note, "skipped": skipped}
 
     def chunks() -> Iterator[np.ndarray]:
-        make = partial(_decode, size=size, grey=grey, white=255.0 if any(head.peak > 1 for head in good) else 1.0)
-        at_once = max(1, min(_CHUNK, _CHUNK_BYTES // (size[0] * size[1] * (1 if grey else 3))))
-        for rows in cache.chunked(usable, at_once):
-            images = list(_parallel(make, [listing.entries[i] for i in rows]))
+        white = 255.0 if any(header.peak > 1 for header in headers) else 1.0
+        convert = partial(_decode, size=target, grey=grey, white=white)
+        count = max(1, min(_CHUNK, _CHUNK_BYTES // (target[0] * target[1] * (1 if grey else 3))))
+        for rows in cache.chunked(usable, count):
+            images = list(_parallel(convert, [listing.entries[i] for i in rows]))
             skipped.update({i: image for i, image in zip(rows, images, strict=True) if isinstance(image, str)})
             decoded = [image for image in images if not isinstance(image, str)]
             if decoded:
                 yield np.stack(decoded)
-        _refuse_if_bad(where, listing, skipped)
+        _refuse_if_most_unusable(path, listing, skipped)
 
-    cache.store(key, chunks(), known)
+    cache.store(key, chunks(), facts)
 
 
 def _decode(entry: Entry, size: tuple[int, int], grey: bool, white: float) -> np.ndarray:
     return decode(entry.read(), size, grey, white)
 
 
-def _natural_size(heads: list[Facts]) -> tuple[tuple[int, int], str]:
-    sizes = {(head.height, head.width) for head in heads}
+def _natural_size(headers: list[Header]) -> tuple[tuple[int, int], str]:
+    """The size that the images get where none is given, and a note if that changes them."""
+    sizes = {(header.height, header.width) for header in headers}
     first = next(iter(sizes))
     if len(sizes) == 1 and max(first) <= _KEEP_UP_TO:
         return first, ""
-    middle = median(min(head.height, head.width) for head in heads)
+    middle = median(min(header.height, header.width) for header in headers)
     side = next((side for side in _USUAL_SIZES if side <= middle), _USUAL_SIZES[-1])
-    was = f"{first[0]}×{first[1]}" if len(sizes) == 1 else f"{len(sizes):,} different sizes"
-    return (side, side), f"from {was} to {side}×{side}: short side resized, centre cut out; choose with size="
+    before = f"{first[0]}×{first[1]}" if len(sizes) == 1 else f"{len(sizes):,} different sizes"
+    return (side, side), f"from {before} to {side}×{side}: short side resized, centre cut out; choose with size="
 
 
-def _refuse_if_bad(where: str, listing: Listing, skipped: dict[int, str]) -> None:
-    """Half of the files may be unusable, not more, and three must remain."""
+def _refuse_if_most_unusable(path: str, listing: Listing, skipped: dict[int, str]) -> None:
+    """Raise BestiaryError where more than half of the files cannot be used."""
     total = len(listing.entries) + len(listing.refused)
     bad = len(skipped) + len(listing.refused)
     if 2 * bad > total or bad == total:
-        named = _named({listing.entries[i].name: why for i, why in skipped.items()} | listing.refused)
-        raise BestiaryError(f"{where}: {bad:,} of {total:,} image files cannot be used: {named}")
+        reasons = _list_reasons({listing.entries[i].name: reason for i, reason in skipped.items()} | listing.refused)
+        raise BestiaryError(f"{path}: {bad:,} of {total:,} image files cannot be used: {reasons}")
 
 
-def _named(reasons: dict[str, str]) -> str:
-    shown = [f"{name} ({why})" for name, why in list(reasons.items())[:8]]
-    return ", ".join(shown) + (f" and {len(reasons) - 8:,} more" if len(reasons) > 8 else "")
+def _list_reasons(reasons: dict[str, str]) -> str:
+    first = [f"{name} ({reason})" for name, reason in list(reasons.items())[:8]]
+    return ", ".join(first) + (f" and {len(reasons) - 8:,} more" if len(reasons) > 8 else "")
 
 
-def _skipped(listing: Listing, skipped: dict[str, str]) -> dict[str, str]:
-    reasons = {listing.entries[int(i)].name: why for i, why in skipped.items()} | listing.refused
+def _skip_note(listing: Listing, skipped: dict[str, str]) -> dict[str, str]:
+    reasons = {listing.entries[int(i)].name: reason for i, reason in skipped.items()} | listing.refused
     total = len(listing.entries) + len(listing.refused)
-    return {"skipped": f"{len(reasons):,} of {total:,} left out: {_named(reasons)}"} if reasons else {}
+    return {"skipped": f"{len(reasons):,} of {total:,} left out: {_list_reasons(reasons)}"} if reasons else {}
 
 
-def _folders(names: list[str], shares: dict[str, Any]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The split and the class names that the folders tell; no class names if they tell none."""
+def _folder_parts(names: list[str], shares: dict[str, Any]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The split, and the class name of each file, by the names of the folders; no class names where these give none."""
     paths = [name.split("/") for name in names]
     while len({path[0] for path in paths}) == 1 and min(map(len, paths)) > 1:
-        paths = [path[1:] for path in paths]  # a folder that holds everything says nothing
+        paths = [path[1:] for path in paths]  # a folder that holds every file is no class
     tops = [_PART_FOLDERS.get(path[0].lower()) if len(path) > 1 else None for path in paths]
-    found = {top for top in tops if top}
-    if None in tops and "train" in found and len(found) > 1:
+    names_of_parts = {top for top in tops if top}
+    if None in tops and "train" in names_of_parts and len(names_of_parts) > 1:
         outside = [name for name, top in zip(names, tops, strict=True) if top is None]
         raise BestiaryError(
-            f"there are {' and '.join(sorted(found))} folders, and beside them {len(outside):,} image(s) of no part,"
-            f" such as {outside[0]}: move these into a part, or away"
+            f"there are folders for {' and '.join(sorted(names_of_parts))}, and {len(outside):,} image(s) outside of "
+            f"them, such as {outside[0]}: move these into one of the folders, or away"
         )
-    if None in tops or "train" not in found or len(found) < 2:
-        return parts_of(len(names), **shares), _classes(paths)
+    if None in tops or "train" not in names_of_parts or len(names_of_parts) < 2:
+        return parts_of(len(names), **shares), _folder_labels(paths)
     rows = {part: np.flatnonzero([top == part for top in tops]) for part in ("train", "validation", "test")}
     for part in ("validation", "test"):
         if not len(rows[part]):  # taken from the training folder
@@ -255,9 +265,9 @@ def _folders(names: list[str], shares: dict[str, Any]) -> tuple[dict[str, np.nda
             rows[part] = np.sort(rows["train"][inner[part]])
             rows["train"] = np.setdiff1d(rows["train"], rows[part])
     parts = {part: r if part == "train" else shuffled(r) for part, r in rows.items()}
-    return parts, _classes([path[1:] for path in paths])
+    return parts, _folder_labels([path[1:] for path in paths])
 
 
-def _classes(paths: list[list[str]]) -> list[str]:
+def _folder_labels(paths: list[list[str]]) -> list[str]:
     tops = [path[0] for path in paths if len(path) > 1]
     return tops if len(tops) == len(paths) and len(set(tops)) > 1 else []

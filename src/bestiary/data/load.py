@@ -27,7 +27,7 @@ Loader = Callable[..., Dataset]
 _FILES: dict[str, Loader] = {
     ".npy": array_files.from_file,
     ".npz": array_files.from_file,
-    ".zip": folders.from_zip,
+    ".zip": folders.from_images,
     **dict.fromkeys(table_files.SUFFIXES, tables.from_file),
 }
 
@@ -65,7 +65,7 @@ def _of_path(text: str) -> Loader:
     except (OSError, ValueError, RuntimeError):  # a name that no file can have, a home that nobody has
         raise _nothing(text) from None
     if folder:
-        return partial(folders.from_folder, path)
+        return partial(folders.from_images, path)
     if not file:
         raise _nothing(text)
     suffix = path.suffix.lower()
