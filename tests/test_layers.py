@@ -135,9 +135,8 @@ MOST_LINES, MOST_PARAMETERS = 60, 12  # of one function, its signature and docst
 
 # Their signature is a user's list of options: each parameter is one, with its help beside it or in the loader's table.
 OPTION_LISTS = {
-    "cli/app.py: fit", "data/array_files.py: from_file", "data/arrays.py: from_array", "data/folders.py: from_folder",
-    "data/folders.py: from_zip", "data/hub.py: from_hub", "models/zoo_adversarial.py: gan", "models/zoo_latent.py: vae",
-    "models/zoo_latent.py: ae",
+    "cli/app.py: fit", "data/array_files.py: from_file", "data/arrays.py: from_array", "data/folders.py: from_images",
+    "data/hub.py: from_hub", "models/zoo_adversarial.py: gan", "models/zoo_latent.py: vae", "models/zoo_latent.py: ae",
 }  # fmt: skip
 
 
