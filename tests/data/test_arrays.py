@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bestiary.data.labels import encoded
+from bestiary.data.labels import encode_labels
 from bestiary.data.load import load
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError
@@ -171,14 +171,14 @@ def test_rows_become_images_by_shape() -> None:
 
 
 def test_words_of_a_data_frame_are_labels_and_what_cannot_be_told_apart_is_refused() -> None:
-    numbers, names = encoded(np.array(["b", "a", "b"], dtype=object), 3)
+    numbers, names = encode_labels(np.array(["b", "a", "b"], dtype=object), 3)
     assert numbers.tolist() == [1, 0, 1]
     assert names == ("a", "b")
-    assert encoded(np.array([7, 3], dtype=object), 2)[1] == ("3", "7")
+    assert encode_labels(np.array([7, 3], dtype=object), 2)[1] == ("3", "7")
     for wrong, says in ((np.array(["a", 1], dtype=object), "one whole number or word"), ([1.0, 1e300], "63 bits"),
                         (np.array([b"\xff", b"\xfe"]), "decode them")):  # fmt: skip
         with pytest.raises(BestiaryError, match=says):
-            encoded(wrong, 2)
+            encode_labels(wrong, 2)
 
 
 def test_labels_are_numbers_or_words() -> None:

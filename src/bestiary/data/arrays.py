@@ -24,9 +24,9 @@ from bestiary.data.columns import finite_rows, standardised
 from bestiary.data.dataset import Dataset
 from bestiary.data.field_types import Declared, Kind, RawField, Taken, select_fields
 from bestiary.data.files import fingerprint, in_memory, plain_name
-from bestiary.data.grids import grid_field, grid_of
+from bestiary.data.grids import grid_field, to_grid
 from bestiary.data.missing_values import Values, values_of
-from bestiary.data.pixels import pixels_of
+from bestiary.data.pixels import to_pixels
 from bestiary.data.spec import Field, Spec, known
 from bestiary.data.splits import parts_of
 from bestiary.data.support import Columns, Levels
@@ -202,14 +202,14 @@ def _read_rows(array: np.ndarray, options: ArrayOptions, shares: dict[str, Any])
 
 
 def _read_pictures(array: np.ndarray, options: ArrayOptions, shares: dict[str, Any]) -> StoredX:
-    stored, levels, note = pixels_of(array, options.channels)
+    stored, levels, note = to_pixels(array, options.channels)
     stored = in_memory(stored, options.stream) if isinstance(stored, np.memmap) else stored
     height, width, channels = stored.shape[1:]
     return StoredX(Field("x", "picture", (channels, height, width), Levels(levels)), stored, note=note)
 
 
 def _read_grid(array: np.ndarray, options: ArrayOptions, shares: dict[str, Any]) -> StoredX:
-    grid = grid_of(array, options.channels)
+    grid = to_grid(array, options.channels)
     grid = in_memory(grid, options.stream) if isinstance(grid, np.memmap) else grid
     field = grid_field(grid, parts_of(len(grid), **shares)["train"])
     return StoredX(

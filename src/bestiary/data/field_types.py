@@ -22,7 +22,7 @@ import numpy as np
 
 from bestiary.data.labels import MOST_CLASSES
 from bestiary.data.missing_values import Values, is_text
-from bestiary.data.pixels import where_channels_are
+from bestiary.data.pixels import channel_position
 from bestiary.data.spec import Inferred
 from bestiary.errors import BestiaryError, nearest
 
@@ -151,7 +151,7 @@ def kind_of(name: str, values: Values, n: int) -> Inferred:
         if distinct <= MOST_CLASSES:
             return Inferred("label", "whole numbers")
         return Inferred("", f"{distinct:,} distinct whole numbers are too many for classes: say numbers={name}")
-    if array.dtype == np.uint8 and (axes == 3 or (axes == 4 and where_channels_are(array.shape))):
+    if array.dtype == np.uint8 and (axes == 3 or (axes == 4 and channel_position(array.shape))):
         return Inferred("pictures", "bytes")
     if kind in "biu" and axes == 2:
         return Inferred("", f"whole numbers {array.shape} may be tokens, factors or numbers: say tokens={name}, "

@@ -1,4 +1,6 @@
-"""What a user gives beside x, as an array and a mask: None, and NaN where there is one number each, is missing.
+"""Values with gaps: what a user gives beside x → an array and a mask of the examples that have a value.
+
+None is missing, and NaN where there is one number each:
 
     [3, None, 7]                    whole numbers, the second missing
     ["a cat", None, ""]             texts, the second missing, the third empty
@@ -20,14 +22,15 @@ __all__ = ["Values", "is_text", "values_of"]
 class Values(NamedTuple):
     """One value for each example."""
 
-    array: np.ndarray  # (N, …); texts of Python as objects, since one long one would widen all
+    array: np.ndarray  # (N, …); Python texts are objects, since one long text would widen all
     there: np.ndarray | None = None  # bool (N,); None where every example has one
 
     def mask(self) -> np.ndarray:
+        """Which examples have a value, bool (N,)."""
         return np.ones(len(self.array), bool) if self.there is None else self.there
 
     def rows(self, rows: np.ndarray | None) -> "Values":
-        """Some rows of it; None is all, without a copy."""
+        """Some rows; None is all of them, without a copy."""
         if rows is None:
             return self
         return Values(self.array[rows], None if self.there is None else self.there[rows])
@@ -38,61 +41,64 @@ def is_text(array: np.ndarray) -> bool:
     return array.dtype.kind in "US" or (array.dtype == object and all(isinstance(v, str) for v in array.flat))
 
 
-def values_of(given: Any, what: str) -> Values:
-    """Anything array-like, None where a value is missing; a mapped array stays mapped. Raises what is no array."""
+def values_of(data: Any, name: str) -> Values:
+    """Anything array-like, None where a value is missing → values; a memory-mapped array stays mapped.
+
+    Raises BestiaryError, which calls the data `name`, where it is no array or has no value at all.
+    """
     try:
-        array = given if isinstance(given, np.ndarray) else _array(given)
+        array = data if isinstance(data, np.ndarray) else _array(data)
     except (TypeError, ValueError, RuntimeError) as error:
         raise BestiaryError(
-            f"{what} are no array: {error}. Of a torch tensor give {what}.detach().cpu().float()"
+            f"{name} are no array: {error}. Of a torch tensor give {name}.detach().cpu().float()"
         ) from error
     if array.dtype != object or array.ndim != 1:
         return Values(array)
-    there = np.array([not _missing(value) for value in array], bool)
-    if not there.any():
-        raise BestiaryError(f"{what} are all missing: leave them out")
-    full = _filled(array, there, what)
-    return Values(full) if there.all() else Values(full, there)
+    present = np.array([not _is_missing(value) for value in array], bool)
+    if not present.any():
+        raise BestiaryError(f"{name} are all missing: leave them out")
+    full = _typed(array, present, name)
+    return Values(full) if present.all() else Values(full, present)
 
 
-def _array(given: Any) -> np.ndarray:
-    """An array; lists that numpy finds ragged, as of lists and None, become one object for each example."""
+def _array(data: Any) -> np.ndarray:
+    """An array; lists that numpy finds ragged, such as lists with None, become one object for each example."""
     try:
-        array = np.asanyarray(given)
-        if array.dtype.kind not in "US" or not isinstance(given, (list, tuple)):
+        array = np.asanyarray(data)
+        if array.dtype.kind not in "US" or not isinstance(data, (list, tuple)):
             return array
     except ValueError:
-        if not isinstance(given, (list, tuple)):
+        if not isinstance(data, (list, tuple)):
             raise
-    objects = np.empty(len(given), object)
-    for i, value in enumerate(given):
+    objects = np.empty(len(data), object)
+    for i, value in enumerate(data):
         objects[i] = value
     return objects
 
 
-def _missing(value: Any) -> bool:
+def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, (float, np.floating)) and bool(np.isnan(value)))
 
 
-def _filled(array: np.ndarray, there: np.ndarray, what: str) -> np.ndarray:
-    """What is there as an array of one type; texts stay objects."""
-    known: list[Any] = array[there].tolist()
-    kinds = {_kind(value) for value in known}
+def _typed(array: np.ndarray, present: np.ndarray, name: str) -> np.ndarray:
+    """The values that are present, in an array of one type with zeros elsewhere; texts stay objects."""
+    values: list[Any] = array[present].tolist()
+    kinds = {_type_name(value) for value in values}
     if len(kinds) > 1:
-        raise BestiaryError(f"{what} mix {' and '.join(sorted(kinds))}: give one whole number or word for each example")
+        raise BestiaryError(f"{name} mix {' and '.join(sorted(kinds))}: give one whole number or word for each example")
     if kinds == {"text"}:
-        return np.where(there, array, "")
+        return np.where(present, array, "")
     try:
-        values = np.asarray(known)
+        typed = np.asarray(values)
     except ValueError as error:
-        raise BestiaryError(f"{what} are no array: {error}. Rows must have equal lengths") from error
-    full = np.zeros((len(array), *values.shape[1:]), values.dtype)
-    full[there] = values
+        raise BestiaryError(f"{name} are no array: {error}. Rows must have equal lengths") from error
+    full = np.zeros((len(array), *typed.shape[1:]), typed.dtype)
+    full[present] = typed
     return full
 
 
-def _kind(value: Any) -> str:
-    """In a sentence."""
+def _type_name(value: Any) -> str:
+    """The type of a value, as a sentence calls it."""
     names: Iterable[tuple[type | tuple[type, ...], str]] = (
         (str, "text"), (bytes, "bytes"), ((bool, np.bool_), "yes/no"), ((int, float, np.number), "numbers"),
         ((list, tuple, np.ndarray), "lists"),
