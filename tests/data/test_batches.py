@@ -76,8 +76,8 @@ def test_a_mapped_set_gives_the_same_batches(tmp_path) -> None:
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     streamed = Batches(replace(data, stored={**data.stored, "x": mapped}), 8, reads=["label"])
     held = Batches(data, 8, reads=["label"])
-    assert list(streamed.disk) == ["x"]
-    assert not held.disk
+    assert list(streamed.mapped) == ["x"]
+    assert not held.mapped
     for r, turn in [(0, 0), (1, 0), (1, 1), (2, 0), (9, 0), (0, 0)]:  # read ahead, jump, go back
         a, b = streamed.at(r, turn), held.at(r, turn)
         assert torch.equal(a.x, b.x)
@@ -102,8 +102,8 @@ def test_mapped_fields_give_what_fields_in_memory_give_to_every_process(tmp_path
     names = held.spec.names
     whole = Batches(held, 12, reads=names)
     shares = [Batches(disk, 12, rank=rank, world=2, reads=names) for rank in range(2)]
-    assert shares[0].disk.keys() == {"x", "low"}
-    assert not whole.disk
+    assert shares[0].mapped.keys() == {"x", "low"}
+    assert not whole.mapped
     for r, turn in [(0, 0), (1, 0), (1, 1), (5, 0), (0, 0)]:
         both = Batch.cat(share.at(r, turn) for share in shares)
         wanted = whole.at(r, turn)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bestiary.data.dataset import split
-from bestiary.data.splits import official, parts_of, shuffled
+from bestiary.data.splits import consecutive_parts, parts_of, shuffle
 from bestiary.errors import BestiaryError
 
 
@@ -31,12 +31,12 @@ def test_another_seed_is_another_split() -> None:
 
 def test_a_prefix_of_a_held_out_part_is_a_fair_sample() -> None:
     """Rows sorted by class: the first tenth of the test part must not be the first class only."""
-    rows = official(1000, 500, 500)["test"]
+    rows = consecutive_parts(1000, 500, 500)["test"]
     assert np.array_equal(np.sort(rows), np.arange(1500, 2000))
     prefix = rows[:50]
     assert prefix.min() < 1600
     assert prefix.max() > 1900
-    assert np.array_equal(shuffled(np.arange(9)), shuffled(np.arange(9)))
+    assert np.array_equal(shuffle(np.arange(9)), shuffle(np.arange(9)))
 
 
 def test_too_few_examples_are_refused() -> None:

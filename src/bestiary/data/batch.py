@@ -1,4 +1,4 @@
-"""What a model is given at once: some examples, and what stands beside each.
+"""Batch: some examples x in model units, and the fields beside each example by name.
 
 Legend: B examples, C channels, H height, W width, F numbers.
 """
@@ -16,17 +16,17 @@ __all__ = ["Batch"]
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples in model units, and what stands beside each, by name."""
+    """Examples in model units, and the fields beside each, by name."""
 
     x: Tensor  # (B, C, H, W) float32 in [0, 1], or (B, F), …
     beside: Mapping[str, Tensor] = field(default_factory=dict)  # (B, …); `known(name)`: bool (B,)
-    observed: bool = False  # whether x is as a model took it to be: what it looks at again stays as it is
+    observed: bool = False  # whether x is what a model observed of it (binarised, say): it is not observed again
 
     def __len__(self) -> int:
         return len(self.x)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
-        """The same function of x and of everything beside it."""
+        """Apply a function to x and to every field beside it."""
         return Batch(function(self.x), {k: function(v) for k, v in self.beside.items()}, self.observed)
 
     def __getitem__(self, rows: slice | Tensor) -> Batch:
@@ -36,16 +36,16 @@ class Batch:
         return self.map(lambda values: values.to(device))
 
     def split(self, size: int) -> list[Batch]:
-        """Pieces of at most so many examples."""
+        """The batch in pieces of at most `size` examples."""
         return [self[first : first + size] for first in range(0, len(self), size)]
 
     def tensors(self) -> list[Tensor]:
-        """Everything in a fixed order: what a captured graph refills."""
+        """All tensors in a fixed order, in which a captured graph refills them."""
         return [self.x, *(self.beside[name] for name in sorted(self.beside))]
 
     @staticmethod
     def cat(batches: Iterable[Batch]) -> Batch:
-        """One after the other; all have the same fields."""
-        some = list(batches)
-        beside = {name: torch.cat([b.beside[name] for b in some]) for name in some[0].beside}
-        return Batch(torch.cat([b.x for b in some]), beside, some[0].observed)
+        """Join batches that have the same fields."""
+        pieces = list(batches)
+        beside = {name: torch.cat([b.beside[name] for b in pieces]) for name in pieces[0].beside}
+        return Batch(torch.cat([b.x for b in pieces]), beside, pieces[0].observed)

@@ -1,9 +1,9 @@
-"""Endless batches that are a function of (seed, round, turn), so that a resumed run sees what it would have seen.
+"""Endless batches, a function of (seed, round, turn): a resumed run sees the batches that it would have seen.
 
 Turn t walks through its own endless sequence of epochs: epoch e of turn t is the permutation seeded by (seed, t, e),
 and round r takes rows r·B … (r+1)·B − 1 of the permutations laid end to end. Within a turn every example is therefore
-seen once an epoch; the five turns of a WGAN's critic see five different batches. No state is kept, so there is none to
-save. Under several processes each takes its slice of the same global batch.
+seen once an epoch; the five turns of a WGAN's critic see five different batches. There is no state to save. Each of
+several processes takes its slice of the same global batch.
 
 Legend: B global batch, N training examples, C H W image shape, F features.
 """
@@ -26,9 +26,9 @@ __all__ = ["Batches", "batch_of"]
 
 
 class Batches:
-    """The training part of a data set, dealt in batches of x and of the fields that a model reads.
+    """One part of a data set in batches: x, and the fields named by `reads`.
 
-    A memory-mapped field is read one batch ahead by a thread; any other lies in memory (or, on CUDA, on the device) as
+    A memory-mapped field is read one batch ahead by a thread; any other is kept in memory (on CUDA: on the device) as
     it is stored.
     """
 
@@ -47,16 +47,16 @@ class Batches:
         if batch < 1 or batch % world:
             raise BestiaryError(f"batch={batch} must be a positive multiple of the {world} process(es) that share it")
         for name in reads:
-            spec[name]  # a field that is not there is named
+            spec[name]  # raises with the name of a field that is not there
         self.spec, self.batch, self.seed, self.device = spec, batch, seed, torch.device(device)
         self.slice = slice(rank * batch // world, (rank + 1) * batch // world)
         self.rows = rows
         names = {"x", *(n for n in dataset.stored if n.removesuffix("?") in reads)}
-        self.disk = {n: dataset.stored[n] for n in names if isinstance(dataset.stored[n], np.memmap)}
-        self.held = {n: torch.as_tensor(dataset.stored[n][rows]).to(self.device) for n in names - self.disk.keys()}
-        self._reader = ThreadPoolExecutor(1, "bestiary-reader") if self.disk else None
+        self.mapped = {n: dataset.stored[n] for n in names if isinstance(dataset.stored[n], np.memmap)}
+        self.memory = {n: torch.as_tensor(dataset.stored[n][rows]).to(self.device) for n in names - self.mapped.keys()}
+        self._reader = ThreadPoolExecutor(1, "bestiary-reader") if self.mapped else None
         self._order = lru_cache(maxsize=16)(self._permutation)
-        self._ahead: dict[tuple[int, int], Future[dict[str, Tensor]]] = {}
+        self._pending: dict[tuple[int, int], Future[dict[str, Tensor]]] = {}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -64,41 +64,41 @@ class Batches:
     def _permutation(self, turn: int, epoch: int) -> Tensor:
         key = np.random.SeedSequence((self.seed, turn, epoch))
         order = np.random.Generator(np.random.PCG64(key)).permutation(len(self.rows))
-        return torch.from_numpy(order).to("cpu" if self.disk else self.device)
+        return torch.from_numpy(order).to("cpu" if self.mapped else self.device)
 
     def index(self, round: int, turn: int = 0) -> Tensor:
-        """Which training examples this process sees at (round, turn)."""
+        """The positions, within the part, of the examples that this process sees at (round, turn)."""
         n, first = len(self.rows), round * self.batch + self.slice.start
-        last, parts = first + self.slice.stop - self.slice.start, []
+        last, pieces = first + self.slice.stop - self.slice.start, []
         while first < last:
             epoch, start = divmod(first, n)
             stop = min(n, start + last - first)
-            parts.append(self._order(turn, epoch)[start:stop])
+            pieces.append(self._order(turn, epoch)[start:stop])
             first += stop - start
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
-    def _read(self, round: int, turn: int) -> dict[str, Tensor]:
+    def _read_rows(self, round: int, turn: int) -> dict[str, Tensor]:
         rows = self.rows[self.index(round, turn).numpy()]
         order = np.argsort(rows)  # the disk is read forwards
-        found = {}
-        for name, stored in self.disk.items():
-            forwards = stored[rows[order]]
-            out = np.empty_like(forwards)
-            out[order] = forwards
-            found[name] = torch.from_numpy(out)
-        return found
+        tensors = {}
+        for name, stored in self.mapped.items():
+            in_disk_order = stored[rows[order]]
+            values = np.empty_like(in_disk_order)
+            values[order] = in_disk_order
+            tensors[name] = torch.from_numpy(values)
+        return tensors
 
     def at(self, round: int, turn: int = 0) -> Batch:
         """The batch of (round, turn): a pure function of them and the seed."""
         index, stored = self.index(round, turn), dict[str, Tensor]()
         if self._reader is not None:
-            ready = self._ahead.pop((round, turn), None)
-            read = ready.result() if ready else self._read(round, turn)
-            self._ahead = {(round + 1, turn): self._reader.submit(self._read, round + 1, turn)} | {
-                key: job for key, job in self._ahead.items() if key[0] >= round
+            ready = self._pending.pop((round, turn), None)
+            tensors = ready.result() if ready else self._read_rows(round, turn)
+            self._pending = {(round + 1, turn): self._reader.submit(self._read_rows, round + 1, turn)} | {
+                key: job for key, job in self._pending.items() if key[0] >= round
             }
-            stored = {name: values.to(self.device, non_blocking=True) for name, values in read.items()}
+            stored = {name: values.to(self.device, non_blocking=True) for name, values in tensors.items()}
             index = index.to(self.device)
-        # ten times as fast as indexing, for rows of bytes
-        stored |= {name: values.index_select(0, index) for name, values in self.held.items()}
+        # index_select is ten times as fast as indexing, for rows of bytes
+        stored |= {name: values.index_select(0, index) for name, values in self.memory.items()}
         return batch_of(self.spec, stored)

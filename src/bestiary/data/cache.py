@@ -1,8 +1,8 @@
-"""The cache of decoded images: one .npy of bytes (N, H, W, C) and one .json of what was learnt, for each key.
+"""The cache of decoded images: for each key one .npy of bytes (N, H, W, C) and one .json of facts about it.
 
-The key is a digest of every file's name and content and of the options: a changed pixel makes a new key. The
-array is written in chunks, so that it may be larger than memory; its header is rewritten at the end, when N
-is known. The .json comes last: it is there only if the array is whole.
+The key is a digest of the name and the content of every file and of the options: a changed pixel makes a new key. The
+array is written in chunks, so that it may be larger than memory; its header is rewritten at the end, when N is known.
+The .json is written last: it exists only if the array is complete.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ from bestiary.storage.atomic import atomic
 __all__ = ["key_of", "lookup", "store", "write_array"]
 
 _VERSION = 2  # raise it when decoding changes: older entries are then not found
-_HEAD = 256  # bytes of the .npy header, enough for any N; numpy wants a multiple of 64
+_HEADER_BYTES = 256  # bytes of the .npy header, enough for any N; numpy wants a multiple of 64
 
 
 def key_of(names: Iterable[str], digests: Iterable[bytes], options: dict[str, Any]) -> str:
-    """A digest of all that decides the array."""
+    """The key of an array: a digest of the files' names and contents and of the options."""
     key = hashlib.blake2b(json.dumps([_VERSION, sorted(options.items())]).encode(), digest_size=16)
     for name, digest in zip(names, digests, strict=True):
         key.update(json.dumps([name, digest.hex()]).encode())  # as JSON, no two lists of names run together
@@ -39,12 +39,12 @@ def _paths(key: str) -> tuple[Path, Path]:
 
 
 def lookup(key: str) -> tuple[np.ndarray, dict[str, Any]] | None:
-    """The mapped array and what is known of it, if both are there and whole."""
+    """The memory-mapped array and its facts; None where they are not in the cache, or damaged."""
     array_path, facts_path = _paths(key)
     try:
         facts = json.loads(facts_path.read_text(encoding="utf-8"))
         array = np.load(array_path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):  # absent or damaged: it is made again
+    except (OSError, ValueError):  # absent or damaged: it is decoded again
         return None
     return (array, facts) if list(array.shape) == facts.get("shape") else None
 
@@ -52,17 +52,17 @@ def lookup(key: str) -> tuple[np.ndarray, dict[str, Any]] | None:
 def store(key: str, chunks: Iterable[np.ndarray], facts: dict[str, Any]) -> None:
     """Write the chunks (n, H, W, C), then the facts; `facts` may be filled while the chunks are made."""
     array_path, facts_path = _paths(key)
-    own = array_path.with_suffix(f".{os.getpid()}.part")  # several processes may make the same array at once
+    part_path = array_path.with_suffix(f".{os.getpid()}.part")  # several processes may write the same array at once
     try:
-        shape, binary = write_array(own, chunks)
+        shape, binary = write_array(part_path, chunks)
         if binary:  # 0 and 255 only: kept as 0 and 1
-            whole = np.load(own, mmap_mode="r", allow_pickle=False)
-            write_array(array_path, (whole[i : i + 4096] // 255 for i in range(0, len(whole), 4096)))
+            array = np.load(part_path, mmap_mode="r", allow_pickle=False)
+            write_array(array_path, (array[i : i + 4096] // 255 for i in range(0, len(array), 4096)))
         else:
-            os.replace(own, array_path)
+            os.replace(part_path, array_path)
     finally:
         with suppress(OSError):
-            own.unlink(missing_ok=True)
+            part_path.unlink(missing_ok=True)
     facts |= {"shape": list(shape), "levels": 2 if binary else 256}
     with atomic(facts_path) as file:
         file.write(json.dumps(facts).encode())
@@ -72,23 +72,24 @@ def write_array(path: Path, chunks: Iterable[np.ndarray]) -> tuple[tuple[int, ..
     """Chunks (n, …) uint8 → one .npy; returns its shape and whether it holds 0 and 255 only."""
     n, binary, rest = 0, True, (0,)
     with atomic(path) as file:
-        file.write(_head((0,)))
+        file.write(_npy_header((0,)))
         for chunk in chunks:
             file.write(np.ascontiguousarray(chunk).data)
             n, rest = n + len(chunk), chunk.shape[1:]
             binary = binary and bool(((chunk == 0) | (chunk == 255)).all())
         file.seek(0)
-        file.write(_head((n, *rest)))
+        file.write(_npy_header((n, *rest)))
     return (n, *rest), binary
 
 
-def _head(shape: tuple[int, ...]) -> bytes:
+def _npy_header(shape: tuple[int, ...]) -> bytes:
     """The header of a version 1.0 .npy file, padded to a fixed length."""
     text = repr({"descr": "|u1", "fortran_order": False, "shape": shape}).encode()
-    magic = b"\x93NUMPY\x01\x00" + struct.pack("<H", _HEAD - 10)
-    return magic + text.ljust(_HEAD - 11) + b"\n"
+    magic = b"\x93NUMPY\x01\x00" + struct.pack("<H", _HEADER_BYTES - 10)
+    return magic + text.ljust(_HEADER_BYTES - 11) + b"\n"
 
 
 def chunked(items: list[Any], size: int) -> Iterator[list[Any]]:
+    """A list in pieces of at most `size` items."""
     for start in range(0, len(items), size):
         yield items[start : start + size]

@@ -1,7 +1,7 @@
-"""Where data lies on disk, and how much of it is read at once. Two folders hold data that this program did not make:
+"""The folders of data sets and of the cache, and whether a file is read into memory or stays memory-mapped.
 
 BESTIARY_DATA     data that the user has, one folder for each set (mnist/, omniglot/, …)
-BESTIARY_CACHE    what was downloaded or decoded; ~/.cache/bestiary if not set; can be deleted at any time
+BESTIARY_CACHE    downloads and decoded images; ~/.cache/bestiary if not set; can be deleted at any time
 """
 
 import hashlib
@@ -22,11 +22,11 @@ __all__ = [
     "plain_name",
 ]
 
-MEMORY_LIMIT = 2**30  # a mapped array up to this size is read whole: a batch is then an index, not a read
+MEMORY_LIMIT = 2**30  # bytes: smaller arrays are read into memory, where a batch is an index and not a read
 
 
 def cache_folder(*parts: str) -> Path:
-    """A folder of the cache; not made until something is written to it."""
+    """A folder of the cache, which may not exist yet. Raises BestiaryError where there is no home folder."""
     try:
         root = os.environ.get("BESTIARY_CACHE") or Path.home() / ".cache" / "bestiary"
     except RuntimeError as error:  # no home folder at all, as in some containers
@@ -35,19 +35,19 @@ def cache_folder(*parts: str) -> Path:
 
 
 def data_folder() -> Path | None:
-    """The user's own folder of data sets, if BESTIARY_DATA names one."""
+    """The folder of data sets that BESTIARY_DATA names, or None."""
     root = os.environ.get("BESTIARY_DATA")
     return Path(root).expanduser() if root else None
 
 
 def in_memory(array: np.ndarray, stream: bool | None) -> np.ndarray:
-    """A mapped array read whole, unless `stream` asks otherwise or (None) it is larger than MEMORY_LIMIT."""
+    """A mapped array, read into memory: where `stream` is False, or is None and the array is within MEMORY_LIMIT."""
     keep_mapped = array.nbytes > MEMORY_LIMIT if stream is None else stream
     return array if keep_mapped else np.array(array)
 
 
 def plain_name(text: str) -> str:
-    """A name that any file system and shell takes: letters, digits, dot, dash and underscore.
+    """A text → a name that any file system and shell takes: letters, digits, dot, dash and underscore.
 
     >>> plain_name("my photos/2024 (best)")
     'my-photos-2024-best'

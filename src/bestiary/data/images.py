@@ -33,7 +33,7 @@ from bestiary.data.files import in_memory, plain_name
 from bestiary.data.listing import Entry, Listing
 from bestiary.data.missing_values import Values
 from bestiary.data.spec import Field, Spec
-from bestiary.data.splits import parts_of, shuffled
+from bestiary.data.splits import parts_of, shuffle
 from bestiary.data.support import Levels
 from bestiary.errors import BestiaryError
 
@@ -264,7 +264,7 @@ def _folder_parts(names: list[str], shares: dict[str, Any]) -> tuple[dict[str, n
             inner = parts_of(len(rows["train"]), **shares)
             rows[part] = np.sort(rows["train"][inner[part]])
             rows["train"] = np.setdiff1d(rows["train"], rows[part])
-    parts = {part: r if part == "train" else shuffled(r) for part, r in rows.items()}
+    parts = {part: r if part == "train" else shuffle(r) for part, r in rows.items()}
     return parts, _folder_labels([path[1:] for path in paths])
 
 

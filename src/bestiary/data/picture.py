@@ -1,8 +1,8 @@
 """Pictures of data: images laid out in a grid, vectors as a scatter, table columns as histograms.
 
     1 or 3 channels     grey or colours
-    any other number    channels side by side, as greys
-    maps of floats      (H, W) or (C, H, W), the same; least of all white to largest of all black
+    any other number    channels side by side, in grey
+    maps of floats      (H, W) or (C, H, W), likewise; the smallest number is white, the largest black
     sequences           a row for each example, a column for each token
 
 Legend: N examples, H W C image shape, L levels, F features, T tokens.
@@ -31,15 +31,15 @@ def eight_bit(stored: np.ndarray, levels: int) -> np.ndarray:
 
 
 def side_by_side(images: np.ndarray) -> np.ndarray:
-    """(…, H, W, C) → the same where C is 1 or 3, else (…, H, C·W, 1): what a PNG can hold."""
-    *some, height, width, channels = images.shape
+    """(…, H, W, C) → the same where C is 1 or 3, else (…, H, C·W, 1), which a PNG can hold."""
+    *batch, height, width, channels = images.shape
     if channels in (1, 3):
         return images
-    return np.moveaxis(images, -1, -2).reshape(*some, height, channels * width, 1)
+    return np.moveaxis(images, -1, -2).reshape(*batch, height, channels * width, 1)
 
 
 def grid(stored: np.ndarray, columns: int, levels: int, gap: int = 2) -> np.ndarray:
-    """(N, H, W, C) → one picture (rows · (H + gap) + gap, …, 1 or 3) uint8, on white."""
+    """Lay out (N, H, W, C) on white: one picture (rows · (H + gap) + gap, …, 1 or 3) uint8."""
     if stored.ndim != 4 or not len(stored):
         raise BestiaryError(f"a grid needs images (N, H, W, C), at least one; got an array of shape {stored.shape}")
     if columns < 1:
@@ -57,7 +57,7 @@ def grid(stored: np.ndarray, columns: int, levels: int, gap: int = 2) -> np.ndar
 
 
 def save_png(path: str | Path, picture: np.ndarray, scale: int = 1) -> Path:
-    """Write (H, W, C) uint8 as PNG, each pixel `scale` times larger; other channels than 1 or 3 side by side."""
+    """Write (H, W, C) uint8 as PNG, each pixel `scale` times larger; more channels than 3 stand side by side."""
     from PIL import Image
 
     picture = side_by_side(picture)
@@ -71,7 +71,7 @@ def save_png(path: str | Path, picture: np.ndarray, scale: int = 1) -> Path:
 
 
 def write_picture(path: str | Path, stored: np.ndarray, spec: Spec, columns: int = 8) -> Path:
-    """A PNG of examples as `Dataset.x` holds them: a grid of images, a scatter, or histograms."""
+    """Write a PNG of examples as `Dataset.x` holds them: a grid of images, a scatter, or histograms; its path."""
     if not len(stored):
         raise BestiaryError("there are no examples to draw")
     images, levels = _as_images(np.asarray(stored), spec)
@@ -82,7 +82,7 @@ def write_picture(path: str | Path, stored: np.ndarray, spec: Spec, columns: int
 
 
 def _as_images(stored: np.ndarray, spec: Spec) -> tuple[np.ndarray | None, int]:
-    """Examples as images (N, H, W, C) and their levels; None where they are none."""
+    """Examples as images (N, H, W, C) and their levels; None and 0 where they are no images."""
     if spec.x.pictured:
         return stored, spec.x.levels
     if spec.x.layout == "sequence":
@@ -108,12 +108,12 @@ def _plot(path: str | Path, x: np.ndarray, spec: Spec) -> Path:
         axes.scatter(x[:_MAX_POINTS, 0], x[:_MAX_POINTS, 1], s=3, linewidths=0, alpha=0.6)
         axes.set(aspect="equal", xlabel=names[0], ylabel=names[1])
     else:
-        shown = min(x.shape[1], _MAX_COLUMNS)
-        across = min(shown, 4)
-        down = -(-shown // across)
-        figure = Figure(figsize=(2.6 * across, 2.2 * down), dpi=120, layout="constrained")
-        for i in range(shown):
-            axes = figure.add_subplot(down, across, i + 1)
+        count = min(x.shape[1], _MAX_COLUMNS)
+        columns = min(count, 4)
+        rows = -(-count // columns)
+        figure = Figure(figsize=(2.6 * columns, 2.2 * rows), dpi=120, layout="constrained")
+        for i in range(count):
+            axes = figure.add_subplot(rows, columns, i + 1)
             axes.hist(x[:, i], bins=40)
             axes.set_title(names[i], fontsize=8, parse_math=False)
             axes.tick_params(labelsize=7)

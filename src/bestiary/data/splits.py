@@ -1,8 +1,7 @@
-"""Which rows are for fitting, for choosing, for judging; held-out rows come in a fixed shuffled order.
+"""Splits into train, validation and test rows; the held-out rows come in a fixed shuffled order.
 
-`dataset.split` decides the rows. Here the held-out parts are shuffled once more, by a fixed seed: data is
-often sorted by class (folders are), and whoever evaluates on the first k rows of a sorted part sees one class
-only.
+`dataset.split` chooses the rows. Here the held-out parts are shuffled once more, by a fixed seed: data is often sorted
+by class, as folders are, and the first k rows of a sorted part would be of one class.
 """
 
 import numpy as np
@@ -10,18 +9,18 @@ import numpy as np
 from bestiary.data.dataset import split
 from bestiary.errors import BestiaryError
 
-__all__ = ["official", "parts_of", "shuffled"]
+__all__ = ["consecutive_parts", "parts_of", "shuffle"]
 
 _SHUFFLE_SEED = 20_070_712  # any constant: the order must only be the same for everyone
 
 
-def shuffled(rows: np.ndarray) -> np.ndarray:
-    """The same rows in a fixed random order, so that any prefix is a fair sample of them."""
+def shuffle(rows: np.ndarray) -> np.ndarray:
+    """The rows in a fixed random order, so that the first k are a fair sample of them."""
     return rows[np.random.Generator(np.random.PCG64(_SHUFFLE_SEED)).permutation(len(rows))]
 
 
 def parts_of(n: int, validation: float = 0.1, test: float = 0.1, split_seed: int = 0) -> dict[str, np.ndarray]:
-    """A deterministic split of n rows by shares.
+    """Split n rows by shares: the same n, shares and seed give the same rows. Raises BestiaryError for bad shares.
 
     >>> parts = parts_of(100, validation=0.2)
     >>> [len(parts[name]) for name in ("train", "validation", "test")]
@@ -37,15 +36,15 @@ def parts_of(n: int, validation: float = 0.1, test: float = 0.1, split_seed: int
     rows = split(n, split_seed, validation, test)
     if not len(rows["train"]):
         raise BestiaryError(f"{n} examples with validation={validation} and test={test} leave none to fit on")
-    return {name: part if name == "train" else shuffled(part) for name, part in rows.items()}
+    return {name: part if name == "train" else shuffle(part) for name, part in rows.items()}
 
 
-def official(train: int, validation: int, test: int) -> dict[str, np.ndarray]:
-    """Parts that follow one another in the rows: first those to fit on, then validation, then test."""
+def consecutive_parts(train: int, validation: int, test: int) -> dict[str, np.ndarray]:
+    """Parts that follow one another: the first rows are for training, then come validation and test."""
     rows = np.arange(train + validation + test)
     ends = (train, train + validation)
     return {
         "train": rows[: ends[0]],
-        "validation": shuffled(rows[ends[0] : ends[1]]),
-        "test": shuffled(rows[ends[1] :]),
+        "validation": shuffle(rows[ends[0] : ends[1]]),
+        "test": shuffle(rows[ends[1] :]),
     }

@@ -24,7 +24,7 @@ from bestiary.data.dataset import Dataset
 from bestiary.data.files import fingerprint, in_memory
 from bestiary.data.locations import find, whereabouts
 from bestiary.data.spec import Field, Spec, label, pictures
-from bestiary.data.splits import official, parts_of
+from bestiary.data.splits import consecutive_parts, parts_of
 from bestiary.errors import BestiaryError
 
 __all__ = ["SETS", "Standard"]
@@ -101,7 +101,7 @@ def _idx_set(name: str, classes: tuple[str, ...], download: bool) -> Dataset:
     images, labels = np.concatenate([fit_images, test_images]), np.concatenate([fit_labels, test_labels])
     if len(images) != len(labels) or len(fit_images) != len(fit_labels) or len(fit_images) <= 10_000:
         raise BestiaryError(f"the files in {paths[0].parent} do not belong together: fetch all four again")
-    parts = official(len(fit_images) - 10_000, 10_000, len(test_images))
+    parts = consecutive_parts(len(fit_images) - 10_000, 10_000, len(test_images))
     note = "test: the official one; validation: the last 10,000 of the official training part"
     return _images(name, images, 256, parts, labels, classes, path=str(paths[0].parent), note=note)
 
@@ -125,7 +125,7 @@ def _stacked_mnist(n: int = 50_000, seed: int = 0, download: bool = False) -> Da
     rows = np.concatenate([draw.choice(digits.parts[name], (size, 3)) for name, size in sizes.items()])
     images, labels = digits.x[..., 0][rows].transpose(0, 2, 3, 1), digits.stored["label"][rows] @ [100, 10, 1]
     note = "channels are three digits drawn from the same part of MNIST, and the label is the number they make"
-    parts = official(*sizes.values())
+    parts = consecutive_parts(*sizes.values())
     path = digits.source["path"]
     return _images("stacked-mnist", images, 256, parts, labels, _STACKED, "digits", path=path, note=note)
 
@@ -143,7 +143,7 @@ def _binarized_mnist(download: bool = False) -> Dataset:
         "Larochelle's fixed binarisation and parts. In its files the test part is sorted by digit; here its "
         "rows come in a fixed shuffled order, so that any prefix is a fair sample. There are no labels"
     )
-    parts = official(*(len(part) for part in bits))
+    parts = consecutive_parts(*(len(part) for part in bits))
     return _images("binarized-mnist", images, 2, parts, path=str(paths[0].parent), note=note)
 
 
@@ -197,14 +197,14 @@ def _cifar10(download: bool = False) -> Dataset:
     paths = find("cifar10", SETS["cifar10"].forms, download)
     if paths[0].suffix == ".gz":
         images, labels = formats.cifar_records(paths[0])
-        parts = official(45_000, 5_000, 10_000)
+        parts = consecutive_parts(45_000, 5_000, 10_000)
         note = "test: the official one; validation: the last 5,000 of the official training part"
     else:
         keys = ("train_images", "test_images", "train_labels", "test_labels")
         fit, test, fit_labels, test_labels = formats.npz(paths[0], *keys)
         images, labels = np.concatenate([fit, test]), np.concatenate([fit_labels, test_labels])
         held = len(fit) // 10
-        parts = official(len(fit) - held, held, len(test))
+        parts = consecutive_parts(len(fit) - held, held, len(test))
         note = (
             f"A PART of CIFAR-10: the first {len(fit):,} of 50,000 training and the first {len(test):,} of "
             f"10,000 test images. Numbers on it are not numbers on CIFAR-10"
