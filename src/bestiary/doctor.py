@@ -190,7 +190,7 @@ def _data() -> Iterator[Finding]:
     yield Finding("data", "sets", "fine", ", ".join(local))
     for name, entry in sets.items():
         if name not in local:
-            yield Finding("data", name, "warning", entry["what"], entry["where"])
+            yield Finding("data", name, "warning", entry["description"], entry["where"])
 
 
 def run_check(topic: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:

@@ -132,10 +132,10 @@ def test_a_set_is_downloaded_only_when_asked(server: Server, monkeypatch: pytest
     monkeypatch.setitem(places.DOWNLOADS, "toy", (remote(server, "/whole"),))
     forms = (("set/file.bin",),)
     with pytest.raises(BestiaryError, match=r"bestiary data toy --download"):
-        places.find("toy", forms, download=False)
+        places.find_files("toy", forms, download=False)
     assert server.seen == []
-    assert places.find("toy", forms, download=True) == [own_cache / "sets" / "set" / "file.bin"]
-    assert places.find("toy", forms, download=False) == [own_cache / "sets" / "set" / "file.bin"]
+    assert places.find_files("toy", forms, download=True) == [own_cache / "sets" / "set" / "file.bin"]
+    assert places.find_files("toy", forms, download=False) == [own_cache / "sets" / "set" / "file.bin"]
 
 
 def test_every_offered_download_has_a_digest_that_can_be_checked() -> None:

@@ -87,7 +87,7 @@ def test_the_likelihood_that_fits(spec: Spec, likelihood: str) -> None:
 def test_the_catalogue_names_every_set_and_its_place() -> None:
     listed = catalogue()
     assert list(listed) == [*SETS, *TOYS]
-    assert all(entry.keys() == {"what", "shape", "where", "here"} for entry in listed.values())
+    assert all(entry.keys() == {"description", "shape", "where", "here"} for entry in listed.values())
     assert listed["digits"]["here"] == "yes"
     assert listed["mnist"]["here"] == "no"
 

@@ -80,7 +80,7 @@ def test_two_fields_of_one_name_and_wrong_axes_are_refused() -> None:
         rows(2, label("ab", "y"), label("cd", "y"))
     with pytest.raises(BestiaryError, match="a picture has 3 axes"):
         Field("x", "picture", (4, 6), Levels())
-    with pytest.raises(BestiaryError, match="columns take 1 components"):
+    with pytest.raises(BestiaryError, match="the columns of x have 1 components"):
         Field("x", "row", (2,), FIELDS["optional numbers"].support)
     with pytest.raises(BestiaryError, match="unknown support `lewels`: did you mean `levels`"):
         Field.from_dict({**FIELDS["picture"].to_dict(), "support": "lewels"})

@@ -68,7 +68,7 @@ def test_damaged_idx_files_are_explained(tmp_path: Path, raw: bytes) -> None:
     for name in ("x", "x.gz"):
         (tmp_path / name).write_bytes(raw)
         with pytest.raises(BestiaryError, match="cannot read"):
-            formats.idx(tmp_path / name)
+            formats.read_idx(tmp_path / name)
 
 
 def test_both_forms_of_the_binarised_set_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_both_forms_of_the_binarised_set_agree(tmp_path: Path, monkeypatch: pyte
 def test_damaged_amat_files_are_explained(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.amat").write_text(text)
     with pytest.raises(BestiaryError, match="cannot read"):
-        formats.amat(tmp_path / "x.amat")
+        formats.read_amat(tmp_path / "x.amat")
 
 
 def test_omniglot_from_its_zips_and_its_reduction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,13 +130,13 @@ def test_cifar_from_its_binary_archive(tmp_path: Path) -> None:
             info = tarfile.TarInfo(f"../cifar-10-batches-bin/{name}")
             info.size = len(raw)
             tar.addfile(info, io.BytesIO(raw))
-    got, labels = formats.cifar_records(tmp_path / "c.tar.gz", each=5)
+    got, labels = formats.read_cifar(tmp_path / "c.tar.gz", each=5)
     assert got.shape == (30, 32, 32, 3)
     assert got[7, 1, 2].tolist() == images[7].reshape(3, 32, 32)[:, 1, 2].tolist()
     assert np.array_equal(labels, np.arange(30) % 10)
     (tmp_path / "bad.tar.gz").write_bytes((tmp_path / "c.tar.gz").read_bytes()[:5000])
     with pytest.raises(BestiaryError, match="cannot read"):
-        formats.cifar_records(tmp_path / "bad.tar.gz", each=5)
+        formats.read_cifar(tmp_path / "bad.tar.gz", each=5)
 
 
 def test_frey_from_either_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

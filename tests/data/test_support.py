@@ -137,7 +137,7 @@ def test_tokens_from_text_and_back() -> None:
     assert words.tokens_of("2 0 1", 5) == [2, 0, 1, 3, 3]
     assert words.tokens_of("2 0 1", 2) == [2, 0]
     assert words.text_of([2, 0, 1, 3, 3]) == "2 0 1"
-    with pytest.raises(BestiaryError, match="give 5, since there is none to pad with"):
+    with pytest.raises(BestiaryError, match="give 5, since there is no token to pad with"):
         Words(tuple("0123")).tokens_of("2 0 1", 5)
 
 

@@ -101,8 +101,8 @@ def data(
         if as_json:
             return say_json(sets)
         table(
-            ((key, s["what"], s["shape"], s["where"]) for key, s in sets.items()),
-            ("", "what", "shape", "where"),
+            ((key, s["description"], s["shape"], s["where"]) for key, s in sets.items()),
+            ("name", "description", "shape", "where, or how to get it"),
         )
         return next_steps("bestiary data digits", "bestiary data photos/")
     options = words(line, flags) | ({"download": "yes"} if download else {})

@@ -1,7 +1,7 @@
-"""Data: what it is, where it comes from, and endless seeded batches of it.
+"""Data: specs and supports, loaders for files, named sets and toys, and endless seeded batches.
 
-Names are resolved when first used: `import bestiary.data` costs nothing, and only batches import torch. The
-function `load` lives in the module of that name: `from bestiary.data.load import load`.
+A name is imported when it is first used: `import bestiary.data` costs nothing, and only batches import torch. The
+function `load` is in the module of that name: `from bestiary.data.load import load`.
 """
 
 from importlib import import_module

@@ -1,5 +1,4 @@
-"""Readers of the files in which the standard sets come: idx, .amat, CIFAR's binary records, OMNIGLOT's zips,
-.npz.
+"""Readers of the file formats of the standard sets: idx, .amat, CIFAR's binary records, OMNIGLOT's zips, .npz.
 
     idx     magic 0 0 8 R, then R big-endian int32 sizes, then bytes in C order
     amat    text: one example a line, 0 and 1 separated by blanks
@@ -27,23 +26,23 @@ from bestiary.errors import BestiaryError
 from bestiary.storage.atomic import atomic, io_error
 
 __all__ = [
-    "amat",
-    "cifar_records",
-    "idx",
-    "mapped",
-    "npz",
-    "omniglot",
-    "omniglot_drawings",
+    "downsample",
+    "map_array",
     "open_zip",
+    "read_amat",
+    "read_cifar",
+    "read_drawings",
+    "read_idx",
+    "read_npz",
+    "read_omniglot",
     "reading",
-    "reduced",
     "sklearn_digits",
 ]
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Whatever a damaged file makes its reader raise becomes one clear error."""
+    """A context in which any error of reading `path` becomes a BestiaryError that names it."""
     try:
         yield
     except BestiaryError:
@@ -60,21 +59,21 @@ def open_zip(path: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(path)
 
 
-def idx(path: Path) -> np.ndarray:
-    """An idx file of bytes, gzipped or not."""
+def read_idx(path: Path) -> np.ndarray:
+    """Read an idx file of bytes, gzipped or not."""
     with reading(path):
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         if len(raw) < 4 or raw[:3] != b"\0\0\x08" or len(raw) < 4 + 4 * raw[3]:
-            raise ValueError("it does not start as an idx file of bytes does")
+            raise ValueError("its first bytes are not those of an idx file of bytes")
         first = 4 + 4 * raw[3]
         shape = tuple(int(n) for n in np.frombuffer(raw[4:first], ">i4"))
         if len(raw) - first != math.prod(shape):
-            raise ValueError(f"it holds {len(raw) - first:,} values where its head announces {math.prod(shape):,}")
+            raise ValueError(f"it holds {len(raw) - first:,} values where its header announces {math.prod(shape):,}")
         return np.frombuffer(raw, np.uint8, offset=first).reshape(shape)
 
 
-def amat(path: Path, width: int = 784) -> np.ndarray:
-    """Larochelle's text files: (N, width) of 0 and 1."""
+def read_amat(path: Path, width: int = 784) -> np.ndarray:
+    """Read one of Larochelle's text files: (N, width) of 0 and 1."""
     with reading(path):
         digits = np.frombuffer(path.read_bytes(), np.uint8)
         digits = digits[(digits != ord(" ")) & (digits != ord("\n")) & (digits != ord("\r"))] - ord("0")
@@ -83,8 +82,8 @@ def amat(path: Path, width: int = 784) -> np.ndarray:
         return digits.reshape(-1, width)
 
 
-def npz(path: Path, *keys: str) -> list[np.ndarray]:
-    """Some arrays of an .npz file."""
+def read_npz(path: Path, *keys: str) -> list[np.ndarray]:
+    """Read arrays of an .npz file, by name."""
     with reading(path), open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
         missing = [key for key in keys if key not in file.files]
         if missing:
@@ -92,7 +91,7 @@ def npz(path: Path, *keys: str) -> list[np.ndarray]:
         return [file[key] for key in keys]
 
 
-def cifar_records(archive: Path, each: int = 10_000) -> tuple[np.ndarray, np.ndarray]:
+def read_cifar(archive: Path, each: int = 10_000) -> tuple[np.ndarray, np.ndarray]:
     """cifar-10-binary.tar.gz → images (60000, 32, 32, 3), test last, and labels (60000,); `each` file holds 10,000."""
     names = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
     with reading(archive), tarfile.open(archive, "r:gz") as tar:
@@ -109,8 +108,8 @@ def cifar_records(archive: Path, each: int = 10_000) -> tuple[np.ndarray, np.nda
 _DRAWING = re.compile(r"images_\w+/(?P<alphabet>[^/]+)/[^/]+/\d+_\d+\.png")
 
 
-def omniglot_drawings(archive: Path) -> tuple[np.ndarray, list[str]]:
-    """One of the two zips of images → drawings (N, 105, 105), ink = 1, and the alphabet of each."""
+def read_drawings(archive: Path) -> tuple[np.ndarray, list[str]]:
+    """Read one of OMNIGLOT's two zips of images: drawings (N, 105, 105), ink = 1, and the alphabet of each."""
     from PIL import Image
 
     drawings, alphabets = [], []
@@ -128,30 +127,30 @@ def omniglot_drawings(archive: Path) -> tuple[np.ndarray, list[str]]:
     return np.stack(drawings).astype(np.uint8), alphabets
 
 
-def omniglot(paths: list[Path]) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], np.ndarray]:
-    """Either form → drawings (N, 105, 105) with ink = 1, alphabets, their names, background or not."""
+def read_omniglot(paths: list[Path]) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], np.ndarray]:
+    """Read OMNIGLOT, in either form: drawings (N, 105, 105) with ink = 1, alphabets, their names, background or not."""
     if paths[0].suffix == ".npz":
         keys = ("bits", "alphabet", "alphabet_names", "background")
-        bits, alphabet, names, background = npz(paths[0], *keys)
+        bits, alphabet, names, background = read_npz(paths[0], *keys)
         return np.unpackbits(bits, axis=2)[:, :, :105], alphabet, tuple(map(str, names)), background
-    (first, first_names), (second, second_names) = map(omniglot_drawings, paths)
+    (first, first_names), (second, second_names) = map(read_drawings, paths)
     names, alphabet = np.unique([*first_names, *second_names], return_inverse=True)
     background = np.arange(len(alphabet)) < len(first)
     return np.concatenate([first, second]), alphabet, tuple(map(str, names)), background
 
 
-def reduced(drawings: np.ndarray) -> np.ndarray:
+def downsample(drawings: np.ndarray) -> np.ndarray:
     """(N, 105, 105) → (N, 28, 28): ink pixels, 0 … 16, in each 4×4 cell of the drawing padded to 112×112."""
-    out = np.empty((len(drawings), 28, 28), np.uint8)
+    cells = np.empty((len(drawings), 28, 28), np.uint8)
     for start in range(0, len(drawings), 4096):
         padded = np.pad(drawings[start : start + 4096], ((0, 0), (3, 4), (3, 4)))
         rows = padded[:, 0::4] + padded[:, 1::4] + padded[:, 2::4] + padded[:, 3::4]  # ten times faster than .sum
-        out[start : start + 4096] = rows[..., 0::4] + rows[..., 1::4] + rows[..., 2::4] + rows[..., 3::4]
-    return out
+        cells[start : start + 4096] = rows[..., 0::4] + rows[..., 1::4] + rows[..., 2::4] + rows[..., 3::4]
+    return cells
 
 
-def mapped(path: Path, key: str) -> np.ndarray:
-    """One array of an .npz, too large for memory: unpacked once to the cache, then memory-mapped."""
+def map_array(path: Path, key: str) -> np.ndarray:
+    """An array of an .npz that is too large for memory: unpacked once to the cache, then memory-mapped."""
     plain = cache_folder("unpacked", f"{path.stem}-{path.stat().st_size}-{key}.npy")
     if not plain.exists():
         with reading(path), zipfile.ZipFile(path) as archive:
@@ -163,7 +162,7 @@ def mapped(path: Path, key: str) -> np.ndarray:
 
 
 def sklearn_digits() -> np.ndarray:
-    """The table that scikit-learn brings, (1797, 65); read directly, since importing scikit-learn takes seconds."""
+    """The digits of scikit-learn, (1797, 65), from its file: importing scikit-learn would take seconds."""
     package = importlib.util.find_spec("sklearn")
     path = Path(package.origin or "").parent / "datasets" / "data" / "digits.csv.gz" if package else Path()
     if path.is_file():

@@ -1,9 +1,8 @@
-"""One door to all data: a name, a path, a hub set or an array goes in, a `Dataset` comes out.
+"""Load any data: a name, a path, a hub set or an array → a `Dataset`; and describe data sets.
 
     load("digits")   load("ring", n=5000)   load("photos/", size=64)   load("t.csv", label="class")   load(x)
 
-`loader(source)` tells which function will answer; its keyword parameters are the options that the source
-takes.
+`loader(source)` is the function that loads a source; its keyword parameters are the options of the source.
 """
 
 import inspect
@@ -33,7 +32,7 @@ _FILES: dict[str, Loader] = {
 
 
 def loader(source: Any) -> Loader:
-    """The function that loads `source`, taking options only.
+    """The function that loads `source`; it takes options only. Raises BestiaryError for an unknown name or file.
 
     >>> sorted(inspect.signature(loader("ring")).parameters)
     ['labels', 'n', 'seed']
@@ -47,64 +46,66 @@ def loader(source: Any) -> Loader:
         return TOYS[text].load
     if text.startswith("hf:"):
         return partial(hub.from_hub, text.removeprefix("hf:"))
-    return _of_path(text)
+    return _path_loader(text)
 
 
 def named(source: object) -> bool:
-    """Whether a source is a name, and never a path."""
+    """Whether a source is a name and not a path."""
     text = str(source)
     return text in SETS or text in TOYS or text.startswith("hf:")
 
 
-def _of_path(text: str) -> Loader:
+def _path_loader(text: str) -> Loader:
     if not text.strip():
         raise BestiaryError(f"no data is named. Give a folder, a file, or one of: {', '.join((*SETS, *TOYS))}")
     try:
         path = Path(text).expanduser()
-        folder, file = path.is_dir(), path.exists()
+        is_folder, exists = path.is_dir(), path.exists()
     except (OSError, ValueError, RuntimeError):  # a name that no file can have, a home that nobody has
-        raise _nothing(text) from None
-    if folder:
+        raise _unknown_data(text) from None
+    if is_folder:
         return partial(folders.from_images, path)
-    if not file:
-        raise _nothing(text)
+    if not exists:
+        raise _unknown_data(text)
     suffix = path.suffix.lower()
     if suffix in images.suffixes():
-        raise BestiaryError(f"{text} is one image: give the folder that holds it, so that there is something to fit")
+        raise BestiaryError(f"{text} is one image: give the folder that holds the images")
     if suffix not in _FILES:
         known = ", ".join(sorted(_FILES))
-        raise BestiaryError(f"{text} is not of a kind that can be read: give a folder of images, or one of {known}")
+        raise BestiaryError(f"{text} cannot be read: give a folder of images, or a file of type {known}")
     return partial(_FILES[suffix], path)
 
 
-def _nothing(text: str) -> BestiaryError:
+def _unknown_data(text: str) -> BestiaryError:
     names = [*SETS, *TOYS]
-    looks_like_path = any(mark in text for mark in "/\\.~")
-    guess = None if looks_like_path else nearest(text, names)
-    hint = f"did you mean `{guess}`? " if guess else ""
+    is_path = any(mark in text for mark in "/\\.~")
+    guess = None if is_path else nearest(text, names)
+    hint = f": did you mean `{guess}`?" if guess else "."
     return BestiaryError(
-        f"unknown data `{text}`: {hint}There is no such file or folder here, and the named sets are "
+        f"unknown data `{text}`{hint} No file or folder has this name, and the named sets are "
         f"{', '.join(sorted(names))}"
     )
 
 
 def load(source: Any, **options: Any) -> Dataset:
-    """A data set by name (`digits`, `ring`, …), path, `hf:name`, or from a numpy array or torch tensor.
+    """Load a data set by name (`digits`, `ring`, …), path or `hf:name`, or from a numpy array or torch tensor.
+
+    Raises BestiaryError for an unknown name, file or option, and for data that cannot be read.
 
     >>> load("digits").x.shape
     (1797, 8, 8, 1)
     """
     function = loader(source)
-    return function(**_checked(function, options))
+    return function(**_parse_options(function, options))
 
 
-def _checked(function: Loader, options: dict[str, Any]) -> dict[str, Any]:
-    """Options known to the loader, with numbers and yes/no given as words turned into what they mean."""
+def _parse_options(function: Loader, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a loader, with numbers and yes/no parsed where they are text."""
     known = inspect.signature(function).parameters
     for key in options:
         if key not in known:
             raise unknown("data option", key, known)
-    return {key: _read(key, value, known[key].annotation) for key, value in options.items()}
+    return {key: _parse_value(key, value, known[key].annotation) for key, value in options.items()}
 
 
 _YES_NO = {
@@ -119,8 +120,8 @@ _YES_NO = {
 }
 
 
-def _read(key: str, value: Any, annotation: Any) -> Any:
-    """A value by its annotation; only plain numbers and booleans need reading."""
+def _parse_value(key: str, value: Any, annotation: Any) -> Any:
+    """Parse a value by its annotation: numbers and yes/no; anything else stays as it is."""
     if annotation in (bool, bool | None) and value is not None:
         if str(value).lower() not in _YES_NO:
             raise BestiaryError(f"{key}={value}: say {key}=yes or {key}=no")
@@ -141,7 +142,7 @@ def _read(key: str, value: Any, annotation: Any) -> Any:
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
-    """What `bestiary data NAME` shows: numbers, words and lists only."""
+    """The facts that `bestiary data NAME` shows, as numbers, words and lists."""
     spec = dataset.spec
     likelihood = spec.x.likelihood
     return {
@@ -151,7 +152,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "levels": spec.x.levels,
         "examples": len(dataset),
         "parts": {name: len(rows) for name, rows in dataset.parts.items()},
-        "beside": {f.name: _told(f) for f in spec.beside},
+        "beside": {f.name: _describe_field(f) for f in spec.beside},
         "columns": [column.name for column in spec.x.columns],
         "likelihood": likelihood.value,
         "likelihood_reason": likelihood.reason,
@@ -160,42 +161,45 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-_LISTED = 20  # words of a label that are shown; more are counted
+_LISTED = 20  # a label with more words is described by their number
 
 
-def _told(f: Field) -> str:
+def _describe_field(f: Field) -> str:
     """A field beside x in a few words."""
     names = f.words or [c.name for c in f.columns]
-    many = f.layout == "sequence" or len(names) > _LISTED
-    each = f"{len(names):,} {'words' if f.words else 'columns'}" if many else ", ".join(names)
+    is_long = f.layout == "sequence" or len(names) > _LISTED
+    words = f"{len(names):,} {'words' if f.words else 'columns'}" if is_long else ", ".join(names)
     shape = f"{'×'.join(map(str, f.shape))} " if f.shape else ""
-    levels = f"{f.levels} levels" if f.levels else f.support.values
-    return f"{shape}{f.noun}: {each or levels}" + (" (some examples lack it)" if f.optional else "")
+    values = f"{f.levels} levels" if f.levels else f.support.values
+    return f"{shape}{f.noun}: {words or values}" + (" (some examples lack it)" if f.optional else "")
 
 
-def _where(name: str) -> str:
-    found = SETS[name].where()
-    if found is not None:
-        return str(found[0].parent) if found else "comes with scikit-learn"
-    return f"bestiary data {name} --download" if name in DOWNLOADS else "not here, and no download is offered"
+def _describe_location(name: str) -> str:
+    """The folder of a set's files, or what to do to get them."""
+    files = SETS[name].local_files()
+    if files is not None:
+        return str(files[0].parent) if files else "needs no file"
+    if any(other in DOWNLOADS and SETS[other].forms == SETS[name].forms for other in SETS):
+        return f"bestiary data {name} --download"
+    return f"no download: put {SETS[name].forms[0][0]} into $BESTIARY_DATA"
 
 
 def catalogue() -> dict[str, dict[str, str]]:
-    """Every named set: what it is, its shape, and where it is or how to get it."""
+    """Every named set: its description, its shape, and its location or the command that downloads it."""
     sets = {
         name: {
-            "what": s.what,
-            "shape": s.shape,
-            "where": _where(name),
-            "here": "yes" if s.where() is not None else "no",
+            "description": standard.description,
+            "shape": standard.shape,
+            "where": _describe_location(name),
+            "here": "yes" if standard.local_files() is not None else "no",
         }
-        for name, s in SETS.items()
+        for name, standard in SETS.items()
     }
     toys = {
         name: {
-            "what": toy.what,
+            "description": toy.description,
             "shape": "points in the plane",
-            "where": "drawn from its density",
+            "where": "drawn from a known density",
             "here": "yes",
         }
         for name, toy in TOYS.items()

@@ -1,13 +1,12 @@
-"""Where a standard set's files are: the user's folder, then the cache, then (only if asked) the network.
+"""Find the files of a standard set: in the user's folder, in the cache, or by download.
 
-Both folders are laid out alike, one sub-folder for each set. A set may be had in several forms; each form is
-a tuple of files that belong together, and the first form that is complete is taken. A file may lack its final
-`.gz`.
+Both folders have one sub-folder for each set. A set comes in one or more forms, each a tuple of files that belong
+together; the first complete form is used. A file may lack its final `.gz`.
 
-A download is offered only where the digest of the file at its source is known for certain: MNIST and
-Fashion-MNIST (the md5 that torchvision and Zalando publish), the three binarised files, CIFAR-10, OMNIGLOT
-(the sha256 that tensorflow/datasets records; those of the binarised files were recomputed) and dSprites (the
-md5 that several independent loaders record).
+A download is offered only where the digest of the file at its source is known for certain: MNIST and Fashion-MNIST (the
+md5 that torchvision and Zalando publish), the three binarised files, CIFAR-10, OMNIGLOT (the sha256 that
+tensorflow/datasets records; those of the binarised files were recomputed) and dSprites (the md5 that several
+independent loaders record).
 """
 
 from pathlib import Path
@@ -16,7 +15,7 @@ from bestiary.data.download import Remote, fetch, progress_bar
 from bestiary.data.files import cache_folder, data_folder
 from bestiary.errors import BestiaryError
 
-__all__ = ["DOWNLOADS", "find", "roots", "whereabouts"]
+__all__ = ["DOWNLOADS", "find_files", "local_files", "search_folders"]
 
 _MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 _FASHION = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
@@ -74,47 +73,50 @@ DOWNLOADS: dict[str, tuple[Remote, ...]] = {
 # fmt: on
 
 
-def roots() -> list[Path]:
+def search_folders() -> list[Path]:
     """The folders that are searched, in order."""
-    mine = data_folder()
-    return [*([mine] if mine else []), cache_folder("sets")]
+    folder = data_folder()
+    return [*([folder] if folder else []), cache_folder("sets")]
 
 
-def _there(path: Path) -> Path | None:
+def _existing(path: Path) -> Path | None:
     """The file, or the same file uncompressed."""
     plain = path.with_suffix("") if path.suffix == ".gz" and not path.name.endswith(".tar.gz") else path
     return next((p for p in (path, plain) if p.is_file()), None)
 
 
-def whereabouts(forms: tuple[tuple[str, ...], ...]) -> list[Path] | None:
+def local_files(forms: tuple[tuple[str, ...], ...]) -> list[Path] | None:
     """The files of the first complete form, or None."""
-    for root in roots():
+    for root in search_folders():
         for form in forms:
-            found = [path for path in (_there(root / file) for file in form) if path]
-            if len(found) == len(form):
-                return found
+            files = [path for path in (_existing(root / file) for file in form) if path]
+            if len(files) == len(form):
+                return files
     return None
 
 
-def find(name: str, forms: tuple[tuple[str, ...], ...], download: bool) -> list[Path]:
-    """The files of set `name`, downloaded first if they are nowhere and `download` says so."""
-    found = whereabouts(forms)
-    if found:
-        return found
+def find_files(name: str, forms: tuple[tuple[str, ...], ...], download: bool) -> list[Path]:
+    """The files of the set `name`, downloaded if there are none and `download` is True.
+
+    Raises BestiaryError, with the command that downloads them or the names of the files, where there are none.
+    """
+    files = local_files(forms)
+    if files:
+        return files
     if not download or name not in DOWNLOADS:
-        raise BestiaryError(_nowhere(name, forms))
+        raise BestiaryError(_not_found(name, forms))
     with progress_bar() as progress:
         return [fetch(remote, cache_folder("sets"), progress) for remote in DOWNLOADS[name]]
 
 
-def _nowhere(name: str, forms: tuple[tuple[str, ...], ...]) -> str:
-    wanted = " or ".join(", ".join(form) for form in forms)
-    mine = data_folder()
-    looked = f"{mine} (BESTIARY_DATA)" if mine else "BESTIARY_DATA (not set)"
+def _not_found(name: str, forms: tuple[tuple[str, ...], ...]) -> str:
+    files = " or ".join(", ".join(form) for form in forms)
+    folder = data_folder()
+    searched = f"{folder} (BESTIARY_DATA)" if folder else "BESTIARY_DATA (not set)"
     if name in DOWNLOADS:
-        size = sum(remote.size for remote in DOWNLOADS[name]) / 1e6
-        size_said = f" ({size:.0f} MB)" if size else ""
-        way = f"Type `bestiary data {name} --download` to fetch it{size_said}, or put the files there"
+        megabytes = sum(remote.size for remote in DOWNLOADS[name]) / 1e6
+        size = f" ({megabytes:.0f} MB)" if megabytes else ""
+        fix = f"Type `bestiary data {name} --download` to download it{size}, or put the files there"
     else:
-        way = "No download is offered, since no digest of it is known for certain: put the files there yourself"
-    return f"the files of `{name}` were not found: {wanted}; looked in {looked} and {cache_folder('sets')}. {way}"
+        fix = "No download is offered, since no digest is known for certain: put the files there yourself"
+    return f"the files of `{name}` were not found: {files}; searched {searched} and {cache_folder('sets')}. {fix}"

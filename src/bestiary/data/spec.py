@@ -1,16 +1,16 @@
-"""What a model must know about data before it has seen any: x and all that stands beside x, as fields.
+"""The spec of a data set: x and the fields beside x, which a model must know before it sees any example.
 
-    Spec(x, beside)      x is what is modelled; labels, factors, numbers, words and images may come with each example
+    Spec(x, beside)      x is modelled; labels, factors, numbers, words and images may come with each example
     Field                a name, a layout, a shape and a support (data/support.py)
 
     layout      shape        on the disk     what it is
-    picture     (C, H, W)    H, W, C         maps that people look at, with any number of channels
+    picture     (C, H, W)    H, W, C         images, with any number of channels
     grid        any          the same        numbers with neighbours: cells of a detector, maps of floats, codes
     row         (F,)         F               a vector, or the columns of a table
     sequence    (T,)         T               tokens, padded to one length
     label       ()           one number      one of several words
 
-A field that some examples lack is `optional`: a mask stands beside it under `known(name)`, True where it is there.
+A field that some examples lack is `optional`: its mask has the name `known(name)`, and is True where it is present.
 
 Legend: B batch, C channels, H height, W width, F numbers, T tokens.
 """
@@ -43,7 +43,7 @@ NOUNS = {"picture": "image", "grid": "grid", "row": "vector", "sequence": "seque
 
 
 class Inferred(NamedTuple):
-    """A value that was left open, and why it is this one."""
+    """A value that was inferred, and the reason."""
 
     value: Any
     reason: str
@@ -51,7 +51,7 @@ class Inferred(NamedTuple):
 
 @dataclass(frozen=True)
 class Field:
-    """x, or one thing that stands beside it."""
+    """x, or one field beside it."""
 
     name: str
     layout: Layout
@@ -64,11 +64,11 @@ class Field:
         if axes is not None and len(self.shape) != axes:
             raise BestiaryError(f"a {self.layout} has {axes} axes; {self.name} has shape {self.shape}")
         if isinstance(self.support, Columns) and self.shape != (self.support.width,):
-            raise BestiaryError(f"columns take {self.support.width} components, {self.name} has shape {self.shape}")
+            raise BestiaryError(f"the columns of {self.name} have {self.support.width} components, not {self.shape}")
 
     @property
     def dimensions(self) -> int:
-        """How many numbers one example has: the divisor of bits per dimension."""
+        """The number of numbers in one example, by which bits per dimension divide."""
         return prod(self.shape)
 
     @property
@@ -77,17 +77,17 @@ class Field:
 
     @property
     def maps(self) -> bool:
-        """Whether it is (C, H, W) with neighbours, so that a convolution makes sense."""
+        """Whether its shape is (C, H, W) with neighbours, as a convolution needs."""
         return self.layout in ("picture", "grid") and len(self.shape) == 3 and not self.support.integer
 
     @property
     def pictured(self) -> bool:
-        """Whether examples are pictures, which people look at one by one."""
+        """Whether examples are images."""
         return self.layout == "picture"
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Columns by name; of a vector that was never rescaled there are none, nor of anything else."""
+        """The columns of a table or of a rescaled vector; empty for anything else."""
         return self.support.columns if isinstance(self.support, Columns) else ()
 
     @property
@@ -97,12 +97,12 @@ class Field:
 
     @property
     def levels(self) -> int:
-        """Of pixels; 0 of anything else."""
+        """The number of levels of a pixel; 0 for anything else."""
         return self.support.n if isinstance(self.support, Levels) else 0
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Of a label or of tokens; none of anything else."""
+        """The words of a label or of tokens; empty for anything else."""
         return self.support.words if isinstance(self.support, Words) else ()
 
     @property
@@ -113,12 +113,12 @@ class Field:
 
     @property
     def noun(self) -> str:
-        """What one example is called in a sentence."""
+        """The noun for one example in a sentence: image, vector, table, …"""
         return "table" if self.columns else NOUNS[self.layout]
 
     @property
     def likelihood(self) -> Inferred:
-        """The likelihood whose support is that of the data."""
+        """The name of the likelihood that fits the data best, and the reason. Raises BestiaryError where none fits."""
         fits, noun = self.support.fits(self.channels), self.support.values
         if not fits:
             raise BestiaryError(f"{self.name} has {noun}, and no likelihood fits them")
@@ -133,21 +133,21 @@ class Field:
                         noun if self.support.end == "columns" else "real numbers")  # fmt: skip
 
     def units(self, stored: Tensor) -> Tensor:
-        """Stored examples as a model sees them; of pictures a view first, so that memory stays channels-last."""
+        """Stored examples → model units. Pictures are permuted as a view, so that memory stays channels-last."""
         return self.support.units(stored.permute(0, 3, 1, 2) if self.pictured else stored)
 
     def back(self, x: Tensor) -> Tensor:
-        """The inverse of `units`, to the nearest value of the support."""
+        """Model units → stored examples, each number the nearest value of the support."""
         stored = self.support.back(x)
         return stored.permute(0, 2, 3, 1).contiguous() if self.pictured else stored
 
     def drawn(self, n: int, draw: np.random.Generator) -> np.ndarray:
-        """Any n examples as they are stored, for checks."""
-        c = self.shape
-        return self.support.drawn((n, *((*c[1:], c[0]) if self.pictured else c)), draw)
+        """n random examples as they are stored, for checks."""
+        shape = (*self.shape[1:], self.shape[0]) if self.pictured else self.shape
+        return self.support.drawn((n, *shape), draw)
 
     def refuse(self, x: Tensor, what: str = "") -> None:
-        """Raise unless x, in model units, are examples of this field."""
+        """Raise BestiaryError, which begins with `what`, unless x, in model units, are examples of this field."""
         if tuple(x.shape[1:]) != self.shape:
             raise BestiaryError(f"{what}{self.name} has shape {self.shape}; got {tuple(x.shape[1:])}")
         if x.is_floating_point() == self.support.integer:
@@ -177,7 +177,7 @@ def known(name: str) -> str:
 
 @dataclass(frozen=True)
 class Spec:
-    """x, and what stands beside it."""
+    """x, and the fields beside it."""
 
     x: Field
     beside: tuple[Field, ...] = ()
@@ -202,15 +202,15 @@ class Spec:
 
     @property
     def names(self) -> list[str]:
-        """Of what stands beside x."""
+        """The names of the fields beside x."""
         return [f.name for f in self.beside]
 
     @property
     def label(self) -> Field | None:
-        """The label, where there is just one."""
+        """The field called label, or the only label; None where there is none, or several."""
         labels = [f for f in self.beside if f.layout == "label"]
-        named = [f for f in labels if f.name == "label"]
-        return (named or labels)[0] if named or len(labels) == 1 else None
+        by_name = [f for f in labels if f.name == "label"]
+        return (by_name or labels)[0] if by_name or len(labels) == 1 else None
 
     @property
     def masks(self) -> list[str]:
@@ -224,7 +224,7 @@ class Spec:
         return fields[name]
 
     def drawn(self, n: int, names: Iterable[str] | None = None, seed: int = 0) -> Batch:
-        """Any batch of this spec, for checks."""
+        """A random batch of n examples, for checks; with `names`, only these fields beside x."""
         import torch
 
         from bestiary.data.batch import Batch
@@ -250,7 +250,7 @@ class Spec:
 
 
 def pictures(shape: tuple[int, int, int], levels: int = 256, *beside: Field) -> Spec:
-    """x are images (C, H, W).
+    """The spec of images (C, H, W).
 
     >>> pictures((1, 8, 8), 17, label(("cat", "dog"))).label.words
     ('cat', 'dog')
@@ -259,7 +259,7 @@ def pictures(shape: tuple[int, int, int], levels: int = 256, *beside: Field) -> 
 
 
 def rows(columns: int | Iterable[Column], *beside: Field) -> Spec:
-    """x are vectors of so many numbers, or rows of a table.
+    """The spec of vectors with this many numbers, or of rows of a table with these columns.
 
     >>> rows(3).shape, rows([Column("length"), Column("width")]).x.noun
     ((3,), 'table')
@@ -275,17 +275,17 @@ def _row(name: str, columns: Iterable[Column], optional: bool = False) -> Field:
 
 
 def label(words: Iterable[str], name: str = "label", optional: bool = False) -> Field:
-    """One of several words beside x."""
+    """A field beside x: one of several words."""
     return Field(name, "label", (), Words(tuple(words)), optional)
 
 
 def numbers(columns: Iterable[Column], name: str = "numbers", optional: bool = False) -> Field:
-    """Numbers beside x, such as the energy and the angle of a shower."""
+    """A field beside x: numbers, such as the energy and the angle of a shower."""
     return _row(name, columns, optional)
 
 
 def sequence(
     words: Iterable[str], length: int, name: str = "caption", pad: int | None = 0, optional: bool = False
 ) -> Field:
-    """So many tokens beside x; behind the last one of a shorter example stands the word number `pad`."""
+    """A field beside x: `length` tokens; a shorter example ends with the word number `pad`, repeated."""
     return Field(name, "sequence", (length,), Words(tuple(words), pad), optional)

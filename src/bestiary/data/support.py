@@ -1,17 +1,17 @@
-"""Supports: which values a number of a field may take, and what follows from that.
+"""Supports: the set of values that a number of a field can take.
 
-    Levels(L)      0 … L − 1 on the disk; a model sees x = stored / (L − 1) ∈ [0, 1]       pixels
-    Reals          a number; a model sees x = (stored − mean) / scale                      points, grids of floats
+    Levels(L)      0 … L − 1 on the disk; x = stored / (L − 1) ∈ [0, 1] in the model       pixels
+    Reals          a number; x = (stored − mean) / scale in the model                      points, grids of floats
     Words(V)       one of V words, by its number, on the disk and in the model (word_support.py)  labels, tokens, codes
-    Category(V)    one of V words as V numbers 0 or 1, the largest counts                  a column of a table
+    Category(V)    one of V words as V numbers 0 or 1, of which the largest counts         a column of a table
     Columns        one support for each column of a table, each `Reals` or `Category`; stored in model units, since a
                    category takes several numbers of x
 
-A support owns its units (`units`, `back`, and log |d file / d x| as `log_scale`), the names of the likelihoods that fit
-(`fits`), a map from all numbers onto it whose slope is nowhere zero (`onto`, `into`), what a generator ends in (`end`),
-and how values are written to a file (`written`, `suits`). It is a function of the value alone and sees no other field.
+A support converts between stored values and model units (`units`, `back`, with log |d file / d x| as `log_scale`),
+names the likelihoods that fit (`fits`), maps all numbers onto itself with a slope that is nowhere zero (`onto`,
+`into`), names the last layer of a generator (`end`), and gives values as a file holds them (`written`).
 
-Torch is imported when a tensor is at hand: reports read supports without it.
+Torch is imported only inside functions: reports read supports without it.
 
 Legend: N or B examples, F numbers of a row, L levels, V words.
 """
@@ -32,24 +32,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Category", "Column", "Columns", "Levels", "Reals", "Support"]
 
-EDGE = 0.02  # pixels of examples are taken to [EDGE, 1 − EDGE], where the sigmoid's slope is a fiftieth, times STEEP
-STEEP = 10.0  # slope of the maps onto pixels and categories: Adam moves a by about its rate a round
+EDGE = 0.02  # pixels are clamped to [EDGE, 1 − EDGE], where the slope of the sigmoid is a fiftieth, times STEEP
+STEEP = 10.0  # slope of the maps onto pixels and categories: Adam changes a by about its rate in a round
 
 
 @dataclass(frozen=True)
 class Support:
-    """The values of a number, as they are stored and as a model sees them."""
+    """The values that a number can take, as they are stored and in model units."""
 
-    word: ClassVar[str]  # in config.toml
+    word: ClassVar[str]  # the support's name in config.toml
     stored: ClassVar[str] = "float32"  # the type on the disk
     values: ClassVar[str] = "numbers"  # in sentences
     discrete: ClassVar[bool] = False  # log p(x) is the logarithm of a probability, and bits per dimension make sense
-    coarse: ClassVar[bool] = False  # so few values that 8 significant bits hold one
-    integer: ClassVar[bool] = False  # a model sees whole numbers
-    end: ClassVar[str] = "none"  # what a generator ends in: networks/output_layers.py
+    coarse: ClassVar[bool] = False  # so few values that the 8 significant bits of bf16 hold each
+    integer: ClassVar[bool] = False  # model units are whole numbers
+    end: ClassVar[str] = "none"  # the last layer of a generator: networks/output_layers.py
 
     def fits(self, channels: int = 1) -> tuple[str, ...]:
-        """Names of likelihoods, the best first."""
+        """The names of the likelihoods that fit, the best first."""
         return ()
 
     @property
@@ -58,19 +58,19 @@ class Support:
         return 0.0
 
     def units(self, stored: Tensor) -> Tensor:
-        """Stored values as a model sees them."""
+        """Stored values → model units."""
         return stored.float()
 
     def back(self, x: Tensor) -> Tensor:
-        """The inverse of `units`, to the nearest value that there is."""
+        """Model units → stored values: the inverse of `units`, to the nearest value of the support."""
         return x.float()
 
     def settled(self, x: Tensor) -> Tensor:
-        """x as it is given away: of a category one word."""
+        """x with each category made one-hot, as samples are given to the user."""
         return x
 
     def centred(self, x: Tensor) -> Tensor:
-        """x as a generator makes it: pixels in [−1, 1]."""
+        """Model units → the range of a generator: pixels in [−1, 1]."""
         return x
 
     def uncentred(self, x: Tensor) -> Tensor:
@@ -78,21 +78,21 @@ class Support:
         return x
 
     def onto(self, a: Tensor) -> Tensor:
-        """All numbers → the support, with a slope that is nowhere zero."""
+        """Map all numbers onto the support, with a slope that is nowhere zero."""
         return a
 
     def into(self, x: Tensor) -> Tensor:
-        """The inverse of `onto`, from just within the edges."""
+        """The inverse of `onto`; values at the edges are first moved just inside."""
         return x
 
     def free(self, shape: Sequence[int]) -> Tensor:
-        """Points of the support that know nothing of the data."""
+        """Random points of the support, independent of the data."""
         import torch
 
         return torch.randn(*shape)
 
     def drawn(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
-        """Any stored values, for checks."""
+        """Random stored values, for checks."""
         return draw.normal(size=tuple(shape)).astype(np.float32)
 
     def holds(self, x: Tensor) -> bool:
@@ -100,7 +100,7 @@ class Support:
         return bool(x.float().isfinite().all())
 
     def written(self, stored: np.ndarray) -> np.ndarray:
-        """Stored values as a file holds them for any program."""
+        """Stored values as they are written to a file for any program."""
         return stored
 
     def to_dict(self) -> dict[str, Any]:
@@ -169,15 +169,15 @@ class Levels(Support):
 
 @dataclass(frozen=True)
 class Reals(Support):
-    """A number. `low`: none lies below; `atom`: a value that is taken exactly, such as the zero of a silent cell."""
+    """A number. `low`: no number is smaller; `atom`: a value that occurs exactly, such as the zero of a silent cell."""
 
     mean: float = 0.0  # subtracted
-    scale: float = 1.0  # then divided by
+    scale: float = 1.0  # by which the difference is divided
     low: float | None = None
     atom: float | None = None
 
     word = "reals"
-    width: ClassVar[int] = 1  # numbers of x that a column of it takes
+    width: ClassVar[int] = 1  # numbers of x that a column takes
     words: ClassVar[tuple[str, ...]] = ()
 
     def fits(self, channels: int = 1) -> tuple[str, ...]:
@@ -192,7 +192,7 @@ class Reals(Support):
         return x if (self.mean, self.scale) == (0.0, 1.0) else (x - self.mean) / self.scale
 
     def back(self, x: Tensor) -> Tensor:
-        """To where a sample may lie: none below `low`."""
+        """Model units → stored values, none below `low`."""
         raw = x.float() if (self.mean, self.scale) == (0.0, 1.0) else x.float() * self.scale + self.mean
         return raw if self.low is None else raw.clamp_min(self.low)
 
@@ -207,10 +207,10 @@ class Reals(Support):
         return ((np.asarray(raw, np.float64) - self.mean) / self.scale).astype(np.float32)[:, None]
 
     def write_column(self, x: np.ndarray) -> np.ndarray:
-        """(N, 1) in model units → (N,) in the file's, to the digits that float32 still tells apart."""
+        """(N, 1) in model units → (N,) in the units of the file, rounded to the digits that float32 resolves."""
         decimals, raw = 6 - int(np.floor(np.log10(self.scale))), x[:, 0].astype(np.float64) * self.scale
-        still = np.abs(raw) <= 1e-12 * abs(self.mean)  # a constant has no scale to round by
-        return np.where(still, self.mean, np.round(raw + self.mean, decimals))
+        is_constant = np.abs(raw) <= 1e-12 * abs(self.mean)  # a constant has no scale to round by
+        return np.where(is_constant, self.mean, np.round(raw + self.mean, decimals))
 
     def to_dict(self) -> dict[str, Any]:
         edges = {"low": self.low, "atom": self.atom}
@@ -242,7 +242,7 @@ class Category(Support):
         return x.clamp(EDGE, 1).log() / STEEP
 
     def read_column(self, raw: Any) -> np.ndarray:
-        """(N,) words → (N, V); a word that is none of these is far from all."""
+        """(N,) words → (N, V) one-hot; a word that is none of the V gives zeros."""
         return (np.asarray(raw, np.str_)[:, None] == np.array(self.words)).astype(np.float32)
 
     def write_column(self, x: np.ndarray) -> np.ndarray:
@@ -268,23 +268,23 @@ class Column:
 
     @property
     def width(self) -> int:
-        """How many components of x it takes."""
+        """The number of components of x that the column takes."""
         return self.support.width
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Those of a category; none of a number."""
+        """The words of a category; empty for a number."""
         return self.support.words
 
     @property
     def names(self) -> list[str]:
-        """A name for each of its components of x."""
+        """A name for each component of x that the column takes."""
         return [f"{self.name}={word}" for word in self.words] or [self.name]
 
 
 @dataclass(frozen=True)
 class Columns(Support):
-    """A row: columns side by side."""
+    """A row of columns."""
 
     columns: tuple[Column, ...]
 
@@ -296,7 +296,7 @@ class Columns(Support):
 
     @property
     def categories(self) -> bool:
-        """Whether some column is of words."""
+        """Whether some column is a category."""
         return any(column.words for column in self.columns)
 
     @property
@@ -315,12 +315,12 @@ class Columns(Support):
         """Σ log scale: log p(raw) = log p(x) − log_scale."""
         return sum(column.support.log_scale for column in self.columns)
 
-    def _each(self, x: Tensor, what: Callable[[Column, Tensor], Tensor]) -> Tensor:
-        """A function of each column's components, put side by side again."""
+    def _each(self, x: Tensor, function: Callable[[Column, Tensor], Tensor]) -> Tensor:
+        """Apply a function to the components of each column, and join the results."""
         import torch
 
         blocks = zip(self.columns, x.split([column.width for column in self.columns], 1), strict=True)
-        return torch.cat([what(column, block) for column, block in blocks], 1)
+        return torch.cat([function(column, block) for column, block in blocks], 1)
 
     def back(self, x: Tensor) -> Tensor:
         return self.settled(x.float())
@@ -344,9 +344,9 @@ class Columns(Support):
         return np.concatenate(raw, 1)
 
     def to_columns(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """x (N, F) in model units → each of the user's columns, (N,) numbers or words, by name."""
+        """x (N, F) in model units → the user's columns by name, each (N,) numbers or words."""
         if x.ndim != 2 or x.shape[1] != self.width:
-            raise BestiaryError(f"rows of {self.width} components are expected; got an array of shape {x.shape}")
+            raise BestiaryError(f"x has rows of {self.width} components; got an array of shape {x.shape}")
         edges = np.cumsum([column.width for column in self.columns])[:-1]
         blocks = zip(self.columns, np.split(x, edges, 1), strict=True)
         return {column.name: column.support.write_column(block) for column, block in blocks}

@@ -1,7 +1,7 @@
 r"""Two-dimensional toys whose density is known exactly, so that a model can be judged against the truth.
 
     mixture        π(x) = 1/K Σ_k N(x; μ_k, σ² I)
-    spiral, moons  the same with hundreds of overlapping components along a curve: a ribbon of even thickness
+    spiral, moons  a mixture of hundreds of overlapping components along a curve: a ribbon of even thickness
     checkerboard   uniform on the 8 dark squares, of side 2, of a 4 × 4 board
     pinwheel       x = R(θ(‖u‖)) u with u from five stretched Gaussians. The turn depends on the radius only,
                    so the Jacobian determinant is 1: π(x) = π_u(R(−θ(‖x‖)) x), and the entropy is that of u
@@ -47,8 +47,8 @@ def quadrature_entropy(log_prob: Callable[[np.ndarray], np.ndarray], reach: floa
     """−∫ π log π by the midpoint rule on [−reach, reach]², in nats."""
     ticks = np.arange(-reach + step / 2, reach, step)
     total = 0.0
-    for some in np.array_split(ticks, max(1, len(ticks) ** 2 // 65_536)):
-        log_p = log_prob(np.stack(np.meshgrid(some, ticks), axis=-1).reshape(-1, 2))
+    for columns in np.array_split(ticks, max(1, len(ticks) ** 2 // 65_536)):
+        log_p = log_prob(np.stack(np.meshgrid(columns, ticks), axis=-1).reshape(-1, 2))
         total -= float(
             np.sum(np.exp(log_p) * np.maximum(log_p, -745.0))
         )  # exp(−745) is the smallest double: 0 · log 0 = 0
@@ -62,7 +62,7 @@ class Mixture:
     means: np.ndarray  # (K, F)
     sigma: float
     entropy: float
-    separate: bool = False  # whether its components are modes that can be told apart
+    separate: bool = False  # whether the components are modes that do not overlap
 
     def log_prob(self, x: np.ndarray) -> np.ndarray:
         x = np.asarray(x, np.float64)
@@ -70,9 +70,9 @@ class Mixture:
         constant = -width / 2 * np.log(2 * np.pi * self.sigma**2)
         blocks = np.split(x, range(_BLOCK, len(x), _BLOCK))
         square = (self.means**2).sum(axis=1)
-        return np.concatenate([self._of(block, square) for block in blocks]) + constant
+        return np.concatenate([self._log_density(block, square) for block in blocks]) + constant
 
-    def _of(self, x: np.ndarray, square: np.ndarray) -> np.ndarray:
+    def _log_density(self, x: np.ndarray, square: np.ndarray) -> np.ndarray:
         distance = (x**2).sum(axis=1, keepdims=True) - 2 * x @ self.means.T + square  # (N, K): ‖x − μ‖²
         return _log_mean_exp(-distance / (2 * self.sigma**2))
 
@@ -80,7 +80,7 @@ class Mixture:
         return self.drawn(n, seed)[0]
 
     def drawn(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Points (n, F), and the component of each, (n,)."""
+        """n points (n, F), and the component of each, (n,)."""
         g = _generator(seed)
         component = g.integers(len(self.means), size=n)
         centre = self.means[component]
@@ -130,14 +130,14 @@ class Checkerboard:
 
 @dataclass(frozen=True)
 class Pinwheel:
-    """Five blades: Gaussians at radius 2, long outwards, thin across, turned ever further outwards."""
+    """Five blades: Gaussians at radius 2, long outwards and thin across, turned the more the further out."""
 
     blades: int = 5
     along: float = 0.5
     across: float = 0.15
     entropy: float = 0.0
 
-    def _turned(self, x: np.ndarray, sign: float) -> np.ndarray:
+    def _turn(self, x: np.ndarray, sign: float) -> np.ndarray:
         angle = sign * np.linalg.norm(x, axis=1) * 0.6
         c, s = np.cos(angle), np.sin(angle)
         return np.stack([c * x[:, 0] - s * x[:, 1], s * x[:, 0] + c * x[:, 1]], axis=1)
@@ -151,29 +151,29 @@ class Pinwheel:
         return _log_mean_exp(-energy / 2) - np.log(2 * np.pi * self.along * self.across)
 
     def log_prob(self, x: np.ndarray) -> np.ndarray:
-        return self.base_log_prob(self._turned(np.asarray(x, np.float64), -1.0))
+        return self.base_log_prob(self._turn(np.asarray(x, np.float64), -1.0))
 
     def sample(self, n: int, seed: int) -> np.ndarray:
         g = _generator(seed)
         phi = 2 * np.pi * g.integers(self.blades, size=n) / self.blades
         a, b = 2 + self.along * g.standard_normal(n), self.across * g.standard_normal(n)
         u = np.stack([a * np.cos(phi) - b * np.sin(phi), a * np.sin(phi) + b * np.cos(phi)], axis=1)
-        return self._turned(u, 1.0).astype(np.float32)
+        return self._turn(u, 1.0).astype(np.float32)
 
 
-def _separated(means: np.ndarray, sigma: float) -> Mixture:
-    """A mixture of modes so far apart that its entropy is the sum of choosing one and of one."""
+def _separate_mixture(means: np.ndarray, sigma: float) -> Mixture:
+    """A mixture of modes far apart: its entropy is that of choosing a mode plus that of one mode."""
     k, width = means.shape
     return Mixture(means, sigma, float(np.log(k) + width / 2 * np.log(2 * np.pi * np.e * sigma**2)), separate=True)
 
 
-def _integrated(means: np.ndarray, sigma: float, step: float) -> Mixture:
-    """A mixture of modes that overlap: its entropy by quadrature, ten σ beyond the outermost mean."""
+def _overlapping_mixture(means: np.ndarray, sigma: float, step: float) -> Mixture:
+    """A mixture of modes that overlap: its entropy by quadrature, to ten σ beyond the outermost mean."""
     reach = float(np.abs(means).max()) + 10 * sigma
     return Mixture(means, sigma, quadrature_entropy(Mixture(means, sigma, 0.0).log_prob, reach, step))
 
 
-def _along(curve: np.ndarray, k: int) -> np.ndarray:
+def _points_along(curve: np.ndarray, k: int) -> np.ndarray:
     """k points at equal arc lengths along a polyline (M, 2): (k, 2)."""
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
     at = (np.arange(k) + 0.5) / k * length[-1]
@@ -187,32 +187,32 @@ def _circle(k: int) -> np.ndarray:
 
 @cache
 def _ring() -> Mixture:
-    return _separated(_circle(8), 0.01)
+    return _separate_mixture(_circle(8), 0.01)
 
 
 @cache
 def _grid() -> Mixture:
     ticks = np.arange(-4.0, 5.0, 2.0)
-    return _separated(np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2), 0.05)
+    return _separate_mixture(np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2), 0.05)
 
 
 @cache
 def _two_gaussians() -> Mixture:
-    return _integrated(np.array([[-1.0, 0.0], [1.0, 0.0]]), 0.5, step=0.0625)
+    return _overlapping_mixture(np.array([[-1.0, 0.0], [1.0, 0.0]]), 0.5, step=0.0625)
 
 
 @cache
 def _spiral() -> Mixture:
     turn = np.linspace(0.5, 3.0, 4000) * np.pi
     curve = 0.4 * turn[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
-    return _integrated(_along(curve, 300), 0.12, step=0.12)
+    return _overlapping_mixture(_points_along(curve, 300), 0.12, step=0.12)
 
 
 @cache
 def _moons() -> Mixture:
     turn = np.linspace(0.0, np.pi, 2000)
     upper = np.stack([np.cos(turn) - 0.5, np.sin(turn) - 0.25], axis=1)
-    return _integrated(np.concatenate([_along(upper, 100), _along(-upper, 100)]), 0.1, step=0.05)
+    return _overlapping_mixture(np.concatenate([_points_along(upper, 100), _points_along(-upper, 100)]), 0.1, step=0.05)
 
 
 @cache
@@ -232,7 +232,7 @@ def _gaussian(dimensions: int = 2, correlation: float = 0.8) -> Gaussian:
 
 def _dataset(name: str, truth: Density, n: int, seed: int, note: str = "") -> Dataset:
     if not 10 <= n <= 10_000_000:
-        raise BestiaryError(f"n={n} points: choose between 10 and 10,000,000")
+        raise BestiaryError(f"n={n}: choose between 10 and 10,000,000 points")
     if seed < 0:
         raise BestiaryError(f"seed={seed} must not be negative")
     x = truth.sample(n, seed)
@@ -246,13 +246,13 @@ def _dataset(name: str, truth: Density, n: int, seed: int, note: str = "") -> Da
 
 @dataclass(frozen=True)
 class Toy:
-    """A toy by name: what it looks like, and the function that draws it."""
+    """A toy: what it looks like, and the function that loads it."""
 
-    what: str
+    description: str
     load: Callable[..., Dataset]
 
 
-def _plain(name: str, density: Callable[[], Density]) -> Callable[..., Dataset]:
+def _loader(name: str, density: Callable[[], Density]) -> Callable[..., Dataset]:
     def load(n: int = 20_000, seed: int = 0) -> Dataset:
         """n: points drawn; seed: of the draw (the split is always the same)."""
         return _dataset(name, density(), n, seed)
@@ -260,15 +260,15 @@ def _plain(name: str, density: Callable[[], Density]) -> Callable[..., Dataset]:
     return load
 
 
-def _of_modes(name: str, density: Callable[[], Mixture]) -> Callable[..., Dataset]:
+def _mixture_loader(name: str, density: Callable[[], Mixture]) -> Callable[..., Dataset]:
     def load(n: int = 20_000, seed: int = 0, labels: bool = False) -> Dataset:
-        """n: points drawn; seed: of the draw; labels: the mode that each point is of is its label."""
+        """n: points drawn; seed: of the draw; labels: the label of a point is the mode that it was drawn from."""
         truth = density()
-        found = _dataset(name, truth, n, seed, " labels" if labels else "")
+        dataset = _dataset(name, truth, n, seed, " labels" if labels else "")
         if not labels:
-            return found
-        spec = rows(found.spec.dimensions, label(str(k) for k in range(len(truth.means))))
-        return replace(found, spec=spec, stored={**found.stored, "label": truth.drawn(n, seed)[1]})
+            return dataset
+        spec = rows(dataset.spec.dimensions, label(str(k) for k in range(len(truth.means))))
+        return replace(dataset, spec=spec, stored={**dataset.stored, "label": truth.drawn(n, seed)[1]})
 
     return load
 
@@ -280,12 +280,12 @@ def _load_gaussian(n: int = 20_000, seed: int = 0, dimensions: int = 2, correlat
 
 
 TOYS: dict[str, Toy] = {
-    "ring": Toy("8 Gaussians of width .01 on the unit circle", _of_modes("ring", _ring)),
-    "grid": Toy("25 Gaussians of width .05 on a 5 × 5 grid of spacing 2", _of_modes("grid", _grid)),
-    "two-gaussians": Toy("2 overlapping Gaussians of width .5", _of_modes("two-gaussians", _two_gaussians)),
-    "checkerboard": Toy("uniform on the dark squares of a 4 × 4 board", _plain("checkerboard", Checkerboard)),
-    "spiral": Toy("a spiral ribbon of width .12", _plain("spiral", _spiral)),
-    "moons": Toy("two half circles, interlocked, of width .1", _plain("moons", _moons)),
-    "pinwheel": Toy("five curved blades", _plain("pinwheel", _pinwheel)),
+    "ring": Toy("8 Gaussians of width .01 on the unit circle", _mixture_loader("ring", _ring)),
+    "grid": Toy("25 Gaussians of width .05 on a 5 × 5 grid of spacing 2", _mixture_loader("grid", _grid)),
+    "two-gaussians": Toy("2 overlapping Gaussians of width .5", _mixture_loader("two-gaussians", _two_gaussians)),
+    "checkerboard": Toy("uniform on the dark squares of a 4 × 4 board", _loader("checkerboard", Checkerboard)),
+    "spiral": Toy("a spiral ribbon of width .12", _loader("spiral", _spiral)),
+    "moons": Toy("two half circles, interlocked, of width .1", _loader("moons", _moons)),
+    "pinwheel": Toy("five curved blades", _loader("pinwheel", _pinwheel)),
     "gaussian": Toy("one correlated Gaussian in any number of dimensions", _load_gaussian),
 }

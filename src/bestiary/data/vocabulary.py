@@ -1,9 +1,9 @@
-"""Captions as tokens and back: lower-case words and marks, the commonest of the training captions.
+"""Captions ↔ tokens: a vocabulary of the commonest lower-case words and marks of the training captions.
 
-    "A red ball, please."  →  a | red | ball | , | please | .  →  their numbers, then 0 up to the length of the field
+    "A red ball, please."  →  a | red | ball | , | please | .  →  the numbers of these, then 0 to the field's length
 
     0   <pad>       behind the end
-    1   <unknown>   a word that is not among the commonest `MOST_WORDS` of the training captions
+    1   <unknown>   a word that is not among the `MOST_WORDS` commonest of the training captions
 
 Law: tokens_of(text_of(tokens)) = tokens, for tokens without a <pad> between them.
 
@@ -22,8 +22,8 @@ from bestiary.data.word_support import Words
 
 __all__ = ["MOST_TOKENS", "MOST_WORDS", "Vocabulary", "vocabulary_of"]
 
-MOST_WORDS = 4096  # of a vocabulary: rarer words are seen too seldom to be learned
-MOST_TOKENS = 64  # of a caption: what is longer is cut
+MOST_WORDS = 4096  # words of a vocabulary: rarer ones are seen too seldom to learn
+MOST_TOKENS = 64  # tokens of a caption: a longer one is cut
 
 _PAD, _UNKNOWN = "<pad>", "<unknown>"
 _PIECE = re.compile(rf"{_UNKNOWN}|\w+(?:['’]\w+)*|[^\w\s]")  # a word, its apostrophes included, or one mark
@@ -32,7 +32,7 @@ _SPACE_BEFORE_A_MARK = re.compile(r" (?=[.,;:!?](?: |$))")
 
 @dataclass(frozen=True)
 class Vocabulary(Words):
-    """Words of captions; the first two are <pad> and <unknown>."""
+    """The words of captions, of which the first two are <pad> and <unknown>."""
 
     pad: int | None = 0
 
@@ -42,7 +42,7 @@ class Vocabulary(Words):
         return _pieces(text)
 
     def number(self, word: object) -> int:
-        """The number of a word; 1 of any that is not among these."""
+        """The number of a word; 1 for an unknown one."""
         return self.numbers.get(str(word), 1)
 
     def text_of(self, tokens: Iterable[int]) -> str:
@@ -57,12 +57,12 @@ class Vocabulary(Words):
 
 
 def _pieces(text: str) -> list[str]:
-    """Words and marks in their order; half of a surrogate pair, which no file can hold, becomes a question mark."""
+    """The words and marks of a text; half of a surrogate pair, which no file can hold, becomes a question mark."""
     return _PIECE.findall(text.encode("utf-8", "replace").decode().lower())
 
 
 def vocabulary_of(captions: Iterable[str]) -> tuple[Vocabulary, int]:
-    """The commonest words of training captions, and the number of tokens of the longest, at least 1.
+    """The vocabulary of training captions, and the number of tokens of the longest, at least 1.
 
     >>> words, length = vocabulary_of(["a cat", "A dog!"])
     >>> words.words, length, words.tokens_of("a bird", 4)

@@ -1,6 +1,6 @@
-"""The support of labels, tokens and codes: one of V words, by its number, on the disk and in the model.
+"""Words: the support of labels, tokens and codes, each one of V words, stored by its number.
 
-Torch is imported when a tensor is at hand: reports read supports without it. Legend: V words.
+Torch is imported only inside functions: reports read supports without it. Legend: V words.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Words"]
 
-LISTED = 64  # more words than these are written as a count, where they are the numbers 0, 1, …
+LISTED = 64  # a config lists at most this many words that are the numbers 0, 1, …; of more it holds the count
 
 
 @dataclass(frozen=True)
 class Words(Support):
-    """One of V words by its number: a label, a token, an index of a codebook. `pad`: the word that says nothing."""
+    """One of V words by its number: a label, a token, an index of a codebook. `pad`: the word behind the end."""
 
     words: tuple[str, ...]
     pad: int | None = None
@@ -58,11 +58,11 @@ class Words(Support):
 
     @cached_property
     def numbers(self) -> dict[str, int]:
-        """Word → its number."""
+        """Word → number."""
         return {word: i for i, word in enumerate(self.words)}
 
     def number(self, word: object) -> int:
-        """The number of a word; a number where no word is so called."""
+        """The number of a word; what is no word is taken as a number. Raises BestiaryError where it is neither."""
         if str(word) in self.numbers:
             return self.numbers[str(word)]
         try:
@@ -74,25 +74,30 @@ class Words(Support):
         return int(number)
 
     def pieces(self, text: str) -> list[str]:
-        """A text cut into what may be words."""
+        """Split a text into words."""
         return text.split()
 
     def tokens_of(self, text: str, length: int) -> list[int]:
-        """A text as so many numbers of words: a longer one is cut, behind a shorter one stands `pad`."""
+        """A text → `length` numbers of words: a longer text is cut, a shorter one is filled with `pad`.
+
+        Raises BestiaryError where a word is unknown, or where the text is shorter and there is no `pad`.
+        """
         tokens = [self.number(piece) for piece in self.pieces(text)][:length]
         if self.pad is None and len(tokens) < length:
-            raise BestiaryError(f"`{text}` has {len(tokens)} tokens: give {length}, since there is none to pad with")
+            raise BestiaryError(
+                f"`{text}` has {len(tokens)} tokens: give {length}, since there is no token to pad with"
+            )
         return tokens + [self.pad or 0] * (length - len(tokens))
 
     def text_of(self, tokens: Iterable[int]) -> str:
-        """The words of some tokens, without `pad`."""
+        """The words of tokens as a text, without `pad`."""
         return " ".join(self.words[token] for token in tokens if token != self.pad)
 
     def written(self, stored: np.ndarray) -> np.ndarray:
         return np.array(self.words)[stored]
 
     def to_dict(self) -> dict[str, Any]:
-        """Words that are their own numbers are counted: there may be thousands."""
+        """For config.toml; more than LISTED words that are their own numbers are written as a count."""
         pad = {} if self.pad is None else {"pad": self.pad}
         counted = self.n > LISTED and self.words == tuple(map(str, range(self.n)))
         return {"support": self.word, **({"count": self.n} if counted else {"words": list(self.words)}), **pad}
