@@ -22,12 +22,12 @@ import numpy as np
 from bestiary.data import formats
 from bestiary.data.dataset import Dataset
 from bestiary.data.files import fingerprint, in_memory
-from bestiary.data.locations import find, whereabouts
+from bestiary.data.locations import find_files, local_files
 from bestiary.data.spec import Field, Spec, label, pictures
 from bestiary.data.splits import consecutive_parts, parts_of
 from bestiary.errors import BestiaryError
 
-__all__ = ["SETS", "Standard"]
+__all__ = ["SETS", "StandardSet"]
 
 _DIGITS = tuple("0123456789")
 _CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
@@ -38,19 +38,19 @@ _STACKED = tuple(f"{number:03d}" for number in range(1000))
 
 
 @dataclass(frozen=True)
-class Standard:
+class StandardSet:
     """A named set: what it is, how it is had, and who made it."""
 
-    what: str
+    description: str
     shape: str
     load: Callable[..., Dataset]
     forms: tuple[tuple[str, ...], ...]  # the files it needs, in any one of several forms; () needs none
     licence: str
     cite: str
 
-    def where(self) -> list[Path] | None:
+    def local_files(self) -> list[Path] | None:
         """The files that would be read, if they are here; an empty list if none is needed."""
-        return whereabouts(self.forms) if self.forms else []
+        return local_files(self.forms) if self.forms else []
 
 
 def _images(
@@ -96,8 +96,8 @@ def _idx_files(folder: str) -> tuple[str, ...]:
 
 
 def _idx_set(name: str, classes: tuple[str, ...], download: bool) -> Dataset:
-    paths = find(name, SETS[name].forms, download)
-    fit_images, fit_labels, test_images, test_labels = (formats.idx(path) for path in paths)
+    paths = find_files(name, SETS[name].forms, download)
+    fit_images, fit_labels, test_images, test_labels = (formats.read_idx(path) for path in paths)
     images, labels = np.concatenate([fit_images, test_images]), np.concatenate([fit_labels, test_labels])
     if len(images) != len(labels) or len(fit_images) != len(fit_labels) or len(fit_images) <= 10_000:
         raise BestiaryError(f"the files in {paths[0].parent} do not belong together: fetch all four again")
@@ -132,12 +132,12 @@ def _stacked_mnist(n: int = 50_000, seed: int = 0, download: bool = False) -> Da
 
 def _binarized_mnist(download: bool = False) -> Dataset:
     """download: fetch the files if they are nowhere."""
-    paths = find("binarized-mnist", SETS["binarized-mnist"].forms, download)
+    paths = find_files("binarized-mnist", SETS["binarized-mnist"].forms, download)
     if paths[0].suffix == ".npz":
-        packed = formats.npz(paths[0], "train", "valid", "test")
+        packed = formats.read_npz(paths[0], "train", "valid", "test")
         bits = [np.unpackbits(part, axis=1) for part in packed]  # (n, 98) → (n, 784)
     else:
-        bits = [formats.amat(path) for path in paths]
+        bits = [formats.read_amat(path) for path in paths]
     images = np.concatenate(bits).reshape(-1, 28, 28)
     note = (
         "Larochelle's fixed binarisation and parts. In its files the test part is sorted by digit; here its "
@@ -153,8 +153,8 @@ def _omniglot(size: int = 28, by: str = "drawings", download: bool = False) -> D
         raise BestiaryError(f"size={size}: omniglot comes as size=28 (17 levels) or size=105 (binary, as drawn)")
     if by not in ("drawings", "characters"):
         raise BestiaryError(f"by={by}: hold out by=drawings (any character) or by=characters (unseen alphabets)")
-    paths = find("omniglot", SETS["omniglot"].forms, download)
-    drawings, alphabet, names, background = formats.omniglot(paths)
+    paths = find_files("omniglot", SETS["omniglot"].forms, download)
+    drawings, alphabet, names, background = formats.read_omniglot(paths)
     n = len(drawings)
     if by == "drawings":
         parts = parts_of(n, 1345 / n, 8070 / n)
@@ -170,15 +170,15 @@ def _omniglot(size: int = 28, by: str = "drawings", download: bool = False) -> D
         }
         split = "test: Lake's evaluation alphabets; validation: a fifth of the background drawings at random"
     note = f"{split}. Not Burda's 28×28 file: numbers on the two are comparable, not the same"
-    images, levels = (formats.reduced(drawings), 17) if size == 28 else (drawings, 2)
+    images, levels = (formats.downsample(drawings), 17) if size == 28 else (drawings, 2)
     return _images("omniglot", images, levels, parts, alphabet, names, path=str(paths[0].parent), note=note)
 
 
 def _frey(validation: float = 200 / 1965, test: float = 200 / 1965, split_seed: int = 0) -> Dataset:
     """validation, test: shares held out; split_seed: of the split."""
-    (path,) = find("frey", SETS["frey"].forms, download=False)
+    (path,) = find_files("frey", SETS["frey"].forms, download=False)
     if path.suffix == ".npz":
-        (images,) = formats.npz(path, "images")
+        (images,) = formats.read_npz(path, "images")
     else:
         from scipy.io import loadmat  # type: ignore[import-untyped]
 
@@ -194,14 +194,14 @@ def _frey(validation: float = 200 / 1965, test: float = 200 / 1965, split_seed: 
 
 def _cifar10(download: bool = False) -> Dataset:
     """download: fetch the files if they are nowhere."""
-    paths = find("cifar10", SETS["cifar10"].forms, download)
+    paths = find_files("cifar10", SETS["cifar10"].forms, download)
     if paths[0].suffix == ".gz":
-        images, labels = formats.cifar_records(paths[0])
+        images, labels = formats.read_cifar(paths[0])
         parts = consecutive_parts(45_000, 5_000, 10_000)
         note = "test: the official one; validation: the last 5,000 of the official training part"
     else:
         keys = ("train_images", "test_images", "train_labels", "test_labels")
-        fit, test, fit_labels, test_labels = formats.npz(paths[0], *keys)
+        fit, test, fit_labels, test_labels = formats.read_npz(paths[0], *keys)
         images, labels = np.concatenate([fit, test]), np.concatenate([fit_labels, test_labels])
         held = len(fit) // 10
         parts = consecutive_parts(len(fit) - held, held, len(test))
@@ -217,15 +217,15 @@ def _dsprites(part: str = "random", stream: bool | None = None, download: bool =
     if part not in ("random", "grid"):
         raise BestiaryError(f"part={part}: the parts of dsprites are part=random and part=grid")
     whole, random, grid = SETS["dsprites"].forms
-    (path,) = find("dsprites", (whole, random if part == "random" else grid), download)
-    classes, values = formats.npz(path, "latents_classes", "latents_values")
+    (path,) = find_files("dsprites", (whole, random if part == "random" else grid), download)
+    classes, values = formats.read_npz(path, "latents_classes", "latents_values")
     if path.name == Path(whole[0]).name:
-        images = in_memory(formats.mapped(path, "imgs"), stream)
+        images = in_memory(formats.map_array(path, "imgs"), stream)
         note = "the whole set, every combination of factors once; no official split: a random one"
     else:
-        (images,) = formats.npz(path, "imgs")
-        what = "20,000 drawn at random" if part == "random" else "a grid of 46,080"
-        note = f"A PART of dSprites: {what} of its 737,280 images; no official split: a random one"
+        (images,) = formats.read_npz(path, "imgs")
+        description = "20,000 drawn at random" if part == "random" else "a grid of 46,080"
+        note = f"A PART of dSprites: {description} of its 737,280 images; no official split: a random one"
     found = _images("dsprites", images, 2, parts_of(len(images)), path=str(path), note=note)
     factors = _factors(classes, values)
     stored = found.stored | {f.name: codes for f, codes in factors}  # type: ignore[operator]
@@ -249,40 +249,40 @@ _AMAT = tuple(f"binarized-mnist/binarized_mnist_{part}.amat" for part in ("train
 _OMNIGLOT_ZIPS = ("omniglot/images_background.zip", "omniglot/images_evaluation.zip")
 _SPRITES_NPZ = "dsprites/dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
 
-SETS: dict[str, Standard] = {
-    "digits": Standard(
+SETS: dict[str, StandardSet] = {
+    "digits": StandardSet(
         "handwritten digits, small", "8×8 grey, 1,797", _digits,
         (), "CC BY 4.0", "Alpaydin and Kaynak 1998, UCI",
     ),
-    "mnist": Standard(
+    "mnist": StandardSet(
         "handwritten digits", "28×28 grey, 70,000", _mnist,
         (_idx_files("mnist"),), "CC BY-SA 3.0, as commonly stated", _LECUN,
     ),
-    "fashion-mnist": Standard(
+    "fashion-mnist": StandardSet(
         "articles of clothing", "28×28 grey, 70,000", _fashion_mnist,
         (_idx_files("fashion-mnist"),), "MIT", "Xiao, Rasul and Vollgraf 2017",
     ),
-    "stacked-mnist": Standard(
+    "stacked-mnist": StandardSet(
         "three digits as three channels", "28×28 colour, 70,000 or as asked", _stacked_mnist,
         (_idx_files("mnist"),), "CC BY-SA 3.0, as commonly stated", f"{_LECUN}; Metz et al. 2016",
     ),
-    "binarized-mnist": Standard(
+    "binarized-mnist": StandardSet(
         "MNIST, fixed binarisation", "28×28 binary, 70,000", _binarized_mnist,
         (("mnist-static/binarized_mnist.npz",), _AMAT), "none stated; from MNIST", _SALAKHUTDINOV,
     ),
-    "omniglot": Standard(
+    "omniglot": StandardSet(
         "characters of 50 alphabets", "28×28 grey (or 105×105 binary), 32,460", _omniglot,
         (("omniglot/omniglot.npz",), _OMNIGLOT_ZIPS), "MIT", "Lake, Salakhutdinov and Tenenbaum 2015",
     ),
-    "frey": Standard(
+    "frey": StandardSet(
         "frames of one face", "28×20 grey, 1,965", _frey,
         (("frey/frey.npz",), ("frey/frey_rawface.mat",)), "none stated", "Roweis and Frey",
     ),
-    "cifar10": Standard(
+    "cifar10": StandardSet(
         "small photographs of ten kinds", "32×32 colour, 60,000", _cifar10,
         (("cifar10/cifar-10-binary.tar.gz",), ("cifar10-part/cifar10-part.npz",)), "none stated", "Krizhevsky 2009",
     ),
-    "dsprites": Standard(
+    "dsprites": StandardSet(
         "sprites of known factors", "64×64 binary, 737,280", _dsprites,
         ((_SPRITES_NPZ,), ("dsprites-part/dsprites_subset.npz",), ("dsprites-part/dsprites_downsampled.npz",)),
         "Apache-2.0", "Matthey et al. 2017",
