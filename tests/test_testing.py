@@ -126,8 +126,8 @@ def _idle_weights(model: Model) -> None:
 
 
 def _nobodys_weights(model: Model) -> None:
-    own = model.own
-    model.own = lambda *modules: own(*modules)[:-1]
+    own = model.own_parameters
+    model.own_parameters = lambda *modules: own(*modules)[:-1]
 
 
 def _observes_anew(model: Model) -> None:
@@ -202,6 +202,6 @@ def _with_moments() -> Model:
 
 def test_a_stage_that_is_over_must_not_move(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "stages" in check_model(_with_moments, IMAGES)
-    monkeypatch.setattr(two_stage, "standing_still", lambda *modules: nullcontext())
+    monkeypatch.setattr(two_stage, "inference_mode", lambda *modules: nullcontext())
     with pytest.raises(AssertionError, match="a later stage changes what belongs to a finished one"):
         check_model(_with_moments, IMAGES)

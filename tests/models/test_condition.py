@@ -9,7 +9,7 @@ from bestiary.data.batch import Batch
 from bestiary.data.spec import Field, Spec, known, label, numbers, pictures, rows, sequence
 from bestiary.data.support import Category, Column, Levels
 from bestiary.errors import BestiaryError
-from bestiary.models.condition import KEPT, condition_of
+from bestiary.models.condition import STORED_ROWS, parse_condition
 from bestiary.models.model import Model
 from bestiary.models.vae import VAE
 from bestiary.models.zoo import build
@@ -63,15 +63,15 @@ PLACES = {  # where the columns that are told stand in x
 @pytest.mark.parametrize("text", PLACES)
 def test_columns_are_taken_out_and_put_back_in_their_places(text: str) -> None:
     """Whatever their order in `condition=`; what is left to make is described by the rest of the field."""
-    told, x, places = condition_of(text, TABLE), table(), PLACES[text]
+    told, x, places = parse_condition(text, TABLE), table(), PLACES[text]
     c = told.of(Batch(x))
     assert c.keys() == places.keys()
     assert all(torch.equal(c[name], x[:, place]) for name, place in places.items())
     assert told.reads() == set()  # they are a part of x already
     taken = [i for place in places.values() for i in place]
     rest = [i for i in range(7) if i not in taken]
-    assert torch.equal(told.rest(x), x[:, rest])
-    assert torch.equal(told.whole(x[:, rest], c), x)
+    assert torch.equal(told.target_of(x), x[:, rest])
+    assert torch.equal(told.assemble(x[:, rest], c), x)
     assert told.target.shape == (len(rest),)
     assert [c.name for c in told.target.columns] == [c.name for c in TABLE.x.columns if c.name not in places]
 
@@ -90,11 +90,11 @@ def test_samples_hold_what_was_told_and_lie_in_the_support(text: str, name: str)
 
 
 def test_a_vector_without_named_columns_has_numbered_ones() -> None:
-    told = condition_of("x3,x1", VECTOR)
+    told = parse_condition("x3,x1", VECTOR)
     x = torch.randn(4, 3)
     c = told.of(Batch(x))
     assert torch.equal(torch.cat(list(c.values()), 1), x[:, [2, 0]])
-    assert torch.equal(told.whole(x[:, 1:2], c), x)
+    assert torch.equal(told.assemble(x[:, 1:2], c), x)
     assert told.target.shape == (1,)
 
 
@@ -206,9 +206,9 @@ def test_kept_conditions_have_the_shares_of_the_data_also_where_it_is_sorted() -
     drawn = model.condition.drawn(4000)
     assert torch.equal(drawn["energy"][:, 0], drawn["label"].float())
     counts = drawn["label"].bincount(minlength=3) / 4000
-    assert ((counts - 1 / 3).abs() < 4.5 * (2 / 9 * (1 / 4000 + 1 / KEPT)) ** 0.5).all()
+    assert ((counts - 1 / 3).abs() < 4.5 * (2 / 9 * (1 / 4000 + 1 / STORED_ROWS)) ** 0.5).all()
     few = begun(small(spec, condition="label"), Batch(torch.zeros(4, 3), {"label": torch.tensor([1, 1, 2, 1])}))
-    assert (few.condition.get_buffer("kept_0").bincount(minlength=3) / KEPT).tolist() == [0, 0.75, 0.25]
+    assert (few.condition.get_buffer("kept_0").bincount(minlength=3) / STORED_ROWS).tolist() == [0, 0.75, 0.25]
 
 
 def test_the_same_label_and_code_give_the_same_x() -> None:
@@ -287,7 +287,7 @@ def test_each_network_learns_to_read_by_itself(name: str) -> None:
 def test_captions_and_pictures_are_not_kept_and_must_be_given() -> None:
     model, c = begun(small(TOLD, condition="caption"), TOLD.drawn(50)), {"caption": torch.tensor([[1, 3, 0, 0]])}
     assert model.sample(1, c).shape == (1, 3)
-    with pytest.raises(BestiaryError, match="keeps no caption: say which"):
+    with pytest.raises(BestiaryError, match="stores no caption to sample with: give condition="):
         model.sample(3)
     assert not list(model.condition.buffers())
 
@@ -302,7 +302,7 @@ def test_a_critic_hears_numbers_that_say_something_of_x_however_curved() -> None
     for step in range(301):
         c = torch.randn(256, 1)
         x = c.square() + 0.1 * torch.randn(256, 1)
-        real, fake = model.critic.sides(x, x[torch.randperm(256)], {"numbers": c})
+        real, fake = model.critic.judge_both(x, x[torch.randperm(256)], {"numbers": c})
         if step < 300:
             adam.zero_grad()
             nonsaturating().critic(real, fake).mean().backward()
@@ -330,7 +330,7 @@ def test_a_packed_label_stands_beside_its_pack(network: str, conditioning: str, 
     x, y = torch.rand(4, *spec.shape), torch.tensor([0, 1, 2, 0])
     for p in model.critic.parameters():
         nn.init.normal_(p, 0, 0.3)
-    shown, c = model.shown(x, CLOCK), torch.eye(3)[y].view(4 // pack, 3 * pack)
+    shown, c = model.view(x, CLOCK), torch.eye(3)[y].view(4 // pack, 3 * pack)
     if conditioning == "projection":
         by_hand = model.critic.net(shown, c)
     else:
@@ -346,7 +346,7 @@ def test_a_packed_label_stands_beside_its_pack(network: str, conditioning: str, 
 
 
 def test_without_a_condition_there_is_nothing_to_tell() -> None:
-    told = condition_of("none", TABLE)
+    told = parse_condition("none", TABLE)
     assert told.fields == ()
     assert told.target is TABLE.x
     assert told.of(Batch(table())) == told.drawn(3) == {}
@@ -357,21 +357,21 @@ def test_without_a_condition_there_is_nothing_to_tell() -> None:
 
 REFUSED = [
     ("label", TABLE, "needs examples with labels, and these have none"),
-    ("label", SHOWERS, "needs examples with labels, and these come with numbers: give condition=numbers"),
+    ("label", SHOWERS, "needs examples with labels, and these come with numbers: use condition=numbers"),
     ("labl", IMAGE, "unknown condition `labl`: did you mean `label`?"),
     ("size", IMAGE, "unknown condition `size`"),
     ("szie", TABLE, "unknown condition `szie`: did you mean `size`?"),
     ("", TABLE, "unknown condition ``"),
     ("size", pictures((1, 8, 8), 17), "nothing beside x"),
     ("size,size", TABLE, "names a field twice"),
-    ("kind,size,sort,age", TABLE, "leave at least one for the model to make"),
+    ("kind,size,sort,age", TABLE, "leave at least one for the model to generate"),
 ]
 
 
 @pytest.mark.parametrize(("text", "spec", "says"), REFUSED)
 def test_what_cannot_be_told_is_refused(text: str, spec: Spec, says: str) -> None:
     with pytest.raises(BestiaryError) as error:
-        condition_of(text, spec)
+        parse_condition(text, spec)
     assert says in str(error.value)
 
 
@@ -381,9 +381,14 @@ WRONG = [
     ("label", VECTOR, {"label": torch.tensor([0.0, 1, 2])}, "label takes whole numbers; got torch.float32"),
     ("label", VECTOR, {"label": torch.zeros(3, 2, dtype=torch.int64)}, "label has shape (); got (2,)"),
     ("label", VECTOR, {"label": torch.tensor([0, 1])}, "3 samples need 3 conditions, one for each; got 2"),
-    ("label", VECTOR, {}, "this model is told label: say condition=label:"),
+    ("label", VECTOR, {}, "this model takes the condition label: give condition=label:"),
     ("numbers", SHOWERS, {"numbers": torch.full((3, 2), torch.nan)}, "none of its"),
-    ("size,sort", TABLE, {"size": torch.zeros(3, 1)}, "this model is told size, sort: say condition=sort:"),
+    (
+        "size,sort",
+        TABLE,
+        {"size": torch.zeros(3, 1)},
+        "this model takes the condition size, sort: give condition=sort:",
+    ),
     ("size,sort", TABLE, {"size": torch.zeros(3, 1), "sort": torch.zeros(3, 3)}, "sort has shape (2,); got (3,)"),
 ]
 
@@ -401,7 +406,7 @@ def test_a_condition_that_does_not_fit_is_refused(text: str, spec: Spec, given: 
 def test_a_batch_that_lacks_what_is_told_is_refused() -> None:
     model = small(VECTOR, "vae", condition="label", prior="conditional")
     for ask in (model.encode, model.bound, lambda batch: model.loss(batch, CLOCK)):
-        with pytest.raises(BestiaryError, match="told label, and the batch has no label"):
+        with pytest.raises(BestiaryError, match="takes the condition label, and the batch has no label"):
             ask(Batch(torch.zeros(2, 3)))
     with pytest.raises(BestiaryError, match="takes the condition label: give label of each example"):
         model.codes(3)
@@ -409,13 +414,13 @@ def test_a_batch_that_lacks_what_is_told_is_refused() -> None:
 
 def test_names_may_hold_brackets_and_commas() -> None:
     spec = rows([Column("length (cm)"), Column("a, b"), Column("(c)")])
-    assert condition_of("length (cm)", spec).names == ["length (cm)"]
-    assert condition_of("a, b", spec).names == ["a, b"]
-    assert condition_of("(c)", spec).names == ["(c)"]
-    assert condition_of("(length (cm),(c))", spec).names == ["length (cm)", "(c)"]
+    assert parse_condition("length (cm)", spec).names == ["length (cm)"]
+    assert parse_condition("a, b", spec).names == ["a, b"]
+    assert parse_condition("(c)", spec).names == ["(c)"]
+    assert parse_condition("(length (cm),(c))", spec).names == ["length (cm)", "(c)"]
 
 
 def test_vector_is_the_numbers_beside_x_unless_a_column_is_called_so() -> None:
-    assert condition_of("vector", SHOWERS).names == ["numbers"]
-    own = condition_of("vector", rows([Column("vector"), Column("other")]))
+    assert parse_condition("vector", SHOWERS).names == ["numbers"]
+    own = parse_condition("vector", rows([Column("vector"), Column("other")]))
     assert torch.equal(own.of(Batch(torch.eye(2)))["vector"], torch.tensor([[1.0], [0.0]]))

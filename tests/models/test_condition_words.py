@@ -13,7 +13,7 @@ from bestiary.data.spec import Field, Spec, known, label, numbers, pictures, row
 from bestiary.data.support import Category, Column, Levels, Reals
 from bestiary.data.vocabulary import Vocabulary
 from bestiary.errors import BestiaryError
-from bestiary.models.condition import condition_of
+from bestiary.models.condition import parse_condition
 
 PETS = pictures((1, 8, 8), 2, label(("cat", "dog", "10", "newt")))
 ROWS = rows([Column("age", Reals(30.0, 5.0)), Column("town", Category(("Rome", "Oslo", "Köln"))), Column("paid")])
@@ -26,7 +26,7 @@ EVERY = "label,energy,caption"
 
 
 def read(words: Any, spec: Spec, text: str) -> dict[str, list]:
-    return {name: values.tolist() for name, values in condition_of(text, spec).read(words).items()}
+    return {name: values.tolist() for name, values in parse_condition(text, spec).read(words).items()}
 
 
 @pytest.mark.parametrize(("words", "rows"), [
@@ -99,7 +99,7 @@ def test_several_fields_at_once_all_of_them_known(words: Any) -> None:
 
 def test_what_a_batch_is_told_is_read_as_it_is() -> None:
     """Tensors by the field's name, masks and pictures too; masks that are not given say that all is known."""
-    told = condition_of("label,energy,caption,sketch", TOLD)
+    told = parse_condition("label,energy,caption,sketch", TOLD)
     c = told.of(TOLD.drawn(5))
     again = told.read(c)
     assert again.keys() == c.keys()
@@ -111,13 +111,15 @@ def test_what_a_batch_is_told_is_read_as_it_is() -> None:
 
 
 def test_one_tensor_is_in_model_units() -> None:
-    pets, towns = condition_of("label", PETS), condition_of("age,town", ROWS)
+    pets, towns = parse_condition("label", PETS), parse_condition("age,town", ROWS)
     assert pets.read(torch.tensor([2, 0]))["label"].tolist() == [2, 0]
     assert pets.read(torch.tensor(2))["label"].tolist() == [2]
     c = towns.read(torch.tensor([[2.0, 0.0, 1.0, 0.0]]))
     assert (c["age"].tolist(), c["town"].tolist()) == ([[2.0]], [[0.0, 1.0, 0.0]])
     for wrong in (torch.zeros(3, 2), torch.zeros(4)):
-        with pytest.raises(BestiaryError, match=r"a condition here is age, town: \(n, 4\) in model units; got"):
+        with pytest.raises(
+            BestiaryError, match=r"the condition age, town is a tensor of shape \(n, 4\) in model units; got"
+        ):
             towns.read(wrong)
 
 
@@ -128,20 +130,20 @@ def test_one_tensor_is_in_model_units() -> None:
     (None, PETS, "label", "unknown label `None`"),
     ("cat", PETS, "none", "takes no condition"),
     ("town:Paris,age:3", ROWS, "age,town", "unknown value of town `Paris`"),
-    ("age:3", ROWS, "age,town", "must say town too"),
-    ("age:old", ROWS, "age", "must be a number"),
+    ("age:3", ROWS, "age,town", "must give town too"),
+    ("age:old", ROWS, "age", "must be a finite number"),
     ("street:3", ROWS, "age", "street"),
-    ("3", ROWS, "age,town", "say name:value"),
+    ("3", ROWS, "age,town", "give name:value"),
     (2.7, PETS, "label", "unknown label `2.7`"),
     (float("inf"), PETS, "label", "unknown label `inf`"),
     ("age:nan", ROWS, "age", "finite"),
     ("age:3,age:4", ROWS, "age", "twice"),
     (torch.zeros(0, dtype=torch.long), PETS, "label", "no rows"),
-    ([1.0], SHOWERS, "vector", "told 2 numbers or words, y1, y2"),
-    ({"y1": [1, 2], "y2": [1, 2, 3]}, SHOWERS, "vector", "2 and 3 values: as many of each"),
-    ({"numbers": [1, 2, 3]}, SHOWERS, "vector", "numbers has 2 columns, y1, y2: give a value of each; got 3"),
-    ({"numbers": [[1, 2], [3]]}, SHOWERS, "vector", "numbers has 2 columns, y1, y2: give a value of each; got 1"),
-    ({"sketch": "a cat"}, TOLD, "sketch", "takes sketch as a tensor from Python"),
+    ([1.0], SHOWERS, "vector", "has 2 values, y1, y2"),
+    ({"y1": [1, 2], "y2": [1, 2, 3]}, SHOWERS, "vector", "2 and 3 values: give the same number for each name"),
+    ({"numbers": [1, 2, 3]}, SHOWERS, "vector", "numbers has 2 columns, y1, y2: give a value for each; got 3"),
+    ({"numbers": [[1, 2], [3]]}, SHOWERS, "vector", "numbers has 2 columns, y1, y2: give a value for each; got 1"),
+    ({"sketch": "a cat"}, TOLD, "sketch", "takes sketch from Python only"),
 ])  # fmt: skip
 def test_what_is_no_condition_is_refused(words: Any, spec: Spec, text: str, why: str) -> None:
     with pytest.raises(BestiaryError) as error:
@@ -159,7 +161,7 @@ words = st.one_of(
 
 @given(words, st.sampled_from(["label", "energy", "caption", EVERY]))
 def test_whatever_is_said_is_refused_or_fits(words: Any, text: str) -> None:
-    told = condition_of(text, TOLD)
+    told = parse_condition(text, TOLD)
     with suppress(BestiaryError):
         c = told.read(words)
         n = len(next(iter(c.values())))

@@ -263,7 +263,7 @@ def test_a_pack_that_does_not_divide_is_told() -> None:
 
 def test_a_penalty_refuses_a_critic_that_mixes_examples() -> None:
     mixing = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
-    with pytest.raises(BestiaryError, match="BatchNorm mixes them"):
+    with pytest.raises(BestiaryError, match="BatchNorm of your critic mixes the examples"):
         small("wgan-gp", VECTOR, critic=mixing)
     assert small("ns-gan", VECTOR, critic=mixing).critic.net is mixing
 

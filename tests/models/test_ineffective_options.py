@@ -7,7 +7,7 @@ import bestiary as bst
 from bestiary.data.spec import label, numbers, pictures
 from bestiary.data.support import Column
 from bestiary.errors import BestiaryError
-from bestiary.grammar.options import signature_options
+from bestiary.grammar.signatures import signature_options
 from bestiary.models.ineffective_options import IDLE, refuse_idle
 from bestiary.models.zoo import MODELS, build
 

@@ -46,13 +46,13 @@ SPEC, PLACES, WIDTH, WORDS = rows(4), 3, 2, 5
 def discrete(posterior: Callable[..., nn.Module], features: int, **options: object) -> VAE:
     q = posterior(PLACES, WORDS, WIDTH, **options)
     encoder, decoder = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, features)), nn.Linear(PLACES * WIDTH, 4)
-    return VAE(SPEC, PLACES * WIDTH, encoder, q, Uniform(q.code), decoder, Gaussian(SPEC.x), elbo, optimiser=Adam(1e-2))
+    return VAE(SPEC, encoder, q, Uniform(q.code), decoder, Gaussian(SPEC.x), elbo, optimiser=Adam(1e-2))
 
 
 def factors(latent: int = 3) -> VAE:
     place = Place(SPEC, latent, lambda x: None)
     return VAE(
-        SPEC, latent, nn.Linear(4, 8), Diagonal(8, latent), Standard(place), nn.Linear(latent, 4), Gaussian(SPEC.x),
+        SPEC, nn.Linear(4, 8), Diagonal(8, latent), Standard(place), nn.Linear(latent, 4), Gaussian(SPEC.x),
         TotalCorrelation(latent), optimiser=Adam(1e-2),
     )  # fmt: skip
 
@@ -236,7 +236,7 @@ def test_a_content_loss_plays_in_both_halves(half: str) -> None:
     with seeded(0):
         model = make()
     game = trainer(model, steps=40)
-    part = model.objective if half == "latent" else model.some_tricks[0]
+    part = model.objective if half == "latent" else model.trick_list[0]
     lens = part.lens.clone()
     main = next(player for player in model.players() if player.name in ("vae", "generator"))
     with seeded(3), torch.no_grad():

@@ -52,4 +52,4 @@ def test_a_run_is_what_its_recipe_said_whatever_the_recipe_says_later(tmp_path, 
     assert config["inferred"]["lr"]["reason"] == "recipe=paper"
     assert "recipe" not in config["command"]
     monkeypatch.setitem(RECIPES["wgan"], "paper", {"lr": 1.0})
-    assert run.model.optimisers[0].lr == 5e-5
+    assert run.model.critic_options.optimiser.lr == 5e-5

@@ -71,7 +71,7 @@ def test_a_packed_critic_sees_examples_side_by_side() -> None:
 def test_packs_of_images_stand_in_the_channels() -> None:
     model = small(IMAGE, pack=2)
     x = torch.rand(4, 1, 8, 8)
-    packed = model.shown(x, clock())
+    packed = model.view(x, clock())
     assert packed.shape == (2, 2, 8, 8)
     assert torch.equal(packed[0, 1], x[1, 0])
 
@@ -150,7 +150,7 @@ def test_joined_batches_differ_only_through_batchnorm() -> None:
     given = batch()
     for norm, same in (("none", True), ("batch", False)):
         apart, joint = small(critic_norm=norm), small(critic_norm=norm)
-        joint.critic.joined = joint.needs_real = True  # which is refused where it does nothing
+        joint.critic.joint = joint.needs_real = True  # which is refused where it does nothing
         for who in ("critic_loss", "generator_loss"):
             a, b = loss(apart, who, given)["total"], loss(joint, who, given)["total"]
             assert torch.allclose(a, b, atol=1e-6) == same, (norm, who)
@@ -166,7 +166,7 @@ def test_instance_noise_follows_its_schedule() -> None:
     model, x = small(noise="linear(0.5,0,100)"), torch.zeros(4000, 3)
     for at, sigma in ((0, 0.5), (50, 0.25), (100, 0.0)):
         torch.manual_seed(0)
-        assert float(model.shown(x, clock(at)).std()) == pytest.approx(sigma, abs=0.01)
+        assert float(model.view(x, clock(at)).std()) == pytest.approx(sigma, abs=0.01)
 
 
 def test_both_real_and_fake_pass_through_the_lens() -> None:
@@ -366,7 +366,7 @@ def test_two_time_scales() -> None:
     ("options", "says"),
     [
         ({"smoothing": 0.6}, "in \\[0, 0.5\\)"),
-        ({"smoothing": 0.1, "game": "relativistic"}, "judges an example by itself"),
+        ({"smoothing": 0.1, "game": "relativistic"}, "separate, bounded losses"),
         ({"game": "wasserstein"}, "add penalty=gp"),
         ({"game": "wasserstein", "spectral": True, "critic_norm": "batch"}, "with critic_norm=none"),
         ({"game": "wasserstein", "spectral": True, "critic_norm": "layer"}, "with critic_norm=none"),
@@ -380,19 +380,19 @@ def test_two_time_scales() -> None:
         ),
         ({"lazy": 4}, "add penalty=r1"),
         ({"penalty": "gp", "critic_norm": "batch"}, "critic_norm=none"),
-        ({"augment": ("cutout",)}, "augment= is for images"),
-        ({"matching": 1.0, "critic": nn.Linear(3, 1)}, "critic= is your own"),
-        ({"adversarial": 0.0}, "nothing to follow: add matching=1"),
-        ({"adversarial": 0.0, "matching": 1.0, "minibatch": 4}, "leaves that out"),
+        ({"augment": ("cutout",)}, "augment= needs images"),
+        ({"matching": 1.0, "critic": nn.Linear(3, 1)}, "critic= is yours"),
+        ({"adversarial": 0.0}, "without a loss: add matching=1"),
+        ({"adversarial": 0.0, "matching": 1.0, "minibatch": 4}, "leaves the game out"),
         ({"adversarial": -1.0}, "finite and not negative"),
         ({"tricks": "unroll(2,rate=0)"}, "must be positive"),
-        ({"unroll": 2, "weight_clip": 0.01}, "free weights"),
+        ({"unroll": 2, "weight_clip": 0.01}, "without clipping"),
         ({"unroll": 2, "minibatch": 2, "penalty": "r2(0.1)"}, "Drop one"),
-        ({"joint": True, "critic": nn.Linear(3, 1)}, "your critic has no BatchNorm"),
-        ({"joint": True, "minibatch": 4}, "mixes real ones"),
+        ({"joint": True, "critic": nn.Linear(3, 1)}, "your critic, which has no BatchNorm"),
+        ({"joint": True, "minibatch": 4}, "puts real examples into their batch"),
         ({"joint": True}, "does nothing with critic_norm=none"),
         ({"spectral": True, "weight_clip": 0.1}, "leave one of them out"),
-        ({"game": "wasserstein", "weight_clip": 0.01, "smoothing": 0.1}, "has a best critic"),
+        ({"game": "wasserstein", "weight_clip": 0.01, "smoothing": 0.1}, "separate, bounded losses"),
         ({"matching": -1.0}, "not negative"),
         ({"tricks": "pack(0)"}, "pack=0 must be at least 1"),
         ({"condition": "label"}, "needs examples with labels, and these have none"),

@@ -14,8 +14,8 @@ from bestiary.data.dataset import Dataset, split
 from bestiary.data.spec import Spec, label, pictures, rows
 from bestiary.data.support import Category, Column
 from bestiary.errors import BestiaryError
-from bestiary.grammar.options import signature_options
 from bestiary.grammar.schedules import Cosine, Linear
+from bestiary.grammar.signatures import signature_options
 from bestiary.models.auto_options import infer
 from bestiary.models.model import Samples
 from bestiary.models.zoo import MODELS, build
@@ -110,8 +110,8 @@ REFUSED = [
     ("vae", VECTOR, {"likelihood": "mixed"}, "needs a table with columns"),
     ("vae", DIGITS, {"likelihood": "bernouli"}, "unknown likelihood `bernouli`: did you mean `bernoulli`?"),
     ("vae", DIGITS, {"binarise": "none"}, "binarise=dynamic"),
-    ("vae", DIGITS, {"likelihood": "gaussian", "binarise": "dynamic"}, "belongs to likelihood=bernoulli"),
-    ("vae", VECTOR, {"binarise": "threshold"}, "belongs to likelihood=bernoulli"),
+    ("vae", DIGITS, {"likelihood": "gaussian", "binarise": "dynamic"}, "needs likelihood=bernoulli"),
+    ("vae", VECTOR, {"binarise": "threshold"}, "needs likelihood=bernoulli"),
     ("vae", VECTOR, {"network": "conv"}, "convolutional networks need images, and this is a vector: use network=mlp"),
     ("dcgan", TABLE, {}, "convolutional networks need images, and this is a table: use network=mlp"),
     ("vae", DIGITS, {"network": "convv"}, "unknown network `convv`: did you mean `conv`?"),
@@ -254,15 +254,15 @@ def fails(x: Tensor) -> Tensor:
 
 
 WRONG = {  # answers that no part may give, and what is said of them
-    "tuple": (lambda x: (x, x), "must give one tensor; it gave a tuple"),
-    "none": (lambda x: None, "must give one tensor; it gave a NoneType"),
+    "tuple": (lambda x: (x, x), "must return one tensor; it returned a tuple"),
+    "none": (lambda x: None, "must return one tensor; it returned a NoneType"),
     "assertion": (fails, "AssertionError"),
     "index": (lambda x: x[:, 99], "does not take a tensor of shape (2,"),
     "product": (lambda x: x.flatten(1) @ torch.zeros(99, 1), "does not take a tensor of shape (2,"),
     "attribute": (lambda x: x.nothing, "AttributeError"),
-    "scalar": (lambda x: x.sum(), "for B=2 it gave ()"),
-    "batch": (lambda x: torch.zeros(3, 4), "for B=2 it gave (3, 4)"),
-    "extra axis": (lambda x: torch.zeros(2, 5, 1), "for B=2 it gave (2, 5, 1)"),
+    "scalar": (lambda x: x.sum(), "for B=2 it returned ()"),
+    "batch": (lambda x: torch.zeros(3, 4), "for B=2 it returned (3, 4)"),
+    "extra axis": (lambda x: torch.zeros(2, 5, 1), "for B=2 it returned (2, 5, 1)"),
 }
 PARTS = {"encoder": "vae", "decoder": "vae", "generator": "gan", "critic": "gan"}
 
@@ -287,7 +287,7 @@ def test_what_a_decoder_must_give_follows_the_likelihood() -> None:
     one, two = nn.Sequential(nn.Linear(2, 3), nn.Unflatten(1, (3, 1, 1))), nn.Sequential(nn.Linear(2, 6))
     spec = pictures((3, 1, 1), 256)
     build("vae", spec, **TINY, network="mlp", likelihood="gaussian", decoder=one)
-    with pytest.raises(BestiaryError, match=re.escape("(B, 2) to (B, 6, 1, 1); for B=2 it gave (2, 3, 1, 1)")):
+    with pytest.raises(BestiaryError, match=re.escape("(B, 2) to (B, 6, 1, 1); for B=2 it returned (2, 3, 1, 1)")):
         build("vae", spec, **TINY, network="mlp", likelihood="logistic", decoder=one)
     build("vae", spec, **TINY, network="mlp", decoder=two.append(nn.Unflatten(1, (6, 1, 1))))
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bestiary.models.tricks.spectral_norm import bounded
+from bestiary.models.tricks.spectral_norm import add_spectral_norm
 from bestiary.networks import dcgan, residual
 from bestiary.networks.conditioned import append_channels
 from bestiary.networks.critic import ROW_LENGTH, Critic, MinibatchLayer
@@ -72,7 +72,7 @@ def test_the_head_has_the_digits_of_fp32_in_bf16() -> None:
 def test_a_slope_alone_is_right_where_two_passes_differ() -> None:
     """Spectral norm takes a step of power iteration in each: an example is not its own neighbour."""
     torch.manual_seed(0)
-    net = bounded(Critic(nn.Sequential(nn.Linear(3, 16), nn.Tanh()), 16, kernels=4)).double()
+    net = add_spectral_norm(Critic(nn.Sequential(nn.Linear(3, 16), nn.Tanh()), 16, kernels=4)).double()
     net.project, x = None, torch.randn(5, 3).double().requires_grad_()
     for _ in range(2):
         (slope,) = torch.autograd.grad(net(x, per_example=True).sum(), x)
@@ -127,7 +127,7 @@ def test_spectral_norm_divides_each_map_by_its_largest_singular_value(name: str)
         nn.init.normal_(p, 0, 0.3)
     for a, b in zip(free.parameters(), net.parameters(), strict=True):
         a.copy_(b)
-    net = bounded(net)
+    net = add_spectral_norm(net)
     for _ in range(100):  # each forward pass takes a step of power iteration
         net(torch.zeros(1, 3, 16, 16))
     net.eval()
@@ -148,7 +148,7 @@ def _linear(net: nn.Module) -> list[nn.Module]:
 @pytest.mark.parametrize("name", NETS)
 def test_a_bounded_critic_may_be_differentiated_twice(name: str) -> None:
     torch.manual_seed(0)
-    net, x = bounded(NETS[name]()), torch.randn(2, 3, 16, 16, requires_grad=True)
+    net, x = add_spectral_norm(NETS[name]()), torch.randn(2, 3, 16, 16, requires_grad=True)
     (slope,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
     weights = [p for n, p in net.named_parameters() if p.ndim > 1 and not n.startswith("project")]
     seen: list[Tensor] = list(torch.autograd.grad(slope.square().sum(), weights))

@@ -1,7 +1,7 @@
-"""What a model's option `auto` means for given data, and why: said before a run starts and written into its config.
+"""Rules that infer options left at `auto` from the data, each with its reason, which is printed and saved with the run.
 
-A builder declares the rules that its options follow, `@rules(network=vae_network, …)`, in the order in which they are
-asked: a later one may look at an earlier one.
+A builder of the zoo declares its rules by `@rules(network=vae_network_rule, …)`, and rules for options of training by
+`@rules_of_training(…)`. Rules apply in their order, so a later one may use the value of an earlier option.
 """
 
 from __future__ import annotations
@@ -12,62 +12,63 @@ from typing import Any, TypeVar
 
 from bestiary.data.spec import Inferred, Spec
 from bestiary.densities.density_names import LIKELIHOODS
-from bestiary.grammar.options import made
-from bestiary.models.condition import condition_of
+from bestiary.grammar.part_calls import build_part
+from bestiary.models.condition import parse_condition
 from bestiary.models.tricks.table import trick_options
 from bestiary.networks.image_sizes import SMALLEST
 from bestiary.training.recipe import Recipe
 
 __all__ = [
-    "binarise", "critic_norm", "gan_network", "infer", "likelihood", "norm", "often", "penalty", "rules", "trained",
-    "training_rules", "vae_network",
+    "binarise_rule", "critic_norm_rule", "gan_network_rule", "infer", "likelihood_rule", "norm_rule", "penalty_rule",
+    "rules", "rules_of_training", "training_rules", "vae_network_rule", "validate_rule",
 ]  # fmt: skip
 
-LOOKS, NEAREST = 12, 50  # validations of a game, and the rounds between them at least
+GAME_VALIDATIONS, FEWEST_ROUNDS = 12, 50  # validations of a game at least, but not within fewer rounds than these
 
-Rule = Callable[[Spec, Mapping[str, Any]], Inferred]
+Rule = Callable[[Spec, Mapping[str, Any]], Inferred]  # data, options → the value and its reason
+TrainingRule = Callable[[Recipe], Inferred | None]  # recipe → the value and its reason, or None for the default
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def rules(**by_option: Rule) -> Callable[[F], F]:
-    """Declare by which rules `auto` of a builder's options is replaced."""
+    """Decorator of a builder: the rules that replace `auto` in its options."""
 
-    def declared(builder: F) -> F:
+    def attach_rules(builder: F) -> F:
         builder.rules = by_option  # type: ignore[attr-defined]
         return builder
 
-    return declared
+    return attach_rules
 
 
-def trained(**by_option: Callable[[Recipe], Inferred | None]) -> Callable[[F], F]:
-    """The same of options of training, where they are left alone."""
+def rules_of_training(**by_option: TrainingRule) -> Callable[[F], F]:
+    """Decorator of a builder: rules for options of training that the user has not given."""
 
-    def declared(builder: F) -> F:
+    def attach_rules(builder: F) -> F:
         builder.training_rules = by_option  # type: ignore[attr-defined]
         return builder
 
-    return declared
+    return attach_rules
 
 
-def training_rules(model: Callable[..., Any]) -> Mapping[str, Callable[[Recipe], Inferred | None]]:
-    """Those that `trained` declared, by option."""
+def training_rules(model: Callable[..., Any]) -> Mapping[str, TrainingRule]:
+    """The rules of training of a builder, by option."""
     return vars(model).get("training_rules", {})
 
 
-def often(recipe: Recipe) -> Inferred | None:
-    """A validation at every twelfth of the run at least: a few say nothing of going round in circles."""
-    assert recipe.steps is not None  # the plan has inferred them
-    validate = min(recipe.validate, max(NEAREST, recipe.steps // LOOKS))
-    return Inferred(validate, "signs of games ask for a dozen looks") if validate < recipe.validate else None
+def validate_rule(recipe: Recipe) -> Inferred | None:
+    """At least 12 validations in a run, since fewer cannot show that a game oscillates."""
+    assert recipe.steps is not None  # the plan has inferred it
+    validate = min(recipe.validate, max(FEWEST_ROUNDS, recipe.steps // GAME_VALIDATIONS))
+    return Inferred(validate, "the signs of games need a dozen validations") if validate < recipe.validate else None
 
 
-def likelihood(spec: Spec, options: Mapping[str, Any]) -> Inferred:
-    """The one whose support is that of what the model makes."""
-    return condition_of(options.get("condition", "none"), spec).target.likelihood
+def likelihood_rule(spec: Spec, options: Mapping[str, Any]) -> Inferred:
+    """The likelihood for the support of the data that the model generates."""
+    return parse_condition(options.get("condition", "none"), spec).target.likelihood
 
 
-def _no_maps(spec: Spec) -> Inferred | None:
-    """Why convolutions do not fit, where they do not."""
+def _mlp_if_needed(spec: Spec) -> Inferred | None:
+    """network=mlp with the reason if convolutions do not fit the data, else None."""
     if not spec.x.maps:
         return Inferred("mlp", f"a {spec.x.noun} has no neighbouring pixels")
     if min(spec.shape[1:]) < SMALLEST:
@@ -75,58 +76,61 @@ def _no_maps(spec: Spec) -> Inferred | None:
     return None
 
 
-def vae_network(spec: Spec, options: Mapping[str, Any]) -> Inferred:
+def vae_network_rule(spec: Spec, options: Mapping[str, Any]) -> Inferred:
     """The lectures' network for small grey images, convolutions for other images."""
-    if no := _no_maps(spec):
-        return no
+    if mlp := _mlp_if_needed(spec):
+        return mlp
     if spec.shape[0] == 1 and min(spec.shape[1:]) <= 32:
         return Inferred("mlp", "small grey images: the lectures' network")
     return Inferred("conv", "colour or large images")
 
 
-def gan_network(spec: Spec, options: Mapping[str, Any]) -> Inferred:
+def gan_network_rule(spec: Spec, options: Mapping[str, Any]) -> Inferred:
     """The DCGAN recipe for images that can be halved."""
-    return _no_maps(spec) or Inferred("dcgan", "images")
+    return _mlp_if_needed(spec) or Inferred("dcgan", "images")
 
 
-def norm(spec: Spec, options: Mapping[str, Any]) -> Inferred:
-    """BatchNorm beside convolutions."""
+def norm_rule(spec: Spec, options: Mapping[str, Any]) -> Inferred:
+    """BatchNorm between convolutions."""
     if options["network"] == "mlp":
         return Inferred("none", "a small network without convolutions")
     return Inferred("batch", "convolutions, as in the DCGAN recipe")
 
 
-def penalty(spec: Spec, options: Mapping[str, Any]) -> Inferred:
-    """Slopes one, of the weight that the data ask for."""
+def penalty_rule(spec: Spec, options: Mapping[str, Any]) -> Inferred:
+    """A gradient penalty with the weight for this kind of data."""
     if spec.x.layout == "row" and not spec.x.columns:
         return Inferred("gp(0.1)", "points in their own units, as for the toys of the WGAN-GP paper")
     return Inferred("gp(10)", "the WGAN-GP paper's weight")
 
 
-def critic_norm(spec: Spec, options: Mapping[str, Any]) -> Inferred:
-    """BatchNorm where nothing speaks against it."""
+def critic_norm_rule(spec: Spec, options: Mapping[str, Any]) -> Inferred:
+    """BatchNorm for the DCGAN recipe, unless a penalty or spectral norm excludes it."""
     if options["network"] != "dcgan":
         return Inferred("none", "only the DCGAN recipe has one")
     if options["penalty"] != "none":
-        return Inferred("none", "a penalty asks for the slope at each example")
+        return Inferred("none", "a penalty needs the slope at each example")
     if "spectral" in trick_options(options["tricks"]):
-        return Inferred("none", "moments of a batch would undo the bound of the slope")
+        return Inferred("none", "BatchNorm would undo the bound of the slope")
     return Inferred("batch", "convolutions, as in the DCGAN recipe")
 
 
-def binarise(spec: Spec, options: Mapping[str, Any]) -> Inferred:
-    """Whether greys become 0 and 1: only where the likelihood wants them so."""
-    target = condition_of(options.get("condition", "none"), spec).target
-    binary = made("likelihood", options["likelihood"], LIKELIHOODS, target).binary
+def binarise_rule(spec: Spec, options: Mapping[str, Any]) -> Inferred:
+    """Dynamic binarisation if the likelihood needs it."""
+    target = parse_condition(options.get("condition", "none"), spec).target
+    binary = build_part("likelihood", options["likelihood"], LIKELIHOODS, target).binary
     if binary and target.levels > 2:
-        return Inferred("dynamic", f"the likelihood wants 0 or 1, and these images have {target.levels} levels")
+        return Inferred("dynamic", f"the likelihood needs 0 or 1, and these images have {target.levels} levels")
     return Inferred("none", "x is used as it is")
 
 
 def infer(
     model: Callable[..., Any], spec: Spec, given: Mapping[str, Any], steps: int | None = None
 ) -> tuple[dict[str, Any], dict[str, Inferred]]:
-    """All options of a model with `auto` replaced, and each replacement with its reason; a rule sees the steps too."""
+    """All options of a model with `auto` replaced, and the inferred values with their reasons, by option.
+
+    model: a builder of the zoo. given: the options that the user gave. steps: rounds of the run, which rules may use.
+    """
     defaults = {p.name: p.default for p in inspect.signature(model).parameters.values() if p.kind is p.KEYWORD_ONLY}
     options, inferred = {**defaults, **given}, dict[str, Inferred]()
     by_option: Mapping[str, Rule] = vars(model).get("rules", {})

@@ -1,9 +1,9 @@
-"""The autoencoder, plain and denoising: a code of x and the x that is made of it, with no p(z).
+"""Autoencoder, plain and denoising: encodes x as z and decodes z, without a prior p(z).
 
     z = code(encoder(x + σ ε, c)),   ε ~ N(0, I);       minimised: −log p(x|z, c)
 
-σ = 0: the plain autoencoder (Hinton and Salakhutdinov 2006); σ > 0: noise in, x out (Vincent et al. 2008). It has no
-distribution over z, so it can compress and make features, but it cannot sample.
+σ = 0: the plain autoencoder (Hinton and Salakhutdinov 2006); σ > 0: the denoising autoencoder (Vincent et al. 2008). It
+has no distribution over z, so it compresses and extracts features, but it cannot sample.
 
 Legend: B batch, D latent.
 """
@@ -29,7 +29,7 @@ __all__ = ["Autoencoder"]
 
 
 class Autoencoder(LatentModel, Reconstructs):
-    """A game of one without a prior."""
+    """An encoder and a decoder with one player. noise: σ."""
 
     def __init__(
         self,
@@ -48,19 +48,21 @@ class Autoencoder(LatentModel, Reconstructs):
         self.to_code, self.noise, self.optimiser = to_code, noise, optimiser
 
     def players(self) -> list[Player]:
-        main = Player("autoencoder", self.own(), self.loss, after=self.after, optimiser=self.optimiser, main=True)
-        return [main, *self.guests()]
+        main = Player(
+            "autoencoder", self.own_parameters(), self.loss, after=self.after, optimiser=self.optimiser, main=True
+        )
+        return [main, *self.part_players()]
 
     def loss(self, batch: Batch, clock: Clock) -> tuple[Terms, Draw]:
-        """−log p(x|z, c) in nats, z the code of x made noisy, and what its parts add."""
+        """−log p(x|z, c) in nats, where z is the code of x with noise, and the terms of parts."""
         self.tick(clock)
         batch = self.observe(batch)
         x, c = batch.x, self.condition.of(batch)
         noisy = x + self.noise * normal(x.shape, x.device) if self.noise else x
         z = self._code(noisy, c)[None]
-        px, target = self.px(z[0], c), self.condition.rest(x)
+        px, target = self.px(z[0], c), self.condition.target_of(x)
         draw = Draw(x, z, clock=clock, c=c, n=self.examples, px=px, target=target)
-        return self.summed(draw, {"total": -draw.log_px}), draw
+        return self.collect_terms(draw, {"total": -draw.log_px}), draw
 
     def _code(self, x: Tensor, c: Fields) -> Tensor:
         return self.to_code(self.encoder(x, c)).float()  # (B, D)
@@ -70,8 +72,8 @@ class Autoencoder(LatentModel, Reconstructs):
         return self._code(batch.x, self.condition.of(batch))
 
     def distortion(self, batch: Batch, z: Tensor | None = None) -> Tensor:
-        """−log p(x|z, c) of each x (B,), in nats, under its own code or under another."""
+        """−log p(x|z, c) of each x (B,) in nats, for the code of x, or for codes z (B, D)."""
         batch = self.observe(batch)
         c = self.condition.of(batch)
         px = self.px(self._code(batch.x, c) if z is None else z, c)
-        return -px.log_prob(self.condition.rest(batch.x))
+        return -px.log_prob(self.condition.target_of(batch.x))

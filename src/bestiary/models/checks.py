@@ -1,4 +1,4 @@
-"""Checks that the builders of the zoo share."""
+"""Checks of options that several models of the zoo share."""
 
 from typing import Literal
 
@@ -6,23 +6,23 @@ from bestiary.data.spec import Field
 from bestiary.densities.likelihoods import Likelihood
 from bestiary.errors import BestiaryError
 
-__all__ = ["binariser", "positive"]
+__all__ = ["check_binarise", "check_positive"]
 
 
-def positive(**numbers: int) -> None:
-    """Each of the named numbers must be at least 1."""
+def check_positive(**numbers: int) -> None:
+    """Raise BestiaryError unless each of the named numbers is at least 1."""
     for name, number in numbers.items():
         if number < 1:
             raise BestiaryError(f"{name}={number} must be at least 1")
 
 
-def binariser(asked: str, field: Field, family: Likelihood) -> Literal["none", "dynamic", "threshold"]:
-    """How greys become 0 and 1, if the likelihood wants that."""
-    if asked == "none" and family.binary and field.levels > 2:
+def check_binarise(binarise: str, field: Field, family: Likelihood) -> Literal["none", "dynamic", "threshold"]:
+    """The option `binarise`, if it fits the likelihood; raises BestiaryError if it does not."""
+    if binarise == "none" and family.binary and field.levels > 2:
         raise BestiaryError(
             f"this likelihood needs x in {{0, 1}}, and these images have {field.levels} levels:"
             " use binarise=dynamic, binarise=threshold or likelihood=logistic"
         )
-    if asked != "none" and not family.binary:
-        raise BestiaryError(f"binarise={asked} belongs to likelihood=bernoulli; leave it out")
-    return asked  # type: ignore[return-value]
+    if binarise != "none" and not family.binary:
+        raise BestiaryError(f"binarise={binarise} needs likelihood=bernoulli: leave it out")
+    return binarise  # type: ignore[return-value]

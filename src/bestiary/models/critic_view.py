@@ -1,17 +1,17 @@
-"""What a critic is shown, and what it answers.
+"""The critic with its condition and packing: from examples x and a condition c to logits or features.
 
-    shown(x) = pack(tricks(x))       examples augmented, with noise, m of them side by side
-    C(shown(x), c)                   c beside x, as maps of an image, or by projection (networks/critic.py)
+    x → view(x) = pack(tricks(x))    augmented, with noise, m examples side by side (models/gan.py)
+    C(view(x), c)                    c appended to x, as maps for images, or by projection (networks/critic.py)
 
-Real and fake pass through the critic in batches of their own, so that BatchNorm does not mix their moments, unless they
-are `joined`. The critic may judge with other weights than its own: those that a trick looks ahead to, or remembers.
+Real and fake examples pass through the critic in separate batches, so that BatchNorm does not mix their moments, unless
+they are `joint`. The critic can judge with other weights than its own, such as unrolled or past weights.
 
 Legend: B batch, m pack, c condition, F features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,48 +22,57 @@ from bestiary.errors import BestiaryError
 from bestiary.networks.conditioned import NOTHING, Fields, Reader, append_channels
 from bestiary.networks.critic import Critic
 
-__all__ = ["CriticView", "Weights", "packed"]
+__all__ = ["CriticView", "Weights", "pack_examples"]
 
-Weights = Mapping[str, Tensor] | None  # other weights of a critic than its own, by name
+Weights = Mapping[str, Tensor] | None  # other weights for the critic, by name; None for its own
 
 
 class CriticView(nn.Module):
-    """A critic and the reader of what it is told; it owns both."""
+    """A critic network and the reader of its condition.
+
+    fields: the fields of c that the critic reads. projected: whether c is projected, not appended to x. pack: m. joint:
+    whether real and fake pass in one batch.
+    """
 
     def __init__(
-        self, net: nn.Module, fields: Sequence[Field] = (), projected: bool = False, pack: int = 1, joined: bool = False
+        self, net: nn.Module, fields: Sequence[Field] = (), projected: bool = False, pack: int = 1, joint: bool = False
     ) -> None:
         super().__init__()
         self.net, self.reader = net, Reader(fields)
-        self.projected, self.pack, self.joined = projected, pack, joined
+        self.projected, self.pack, self.joint = projected, pack, joint
 
-    def forward(self, x: Tensor, c: Fields = NOTHING, alone: bool = False, features: bool = False) -> Tensor:
-        """Logits in fp32, (B/m,), of packs x; `alone`: with the slope of each example by itself; `features`: h (B/m, F)
-        in their place, each example's own, without what minibatch discrimination adds."""
-        told = (packed(self.reader(c), self.pack),) if self.reader.fields else ()
-        given = (x, *told) if self.projected or not told else (append_channels(x, *told),)
+    def forward(self, x: Tensor, c: Fields = NOTHING, per_example: bool = False, features: bool = False) -> Tensor:
+        """Logits (B/m,) in fp32 for packs x (B/m, …) and the conditions c of all B examples.
+
+        per_example: the gradient of each logit reaches its own pack only. features: returns the critic's features h
+        (B/m, F) instead, without those of minibatch discrimination.
+        """
+        condition = (pack_examples(self.reader(c), self.pack),) if self.reader.fields else ()
+        inputs = (x, *condition) if self.projected or not condition else (append_channels(x, *condition),)
         if features:
-            return self.net.get_submodule("body")(given[0]).float()
-        how = {"per_example": True} if alone and isinstance(self.net, Critic) else {}
-        return self.net(*given, **how).float().view(len(x))
+            return self.net.get_submodule("body")(inputs[0]).float()
+        options = {"per_example": True} if per_example and isinstance(self.net, Critic) else {}
+        return self.net(*inputs, **options).float().view(len(x))
 
-    def judge(self, x: Tensor, c: Fields = NOTHING, weights: Weights = None, **how: bool) -> Tensor:
-        """`forward` with other weights."""
-        return self(x, c, **how) if weights is None else functional_call(self, dict(weights), (x, c), how)
+    def judge(self, x: Tensor, c: Fields = NOTHING, weights: Weights = None, **options: bool) -> Tensor:
+        """`forward` with these weights."""
+        return self(x, c, **options) if weights is None else functional_call(self, dict(weights), (x, c), options)
 
-    def sides(
-        self, real: Tensor, fake: Tensor, c: Fields = NOTHING, weights: Weights = None, **how: bool
+    def judge_both(
+        self, real: Tensor, fake: Tensor, c: Fields = NOTHING, weights: Weights = None, **options: bool
     ) -> tuple[Tensor, Tensor]:
-        """`judge` of both sides, each in a batch of its own unless they are joined."""
-        of: Callable[[Tensor, Fields], Tensor] = lambda x, c: self.judge(x, c, weights, **how)  # noqa: E731
-        if not self.joined:
-            return of(real, c), of(fake, c)
-        on_real, on_fake = of(torch.cat([real, fake]), {k: torch.cat([v, v]) for k, v in c.items()}).chunk(2)
+        """`judge` for real and for fake packs, in separate batches unless they are joint."""
+        if not self.joint:
+            return self.judge(real, c, weights, **options), self.judge(fake, c, weights, **options)
+        both, c_twice = torch.cat([real, fake]), {k: torch.cat([v, v]) for k, v in c.items()}
+        on_real, on_fake = self.judge(both, c_twice, weights, **options).chunk(2)
         return on_real, on_fake
 
 
-def packed(x: Tensor, m: int) -> Tensor:
-    """m examples side by side: (B, C, …) → (B/m, m·C, …)."""
+def pack_examples(x: Tensor, m: int) -> Tensor:
+    """m examples side by side: (B, C, …) → (B/m, m·C, …). Raises BestiaryError unless m divides B."""
     if len(x) % m:
-        raise BestiaryError(f"pack={m} does not divide the {len(x)} examples of a process: give another batch")
+        raise BestiaryError(
+            f"pack={m} does not divide the {len(x)} examples of a batch on each process: use batch={m * 64}"
+        )
     return x if m == 1 else x.unflatten(0, (-1, m)).flatten(1, 2)

@@ -1,7 +1,7 @@
-"""A model of an earlier run as a part of a new one: run(PATH).
+"""Frozen models: the model of an earlier run as a part of a new model, run(PATH).
 
-The new run stays whole by itself: its config holds the earlier model's name and options, with the path and the hash of
-the weights that it began from, and its own weights hold the earlier ones, which nobody trains.
+The new run does not depend on the earlier run's folder: its config has the earlier model's name and options, with the
+path and the hash of its weights, and its own weights contain the earlier ones, which are not trained.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _RUN = re.compile(r"\s*run\((.+)\)\s*")
 
 @dataclass(frozen=True)
 class Earlier:
-    """What config.toml says of an earlier run."""
+    """An earlier run, as config.toml describes it."""
 
     path: str
-    weights: str  # their hash
+    weights: str  # the hash of its weights
     model: str  # a name of the zoo
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -33,21 +33,22 @@ class Earlier:
         return f"run({self.path})"
 
     def to_dict(self) -> dict[str, Any]:
+        """For config.toml."""
         return {"path": self.path, "weights": self.weights, "model": self.model, "options": dict(self.options)}
 
 
 def run_path(words: object) -> str | None:
-    """PATH of run(PATH); None of anything else.
+    """PATH of a text run(PATH); None for anything else.
 
     >>> run_path("run(runs/digits-vae)"), run_path("vae(latent=10)")
     ('runs/digits-vae', None)
     """
-    found = _RUN.fullmatch(words) if isinstance(words, str) else None
-    return found[1].strip() if found else None
+    match = _RUN.fullmatch(words) if isinstance(words, str) else None
+    return match[1].strip() if match else None
 
 
 class Frozen(nn.Module):
-    """A model that stands still: no gradient, and evaluation mode for good."""
+    """A model without gradients, always in evaluation mode."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()

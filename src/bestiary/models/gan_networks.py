@@ -1,10 +1,10 @@
-"""The networks of a GAN by name: a generator that fits the data's support, and a critic.
+"""Networks of a GAN by name: a generator and a critic.
 
-    mlp         linear → [norm] → activation, as often as `hidden` says
+    mlp         [linear → norm → activation] for each number in `hidden`
     dcgan       networks/dcgan.py, with or without BatchNorm, strides or average pooling, growing or constant widths
     residual    networks/residual.py
 
-A generator ends in what the support of its data asks for (networks/output_layers.py).
+The last layer of a generator depends on the support of its data (networks/output_layers.py).
 
 Legend: B batch, C channels, H height, W width, F features.
 """
@@ -19,7 +19,7 @@ from torch import nn
 
 from bestiary.data.spec import Field
 from bestiary.errors import BestiaryError, unknown
-from bestiary.models.vae_networks import maps
+from bestiary.models.vae_networks import image_shape
 from bestiary.networks import dcgan, residual
 from bestiary.networks.batch_norm import BatchNorm
 from bestiary.networks.critic import Critic
@@ -31,7 +31,7 @@ __all__ = ["GAN_NETWORKS", "Style"]
 
 @dataclass(frozen=True)
 class Style:
-    """How networks are built."""
+    """Options of both networks, explained at `gan` in zoo_adversarial.py. Raises BestiaryError for an unknown name."""
 
     hidden: tuple[int, ...] = (256, 256)
     critic_hidden: tuple[int, ...] = ()  # empty: as `hidden`
@@ -44,7 +44,7 @@ class Style:
     constant: bool = False
 
     def __post_init__(self) -> None:
-        for what, name, table in (
+        for option, name, table in (
             ("norm", self.norm, NORMS),
             ("critic_norm", self.critic_norm, NORMS),
             ("activation", self.activation, ACTIVATIONS),
@@ -52,11 +52,11 @@ class Style:
             ("pool", self.pool, dcgan.POOLS),
         ):
             if name not in table:
-                raise unknown(what, name, table)
+                raise unknown(option, name, table)
 
 
 class GanPair(NamedTuple):
-    """generator(field, inputs, style) and critic(shape, style, condition_width, kernels)."""
+    """Builders: generator(field, inputs, style) and critic(shape, style, condition_width, kernels)."""
 
     generator: Callable[[Field, int, Style], nn.Module]
     critic: Callable[[tuple[int, ...], Style, int, int], Critic]
@@ -70,7 +70,7 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
 
 
 def _layers(sizes: Sequence[int], activation: str, norm: str) -> list[nn.Module]:
-    """Linear → norm → activation for each step."""
+    """Linear → norm → activation for each pair of neighbouring sizes."""
     layers: list[nn.Module] = []
     for a, b in pairwise(sizes):
         if activation == "maxout":
@@ -90,22 +90,24 @@ def _mlp_generator(field: Field, inputs: int, style: Style) -> nn.Module:
 
 def _mlp_critic(shape: tuple[int, ...], style: Style, condition_width: int, kernels: int) -> Critic:
     if style.critic_activation == "maxout":
-        _no_norm(style, "a critic of maxout layers")
+        _check_no_norm(style, "a critic of maxout layers")
     sizes = [prod(shape), *(style.critic_hidden or style.hidden)]
     body = Flat(*_layers(sizes, style.critic_activation, style.critic_norm))
     return Critic(body, sizes[-1], condition_width, kernels)
 
 
-def _ending_in_tanh(field: Field) -> tuple[int, ...]:
-    """The shape of maps of levels: these generators end in tanh."""
-    shape = maps(field)
+def _pixel_shape(field: Field) -> tuple[int, ...]:
+    """The shape of images of pixels. Raises BestiaryError for other data, since these generators end in tanh."""
+    shape = image_shape(field)
     if field.support.end != "tanh":
-        raise BestiaryError(f"this generator ends in tanh, and {field.name} holds {field.support.values}: network=mlp")
+        raise BestiaryError(
+            f"this generator ends in tanh, and {field.name} holds {field.support.values}: use network=mlp"
+        )
     return shape
 
 
 def _dcgan_generator(field: Field, inputs: int, style: Style) -> nn.Module:
-    return dcgan.Generator(inputs, _ending_in_tanh(field), style.width, style.norm, style.constant)
+    return dcgan.Generator(inputs, _pixel_shape(field), style.width, style.norm, style.constant)
 
 
 def _dcgan_critic(shape: tuple[int, ...], style: Style, condition_width: int, kernels: int) -> Critic:
@@ -113,17 +115,17 @@ def _dcgan_critic(shape: tuple[int, ...], style: Style, condition_width: int, ke
 
 
 def _residual_generator(field: Field, inputs: int, style: Style) -> nn.Module:
-    return residual.Generator(inputs, _ending_in_tanh(field), style.width, style.norm)
+    return residual.Generator(inputs, _pixel_shape(field), style.width, style.norm)
 
 
 def _residual_critic(shape: tuple[int, ...], style: Style, condition_width: int, kernels: int) -> Critic:
-    _no_norm(style, "the residual critic")
+    _check_no_norm(style, "the residual critic")
     return residual.critic(shape, style.width, condition_width, kernels)
 
 
-def _no_norm(style: Style, what: str) -> None:
+def _check_no_norm(style: Style, critic: str) -> None:
     if style.critic_norm != "none":
-        raise BestiaryError(f"{what} has no norm between its layers: leave out critic_norm={style.critic_norm}")
+        raise BestiaryError(f"{critic} has no norm between its layers: leave out critic_norm={style.critic_norm}")
 
 
 GAN_NETWORKS: dict[str, GanPair] = {

@@ -1,4 +1,4 @@
-"""Options that do nothing beside some value of another: given there they are refused, not passed over in silence."""
+"""Options that have no effect with the value of another option: giving them is an error."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ __all__ = ["IDLE", "refuse_idle"]
 _CONVOLUTIONS = ("conv", "dcgan", "residual")
 
 
-# option → another one, and the values of that under which it does nothing
+# option → another option, and the values of that option with which it has no effect
 IDLE: dict[str, tuple[str, tuple[object, ...]]] = {
     "hidden": ("network", _CONVOLUTIONS),
     "critic_hidden": ("network", _CONVOLUTIONS),
@@ -25,8 +25,8 @@ IDLE: dict[str, tuple[str, tuple[object, ...]]] = {
 }
 
 
-# parts of one's own → options that shape what stands in their place else
-OWN: dict[tuple[str, ...], tuple[str, ...]] = {
+# networks that a user may give from Python → the options of the networks that they replace
+REPLACED_OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("generator",): ("norm", "activation"),
     ("critic",): ("critic_norm", "critic_activation", "critic_hidden", "pool"),
     ("generator", "critic"): ("network", "hidden", "width", "constant"),
@@ -34,21 +34,24 @@ OWN: dict[tuple[str, ...], tuple[str, ...]] = {
 
 
 def replaced(given: Mapping[str, Any]) -> set[str]:
-    """The options that shape nothing, for the parts that they shape are one's own."""
-    own = {part for parts in OWN for part in parts if given.get(part) is not None}
-    return {key for parts, keys in OWN.items() if own.issuperset(parts) for key in keys}
+    """The options of networks that the user's own networks replace."""
+    own = {part for parts in REPLACED_OPTIONS for part in parts if given.get(part) is not None}
+    return {option for parts, options in REPLACED_OPTIONS.items() if own.issuperset(parts) for option in options}
 
 
 def refuse_idle(given: Mapping[str, Any], options: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Refuse what was given, is not the default, and would do nothing among the model's resolved options."""
-    asked = {key for key in given if given[key] != defaults[key]}
-    vain = replaced(given)
-    for key in sorted(asked & vain):
-        raise BestiaryError(f"{key}={text(given[key])} shapes a network that is your own: leave it out")
+    """Raise BestiaryError for a given option that has no effect.
+
+    given: the user's options; those equal to the default are allowed. options: all options, with `auto` replaced.
+    """
+    changed = {key for key in given if given[key] != defaults[key]}
+    replaced_options = replaced(given)
+    for key in sorted(changed & replaced_options):
+        raise BestiaryError(f"{key}={text(given[key])} belongs to a network that you replace by your own: leave it out")
     for key, (other, values) in IDLE.items():
-        if other in vain:  # of one's own part nobody knows what it is
+        if other in replaced_options:  # the user's network may be of any kind
             continue
-        if key in asked and options.get(other) in values:
+        if key in changed and options.get(other) in values:
             raise BestiaryError(
                 f"{key}={text(given[key])} does nothing with {other}={text(options[other])}:"
                 f" leave it out, or give another {other}"

@@ -1,9 +1,9 @@
-"""What all models with an encoder and a decoder share: what they observe, and p(x|z, c).
+"""The base class of models with an encoder and a decoder: binarisation, p(x|z, c), and decoding of codes.
 
-    p(x|z, c) = likelihood(decoder(h, c)),   h what the decoder takes of z
+    p(x|z, c) = likelihood(decoder(h, c)),   h the decoder's input for the code z
 
-Greys under a likelihood of 0 and 1 are probabilities of ink: `binarise="dynamic"` draws new pixels at every look (and a
-judge draws them once, by seed), `"threshold"` cuts at ½.
+A binary likelihood takes greys as probabilities that a pixel is 1. `binarise="dynamic"` draws new pixels whenever a
+batch is observed (a judge observes each batch once, with a seed), `"threshold"` cuts at ½.
 
 Legend: B batch, K samples, D latent.
 """
@@ -21,7 +21,7 @@ from bestiary.data.spec import Field, Spec
 from bestiary.densities.likelihoods import DataDistribution, Likelihood
 from bestiary.models.condition import Condition
 from bestiary.models.model import Encodes, Model, Shows
-from bestiary.networks.conditioned import NOTHING, Conditioned, Fields
+from bestiary.networks.conditioned import NOTHING, Fields, as_conditioned
 from bestiary.training.noise import uniform
 from bestiary.training.part import Look
 
@@ -31,29 +31,30 @@ Binarise = Literal["none", "dynamic", "threshold"]
 
 
 class LatentModel(Model, Shows, Encodes):
-    """An encoder, a decoder and the likelihood of what it decodes."""
+    """An encoder, a decoder and a likelihood."""
 
     def __init__(
         self,
         spec: Spec,
-        code: Field,
+        code: Field,  # of z
         encoder: nn.Module,  # (x, c) → features
-        decoder: nn.Module,  # (h, c) → what the likelihood wants
+        decoder: nn.Module,  # (h, c) → parameters of the likelihood
         likelihood: Likelihood,
         binarise: Binarise = "none",
         condition: Condition | None = None,
     ) -> None:
         super().__init__(spec, condition)
         self.code, self.binarise, self.discrete = code, binarise, likelihood.discrete
-        self.encoder, self.decoder = told(encoder), told(decoder)
+        self.encoder, self.decoder = as_conditioned(encoder), as_conditioned(decoder)
         self.likelihood = likelihood
 
     def begin(self, look: Look) -> None:
-        """Before the first round: refuse data that p(x|z) gives no probability to."""
-        self.likelihood.check(self.condition.rest(look.some(1024).x))
+        """Before the first round. Raises BestiaryError if training examples are outside the likelihood's support."""
+        self.likelihood.check(self.condition.target_of(look.some(1024).x))
         super().begin(look)
 
     def observe(self, batch: Batch) -> Batch:
+        """The batch with binarised x, unless it was observed before or the model does not binarise."""
         if batch.observed:
             return batch
         x = batch.x
@@ -65,32 +66,27 @@ class LatentModel(Model, Shows, Encodes):
         return replace(batch, x=binarisers[self.binarise](), observed=True)
 
     def embed(self, z: Tensor) -> Tensor:
-        """What the decoder takes of codes."""
+        """The decoder's input for codes z."""
         return z
 
     def px(self, h: Tensor, c: Fields = NOTHING) -> DataDistribution:
-        """p(x|z, c) for h (R, …)."""
+        """p(x|z, c) for decoder inputs h (R, …) and the conditions of the R rows."""
         return self.likelihood(self.decoder(h, c))
 
     @property
     def shows_means(self) -> bool:
-        """Whether a sample is E[x|z], as is the custom for pictures, in place of a draw from p(x|z)."""
+        """Whether samples are means E[x|z], as is usual for images, instead of draws from p(x|z)."""
         return self.spec.x.pictured and not self.likelihood.autoregressive
 
     def show(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
-        """E[x|z, c]; where the likelihood has no closed form for it, a draw of x."""
+        """E[x|z, c] for codes (n, …); a draw of x if the likelihood has no closed form of the mean."""
         self.condition.refuse(c, len(z))
         px = self.px(self.embed(z), c)
-        return self.condition.whole(px.sample() if self.likelihood.autoregressive else px.mean, c)
+        return self.condition.assemble(px.sample() if self.likelihood.autoregressive else px.mean, c)
 
     def make(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
-        """The mean of pictures, as is the custom; a draw from p(x|z, c) of numbers, which need its noise."""
+        """Samples x for codes (n, …): E[x|z, c] for images, a draw from p(x|z, c) for numbers."""
         if self.shows_means:
             return self.show(z, c)
         self.condition.refuse(c, len(z))
-        return self.condition.whole(self.px(self.embed(z), c).sample(), c)
-
-
-def told(network: nn.Module) -> Conditioned:
-    """A network of (a, c); one that a user brings is of a alone."""
-    return network if isinstance(network, Conditioned) else Conditioned(network)
+        return self.condition.assemble(self.px(self.embed(z), c).sample(), c)

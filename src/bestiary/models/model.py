@@ -1,23 +1,24 @@
-"""What every model offers to everyone above it. What comes from data is a `Batch`; what goes to data is (z, c).
+"""The base class of models, and their abilities as types. Models encode a `Batch` and decode (z, c).
 
-    Model       spec, condition      data, and what the model is told of it (c: tensors by name)
-                reads()              the fields beside x that it needs
-                players()            who plays, and what each minimises
+    Model       spec, condition      the data, and the condition c (tensors by name)
+                reads()              the names of the fields beside x that it needs
+                players()            the players that train it
                 begin(look)          once, before the first round of a new run
-                observe(batch)       what it takes x to be, such as a binarised image; observe ∘ observe = observe
-                vitals(batch, …)     numbers of a few held-out examples, by which signs of illness are told
+                observe(batch)       x as the model sees it, such as a binarised image; observe ∘ observe = observe
+                vitals(batch, …)     numbers of a few held-out examples, from which signs of failures are read
 
-What a model is able to do besides are types that it derives from:
+A model also derives from the types of its abilities:
 
-    Samples     sample(n, c)         n examples in model units; c is drawn first, once, where it is not given
-    Shows       code, show(z, c)     x of a code, without noise: what an export, a page or a server needs
+    Samples     sample(n, c)         n samples in model units; without c it draws a condition for each sample
+    Shows       code, show(z, c)     x for a code, without noise, as an export, a page or a server needs it
     Coded       codes(n, c)          z ~ p(z|c);     make(z, c): a draw of x;     sample = make(codes(n, c), c)
     Encodes     encode(batch)        the code of each example
-    Drawn       look(batch), draw(batch, k, clock, exact)     one look at a batch, and z of it (objectives/draw.py)
-    Reconstructs  distortion(batch, z)   −log p(x|z, c) of each example
-    Bounds      bound(batch, k)      a lower bound on log p(x|c) of each example, in nats; bounds(look, ks): of one look
+    Drawn       draw(batch, k, clock, exact)     a `Draw`: q(z|x, c), p(z|c), and k codes (objectives/draw.py)
+                look(batch, clock, exact)        the same without codes
+    Reconstructs  distortion(batch, z)   −log p(x|z, c) of each example Bounds      bound(batch, k)      a lower bound
+    on log p(x|c) of each example, in nats; bounds(batch, ks): for several k
 
-Everywhere but in `sample` a condition that is missing is an error.
+Only `sample` works without a condition; elsewhere a missing condition is an error.
 
 Legend: B batch, K samples, D latent, R values of k.
 """
@@ -46,10 +47,10 @@ __all__ = ["Bounds", "Coded", "Drawn", "Encodes", "Model", "Reconstructs", "Samp
 class Model(nn.Module):
     """Networks and parts, and the players that train them."""
 
-    discrete: bool = False  # whether a bound is on the log of a probability rather than of a density
-    group: int = 1  # examples that a process must have a multiple of
-    examples: Tensor  # how many it is fitted to
-    round: Tensor  # of its main player's clock: what schedules read for whoever looks from outside of a turn
+    discrete: bool = False  # whether bounds are on the log of a probability, not of a density
+    group: int = 1  # the number of examples on each process must be a multiple of it
+    examples: Tensor  # number of training examples
+    round: Tensor  # of the main player's last turn; schedules read it when the model is used outside of a turn
 
     def __init__(self, spec: Spec, condition: Condition | None = None) -> None:
         super().__init__()
@@ -60,7 +61,7 @@ class Model(nn.Module):
 
     @property
     def size(self) -> int:
-        """Weights that are fitted."""
+        """The number of trainable weights."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
     @property
@@ -69,100 +70,107 @@ class Model(nn.Module):
 
     @property
     def clock(self) -> Clock:
-        """As it stood at the last turn."""
+        """The clock of the main player's last turn."""
         return Clock(self.round, 1)
 
     @torch.no_grad()
     def tick(self, clock: Clock) -> None:
-        """To be called in each turn of the main player."""
+        """Store the round of the clock. The main player's loss calls it in each turn."""
         self.round.copy_(clock.round)
 
     @cached_property
     def parts(self) -> list[tuple[str, Part]]:
-        """Its parts by name; those of a model inside it are that one's affair."""
-        inside = {id(m) for other in self.modules() if isinstance(other, Model) and other is not self
+        """The parts of this model by name, without those of a model inside it."""
+        nested = {id(m) for other in self.modules() if isinstance(other, Model) and other is not self
                   for m in other.modules()}  # fmt: skip
-        named = [(n, m) for n, m in self.named_modules() if isinstance(m, Part) and id(m) not in inside]
-        return [(name.rpartition(".")[2], part) for name, part in named]
+        parts = [(n, m) for n, m in self.named_modules() if isinstance(m, Part) and id(m) not in nested]
+        return [(name.rpartition(".")[2], part) for name, part in parts]
 
     def reads(self) -> frozenset[str]:
+        """The names of the fields beside x that the parts need."""
         return frozenset().union(*(part.reads() for _, part in self.parts))
 
     def begin(self, look: Look) -> None:
-        """Look at the data before training."""
+        """Let every part see the training data before the first round."""
         self.examples.fill_(look.n)
         for _, part in self.parts:
             part.begin(look)
 
     @abstractmethod
     def players(self) -> list[Player]:
+        """The players that train the model: its own, and those of its parts."""
         raise NotImplementedError
 
-    def guests(self) -> list[Player]:
-        """Who plays besides, and owns weights of a part."""
+    def part_players(self) -> list[Player]:
+        """The players of the parts, which own weights of their part."""
         return [player for _, part in self.parts for player in part.players(self)]
 
-    def own(self, *modules: nn.Module) -> list[nn.Parameter]:
-        """The weights of these modules, or of all, that are no guest's: the main player's."""
-        taken = {id(p) for guest in self.guests() for p in guest.parameters}
-        found = [p for module in (modules or (self,)) for p in module.parameters()]
-        return [p for p in dict.fromkeys(found) if id(p) not in taken and p.requires_grad]
+    def own_parameters(self, *modules: nn.Module) -> list[nn.Parameter]:
+        """The trainable weights of these modules, or of the model, that no part's player owns."""
+        owned_by_parts = {id(p) for player in self.part_players() for p in player.parameters}
+        parameters = [p for module in (modules or (self,)) for p in module.parameters()]
+        return [p for p in dict.fromkeys(parameters) if id(p) not in owned_by_parts and p.requires_grad]
 
     @cached_property
-    def _speaking(self) -> dict[str, list[tuple[str, Part]]]:
-        """The parts that say something, by what they say."""
+    def _hooks(self) -> dict[str, list[tuple[str, Part]]]:
+        """For each hook of a turn the parts that override it."""
         return {method: parts_overriding(self.parts, method) for method in ("terms", "critic_terms", "after")}
 
-    def summed(self, draw: Draw, own: Terms = NOTHING, method: str = "terms") -> Terms:
-        """The model's own terms and its parts': totals add up, the others of a part have its name in front. The
-        objective's are the model's own."""
-        others = [(name, getattr(part, method)(draw)) for name, part in self._speaking[method]]
-        plain = {k: v for name, found in others if name == "objective" for k, v in found.items()}
-        return add_terms({**own, **plain}, [(name, found) for name, found in others if name != "objective"])
+    def collect_terms(self, draw: Draw, own: Terms = NOTHING, method: str = "terms") -> Terms:
+        """The model's own terms with those of its parts, averaged; `total` is the sum of all totals.
+
+        Terms of the objective are listed as the model's own, terms of another part under the part's name.
+        """
+        part_terms = [(name, getattr(part, method)(draw)) for name, part in self._hooks[method]]
+        objective_terms = {k: v for name, terms in part_terms if name == "objective" for k, v in terms.items()}
+        other_terms = [(name, terms) for name, terms in part_terms if name != "objective"]
+        return add_terms({**own, **objective_terms}, other_terms)
 
     def after(self, draw: Draw) -> None:
-        for _, part in self._speaking["after"]:
+        """After the main player's step: the hooks of the parts."""
+        for _, part in self._hooks["after"]:
             part.after(draw)
 
     def observe(self, batch: Batch) -> Batch:
+        """The batch as the model sees it; here unchanged."""
         return batch
 
     def vitals(self, batch: Batch, fitted: Batch | None = None) -> dict[str, Tensor]:
-        """0-d numbers that tell how the model fares on a batch, beside one that it was fitted to."""
+        """0-d numbers of a held-out batch that show how well the model works. fitted: a batch of training examples."""
         return {}
 
     def whole_only(self) -> str:
-        """Why the weights of this model cannot be sharded over processes; empty where they can."""
+        """The reason why this model's weights cannot be sharded over processes; empty if they can."""
         return ""
 
 
 class Samples:
-    """It gives samples."""
+    """A model that samples."""
 
     @abstractmethod
     def sample(self, n: int, c: Fields | None = None) -> Tensor:
-        """n examples in model units, under c or under conditions as the training data have them."""
+        """n samples in model units, under conditions c (n rows), or under random conditions of training examples."""
         raise NotImplementedError
 
 
 class Shows:
-    """It makes x of a code."""
+    """A model that decodes codes."""
 
     code: Field
     condition: Condition
 
     @abstractmethod
     def show(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
-        """x of codes, in model units: a function of its arguments, row by row. Means, where there is a likelihood."""
+        """x for codes z (n, …), in model units; deterministic, row by row. The mean, if there is a likelihood."""
         raise NotImplementedError
 
 
 class Coded(Shows, Samples):
-    """It has a distribution over codes."""
+    """A model with a distribution p(z|c) over codes."""
 
     @property
     def shows_means(self) -> bool:
-        """Whether `make` gives E[x|z] in place of a draw."""
+        """Whether `make` returns E[x|z] instead of a draw."""
         return False
 
     @abstractmethod
@@ -180,48 +188,52 @@ class Coded(Shows, Samples):
         return True
 
     def make(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
-        """A draw of x for each code, where x has noise of its own."""
+        """A draw of x for each code, if p(x|z) has noise; else the same as `show`."""
         return self.show(z, c)
 
     def sample(self, n: int, c: Fields | None = None) -> Tensor:
+        """n samples; see `Samples`."""
         c = self.condition.drawn(n) if c is None else c
         return self.make(self.codes(n, c), c)
 
 
 class Encodes:
-    """It has a code for every example."""
+    """A model that encodes examples."""
 
     @abstractmethod
     def encode(self, batch: Batch) -> Tensor:
-        """(B, …) codes, as `code` describes them."""
+        """The code of each example, (B, …); the field `code` describes it."""
         raise NotImplementedError
 
 
 class Reconstructs:
-    """It says what a code loses of x."""
+    """A model that reconstructs x from a code."""
 
     @abstractmethod
     def distortion(self, batch: Batch, z: Tensor | None = None) -> Tensor:
-        """−log p(x|z, c) of each example (B,), in nats, under its own code or under another."""
+        """−log p(x|z, c) of each example (B,) in nats, for its own code, or for codes z (B, …)."""
         raise NotImplementedError
 
 
 class Drawn:
-    """It has q(z|x, c), and all that an objective asks for."""
+    """A model with an approximate posterior q(z|x, c)."""
 
     @abstractmethod
     def look(self, batch: Batch, clock: Clock | None = None, exact: bool = True) -> Draw:
-        """One look at a batch, before z is drawn."""
+        """The `Draw` of a batch without codes z. clock: none for that of the last turn. exact: see `draw`."""
         raise NotImplementedError
 
     @abstractmethod
     def draw(self, batch: Batch, k: int = 1, clock: Clock | None = None, exact: bool = True) -> Draw:
-        """z_1 … z_K ~ q(z|x, c); `exact`: as bounds need them, where a relaxed code has no density."""
+        """The `Draw` of a batch with codes z_1 … z_K ~ q(z|x, c).
+
+        exact: draw z from q itself and use p(z|c), as bounds need it; in training a posterior may draw relaxed codes.
+        """
         raise NotImplementedError
 
 
 class Bounds:
-    """It bounds log p(x|c) from below."""
+    """A model with a lower bound on log p(x|c)."""
 
     @abstractmethod
     def bound(self, batch: Batch, k: int = 1) -> Tensor:

@@ -1,9 +1,9 @@
-"""Recipes by name: defaults that measurement made, and those of a paper or a lecture, so that a page can pin its own.
+"""Recipes by name: sets of defaults, so that a reproduction can use those of a paper while ours improve.
 
-    recipe=fast     what the signature says: measured here, and free to improve
-    recipe=paper    as the paper named beside it has it
+    recipe=fast     the defaults of the signature, which we measured and may change
+    recipe=paper    the options of the paper cited in the table
 
-What a recipe says is a default: an option that is given beside it wins.
+Options that the user gives override those of a recipe.
 """
 
 from __future__ import annotations
@@ -46,10 +46,13 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def with_recipe(model: str, options: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """The options with those of the recipe that `recipe=` names among them, and the reason for these."""
+    """The user's options completed by those of the recipe that `recipe=` names, and the reason to print for these.
+
+    Raises BestiaryError if the model has no recipe of that name.
+    """
     given = dict(options)
     name = str(given.pop("recipe", FAST))
-    known = {FAST: {}, **RECIPES.get(model, {})}
-    if name not in known:
-        raise unknown(f"recipe of {model}", name, known)
-    return {**known[name], **given}, f"recipe={name}"
+    recipes = {FAST: {}, **RECIPES.get(model, {})}
+    if name not in recipes:
+        raise unknown(f"recipe of {model}", name, recipes)
+    return {**recipes[name], **given}, f"recipe={name}"

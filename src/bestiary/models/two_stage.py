@@ -1,10 +1,10 @@
-"""Two stages: an autoencoder or a VAE, then a prior that is fitted to its codes while these stand still.
+"""Two-stage models: an autoencoder or a VAE, then a prior that is fitted to its codes, which no longer change.
 
     stage one    the first model by its own objective;      stage two    min −E log p(z|c),  z ~ q(z|x, c)
 
 (Dai and Wipf 2019, arXiv 1903.05789; for autoencoders Ghosh et al. 2020, arXiv 1903.12436: z the code of x.) It is a
-model of x like any other: z ~ p(z|c), x ~ p(x|z, c). Of a VAE the bound is that of the new p(z|c); in stage one, while
-there is none, that of its own. The first model may be one of an earlier run, which stands still from the beginning.
+model of x like any other: z ~ p(z|c), x ~ p(x|z, c). With a VAE the bound uses the new p(z|c), but in stage one the
+VAE's own prior. The first model may be that of an earlier run, which is frozen.
 
 Legend: B batch, K samples.
 """
@@ -30,45 +30,45 @@ from bestiary.training.clock import Clock
 from bestiary.training.part import Look
 from bestiary.training.player import FOREVER, Adam, Optimiser, Player, Terms
 
-__all__ = ["TwoStage", "TwoStageVAE", "standing_still"]
+__all__ = ["TwoStage", "TwoStageVAE", "inference_mode"]
 
 
 @contextmanager
-def standing_still(*modules: nn.Module) -> Iterator[None]:
-    """Within: no gradient of them, and no moments that move."""
-    before = [module.training for module in modules]
+def inference_mode(*modules: nn.Module) -> Iterator[None]:
+    """Within the block the modules are in evaluation mode and without gradients; after it their mode is restored."""
+    modes = [module.training for module in modules]
     for module in modules:
         module.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        for module, was in zip(modules, before, strict=True):
-            module.train(was)
+        for module, mode in zip(modules, modes, strict=True):
+            module.train(mode)
 
 
 class _TwoStage(Model, Coded, Encodes):
-    """A first model and the prior of its codes."""
+    """A first model, and a prior of its codes. until: the round in which the second stage begins."""
 
     second: Tensor  # whether the second stage has begun
 
     def __init__(
         self, first: VAE | Autoencoder | Frozen, prior: Prior, until: int, optimiser: Optimiser = Adam()
     ) -> None:
-        ground: Any = first.model if isinstance(first, Frozen) else first
-        super().__init__(ground.spec, ground.condition)
+        first_model: Any = first.model if isinstance(first, Frozen) else first
+        super().__init__(first_model.spec, first_model.condition)
         self.first, self.prior, self.until, self.optimiser = first, prior, until, optimiser
-        self.prior.infer = ground.infer if isinstance(ground, VAE) else lambda x: None
-        self.code, self.discrete = ground.code, ground.discrete
+        self.prior.infer = first_model.infer if isinstance(first_model, VAE) else lambda x: None
+        self.code, self.discrete = first_model.code, first_model.discrete
         self.register_buffer("second", torch.zeros((), dtype=torch.bool))
 
     @property
-    def ground(self) -> Any:
+    def first_model(self) -> Any:
         """The first model."""
         return self.first.model if isinstance(self.first, Frozen) else self.first
 
     def reads(self) -> frozenset[str]:
-        return self.ground.reads() | super().reads()
+        return self.first_model.reads() | super().reads()
 
     def begin(self, look: Look) -> None:
         self.examples.fill_(look.n)
@@ -78,30 +78,31 @@ class _TwoStage(Model, Coded, Encodes):
             part.begin(look)
 
     def players(self) -> list[Player]:
-        below = [] if isinstance(self.first, Frozen) else self.first.players()
+        first_players = [] if isinstance(self.first, Frozen) else self.first.players()
         stage = range(self.until, FOREVER.stop)
-        prior = Player("prior", self.own(self.prior), self.loss, optimiser=self.optimiser, rounds=stage, main=True)
-        return [*(player.within(range(self.until)) for player in below), prior, *self.guests()]
+        weights = self.own_parameters(self.prior)
+        prior = Player("prior", weights, self.loss, optimiser=self.optimiser, rounds=stage, main=True)
+        return [*(player.within(range(self.until)) for player in first_players), prior, *self.part_players()]
 
     def loss(self, batch: Batch, clock: Clock) -> tuple[Terms, None]:
-        """−log p(z|c) in nats, z the code of x, which stands still."""
+        """−log p(z|c) in nats, where z is the code of x by the first model."""
         self.tick(clock)
         with torch.no_grad():
             self.second.fill_(True)
-        with standing_still(self.ground):
+        with inference_mode(self.first_model):
             z, c = self._codes(batch)
         return {"total": -self.prior(c).log_prob(z).mean()}, None
 
     def _codes(self, batch: Batch) -> tuple[Tensor, Fields]:
-        """(K, B, D), and what they are told."""
+        """The codes of a batch (K, B, D), and its condition."""
         batch = self.observe(batch)
-        return self.ground.encode(batch)[None], self.condition.of(batch)
+        return self.first_model.encode(batch)[None], self.condition.of(batch)
 
     def observe(self, batch: Batch) -> Batch:
-        return self.ground.observe(batch)
+        return self.first_model.observe(batch)
 
     def encode(self, batch: Batch) -> Tensor:
-        return self.ground.encode(batch)
+        return self.first_model.encode(batch)
 
     def codes(self, n: int, c: Fields = NOTHING) -> Tensor:
         return self.prior.codes(n, c)
@@ -115,48 +116,48 @@ class _TwoStage(Model, Coded, Encodes):
 
     @property
     def shows_means(self) -> bool:
-        return self.ground.shows_means
+        return self.first_model.shows_means
 
     def show(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
-        return self.ground.show(z, c)
+        return self.first_model.show(z, c)
 
     def make(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
-        return self.ground.make(z, c)
+        return self.first_model.make(z, c)
 
     def vitals(self, batch: Batch, fitted: Batch | None = None) -> dict[str, Tensor]:
-        return self.ground.vitals(batch, fitted)
+        return self.first_model.vitals(batch, fitted)
 
     def whole_only(self) -> str:
-        return "a model of two stages has weights that stand still while others are trained"
+        return "a model of two stages has weights that are not trained while others are"
 
 
 class TwoStage(_TwoStage, Reconstructs):
-    """The first model is an autoencoder, of which there is no bound."""
+    """The first model is an autoencoder: no bound."""
 
     def distortion(self, batch: Batch, z: Tensor | None = None) -> Tensor:
-        return self.ground.distortion(batch, z)
+        return self.first_model.distortion(batch, z)
 
 
 class TwoStageVAE(_TwoStage, Drawn, Bounds):
-    """The first model is a VAE: bounds are those of p(x|z, c) under the new p(z|c)."""
+    """The first model is a VAE: bounds with the new prior p(z|c)."""
 
     def _codes(self, batch: Batch) -> tuple[Tensor, Fields]:
-        draw = self.ground.draw(batch, 1)
+        draw = self.first_model.draw(batch, 1)
         return draw.z, draw.c
 
-    def _under(self, draw: Draw) -> Draw:
+    def _with_new_prior(self, draw: Draw) -> Draw:
         if self.second:
             draw.p = self.prior(draw.c)
         return draw
 
     def look(self, batch: Batch, clock: Clock | None = None, exact: bool = True) -> Draw:
-        return self._under(self.ground.look(batch, clock, exact))
+        return self._with_new_prior(self.first_model.look(batch, clock, exact))
 
     def draw(self, batch: Batch, k: int = 1, clock: Clock | None = None, exact: bool = True) -> Draw:
-        return self._under(self.ground.draw(batch, k, clock, exact))
+        return self._with_new_prior(self.first_model.draw(batch, k, clock, exact))
 
     def bound(self, batch: Batch, k: int = 1) -> Tensor:
-        return self.ground.bound_of(self.look(batch), k)
+        return self.first_model.bound_of(self.look(batch), k)
 
     def bounds(self, batch: Batch, ks: Sequence[int]) -> Tensor:
-        return self.ground.bounds_of(self.look(batch), ks)
+        return self.first_model.bounds_of(self.look(batch), ks)

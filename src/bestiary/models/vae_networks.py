@@ -1,7 +1,6 @@
-"""The networks of a VAE by name, and the checks of parts a user brings.
+"""Networks of a VAE by name, and checks of networks and parts that a user gives from Python.
 
-A part given from Python is any `nn.Module`: its output is tried once on zeros, so that a wrong shape is told before any
-training starts.
+A user's network is any `nn.Module`. It is called once on zeros, so that a wrong shape raises an error before training.
 
     encoder     (B, *shape) → (B, features), any number of features
     decoder     (B, latent) → (B, k · C, H, W) or (B, k · F), k = Likelihood.decoder_outputs
@@ -21,18 +20,20 @@ from bestiary.errors import BestiaryError, unknown
 from bestiary.networks.conv import ConvDecoder, conv_encoder
 from bestiary.networks.mlp import Flat, Shaped, mlp
 
-__all__ = ["VAE_NETWORKS", "choose", "features_of", "maps", "must_be_module", "must_give", "tried"]
+__all__ = [
+    "VAE_NETWORKS", "check_draw", "check_module", "check_output", "choose", "count_features", "image_shape",
+]  # fmt: skip
 
 
 P = TypeVar("P")
 
 
-class Pair(NamedTuple):
-    """Two networks that face each other."""
+class VaePair(NamedTuple):
+    """Builders of an encoder and a decoder; see `_mlp_encoder` and `_mlp_decoder` for their arguments."""
 
-    inward: Callable[..., nn.Module]
-    outward: Callable[..., nn.Module]
-    join: Literal["rows", "maps"]  # where c stands beside x
+    encoder: Callable[..., nn.Module]
+    decoder: Callable[..., nn.Module]
+    join: Literal["rows", "maps"]  # how the encoder takes c: see networks/conditioned.py
 
 
 Shape = tuple[int, ...]
@@ -43,8 +44,8 @@ def _stack(shape: Shape, k: int) -> Shape:
     return (k * shape[0], *shape[1:])
 
 
-def _mlp_encoder(shape: Shape, told: int, hidden: Sequence[int], width: int, activation: str) -> nn.Module:
-    return Flat(*mlp([prod(shape) + told, *hidden], activation, last=True).children())
+def _mlp_encoder(shape: Shape, condition_width: int, hidden: Sequence[int], width: int, activation: str) -> nn.Module:
+    return Flat(*mlp([prod(shape) + condition_width, *hidden], activation, last=True).children())
 
 
 def _mlp_decoder(latent: int, shape: Shape, hidden: Sequence[int], width: int, activation: str, k: int) -> nn.Module:
@@ -52,106 +53,107 @@ def _mlp_decoder(latent: int, shape: Shape, hidden: Sequence[int], width: int, a
     return Shaped(mlp([latent, *hidden[::-1], prod(shape)], activation), shape)
 
 
-def _conv_encoder(shape: Shape, told: int, hidden: Sequence[int], width: int, activation: str) -> nn.Module:
-    return conv_encoder((shape[0] + told, *shape[1:]), width)[0]
+def _conv_encoder(shape: Shape, condition_width: int, hidden: Sequence[int], width: int, activation: str) -> nn.Module:
+    return conv_encoder((shape[0] + condition_width, *shape[1:]), width)[0]
 
 
 def _conv_decoder(latent: int, shape: Shape, hidden: Sequence[int], width: int, activation: str, k: int) -> nn.Module:
     return ConvDecoder(latent, shape, k * shape[0], width)
 
 
-VAE_NETWORKS: dict[str, Pair] = {
-    "mlp": Pair(_mlp_encoder, _mlp_decoder, "rows"),
-    "conv": Pair(_conv_encoder, _conv_decoder, "maps"),
+VAE_NETWORKS: dict[str, VaePair] = {
+    "mlp": VaePair(_mlp_encoder, _mlp_decoder, "rows"),
+    "conv": VaePair(_conv_encoder, _conv_decoder, "maps"),
 }
 
 
-def maps(field: Field) -> tuple[int, ...]:
-    """The shape of images; what convolves takes nothing else."""
+def image_shape(field: Field) -> Shape:
+    """The shape (C, H, W) of images. Raises BestiaryError for other data, which have no convolutions."""
     if not field.maps:
         raise BestiaryError(f"convolutional networks need images, and this is a {field.noun}: use network=mlp")
     return field.shape
 
 
 def choose(table: dict[str, P], name: str, field: Field) -> P:
-    """The pair of networks of that name, for this kind of data."""
+    """The networks called `name`. Raises BestiaryError if there are none, or if they need images and x are none."""
     if name not in table:
         raise unknown("network", name, table)
     if name != "mlp":
-        maps(field)
+        image_shape(field)
     return table[name]
 
 
-def _try(part: nn.Module, x: Tensor, what: str) -> Tensor:
-    was = part.training
-    part.eval()  # no running moments are touched
+def _call(network: nn.Module, x: Tensor, option: str) -> Tensor:
+    """network(x) in evaluation mode. Raises BestiaryError if it fails or returns no tensor."""
+    training = network.training
+    network.eval()  # running moments do not change
     try:
         with torch.no_grad():
-            out = part(x.to(next(part.parameters(), x).device))
-    except Exception as error:  # it is the user's code: anything can come
-        first = (str(error).splitlines() or [""])[0]
+            out = network(x.to(next(network.parameters(), x).device))
+    except Exception as error:  # a user's code may raise anything
+        message = (str(error).splitlines() or [""])[0]
         raise BestiaryError(
-            f"{what} does not take a tensor of shape {tuple(x.shape)}: {type(error).__name__} {first}".rstrip()
+            f"{option} does not take a tensor of shape {tuple(x.shape)}: {type(error).__name__} {message}".rstrip()
         ) from error
     finally:
-        part.train(was)
+        network.train(training)
     if not isinstance(out, Tensor):
-        raise BestiaryError(f"{what} must give one tensor; it gave a {type(out).__name__}")
+        raise BestiaryError(f"{option} must return one tensor; it returned a {type(out).__name__}")
     return out
 
 
-def features_of(encoder: nn.Module, shape: Sequence[int]) -> int:
-    """How many features an encoder gives of inputs of a shape."""
-    must_be_module(encoder, "encoder")
-    out = _try(encoder, torch.zeros(2, *shape), "encoder=")
+def count_features(encoder: nn.Module, shape: Sequence[int]) -> int:
+    """The number of features that an encoder returns for inputs (B, *shape). Raises BestiaryError if it has none."""
+    check_module(encoder, "encoder")
+    out = _call(encoder, torch.zeros(2, *shape), "encoder=")
     if out.ndim != 2 or len(out) != 2:
         raise BestiaryError(
-            f"encoder= must map (B, {_text(shape)}) to (B, features); for B=2 it gave {tuple(out.shape)}"
+            f"encoder= must map (B, {_text(shape)}) to (B, features); for B=2 it returned {tuple(out.shape)}"
         )
     return out.shape[1]
 
 
-def must_give(part: nn.Module, name: str, given: Sequence[int], wanted: Sequence[int]) -> None:
-    """Try a part that a user brought: (2, *given) must become (2, *wanted)."""
-    must_be_module(part, name)
-    out = _try(part, torch.zeros(2, *given), f"{name}=")
-    if tuple(out.shape) != (2, *wanted) and not (name == "critic" and tuple(out.shape) == (2,)):
+def check_output(network: nn.Module, name: str, inputs: Sequence[int], outputs: Sequence[int]) -> None:
+    """Raise BestiaryError unless a user's network maps (2, *inputs) to (2, *outputs). `name`: its option."""
+    check_module(network, name)
+    out = _call(network, torch.zeros(2, *inputs), f"{name}=")
+    if tuple(out.shape) != (2, *outputs) and not (name == "critic" and tuple(out.shape) == (2,)):
         raise BestiaryError(
-            f"{name}= must map (B, {_text(given)}) to (B, {_text(wanted)}); for B=2 it gave {tuple(out.shape)}"
+            f"{name}= must map (B, {_text(inputs)}) to (B, {_text(outputs)}); for B=2 it returned {tuple(out.shape)}"
         )
 
 
-def tried(model: Any) -> None:
-    """Look once at any two examples: q, p and the objective must fit, before anything else is made."""
-    was = model.training
+def check_draw(model: Any) -> None:
+    """Raise BestiaryError unless a VAE's posterior, prior and objective fit each other, tested on two examples."""
+    training = model.training
     model.eval()
     try:
         with torch.no_grad():
             batch = model.spec.drawn(2, model.reads()).to(model.device)
             k, code, draw = model.samples, model.code, model.draw(batch, model.samples)
-            for name, found in (("posterior", draw.log_qz), ("prior", draw.log_pz)):
-                if tuple(draw.z.shape) != (k, 2, *code.shape) or tuple(found.shape) != (k, 2):
+            for name, log_prob in (("posterior", draw.log_qz), ("prior", draw.log_pz)):
+                if tuple(draw.z.shape) != (k, 2, *code.shape) or tuple(log_prob.shape) != (k, 2):
                     shape = _text(code.shape)
                     raise BestiaryError(
-                        f"{name}= must give a distribution over z of {shape} dimensions as a whole: z of shape (K, B,"
+                        f"{name}= must give one distribution over all {shape} dimensions of z: z of shape (K, B,"
                         f" {shape}) and log_prob of shape (K, B); for K={k}, B=2 they are {tuple(draw.z.shape)},"
-                        f" {tuple(found.shape)}"
+                        f" {tuple(log_prob.shape)}"
                     )
-            draw.log_px = torch.zeros(k, 2, device=draw.x.device)  # any values do: what is tried is the objective
+            draw.log_px = torch.zeros(k, 2, device=draw.x.device)  # any values, since only the objective is tested
             model.objective.terms(draw)
     except BestiaryError:
         raise
-    except Exception as error:  # parts may be the user's code: anything can come
-        first = (str(error).splitlines() or [""])[0]
-        raise BestiaryError(f"posterior, prior and objective do not fit: {type(error).__name__} {first}") from error
+    except Exception as error:  # a user's parts may raise anything
+        message = (str(error).splitlines() or [""])[0]
+        raise BestiaryError(f"posterior, prior and objective do not fit: {type(error).__name__} {message}") from error
     finally:
-        model.train(was)
+        model.train(training)
 
 
-def must_be_module(part: object, name: str) -> None:
-    """Raise unless a part that a user brought is a module."""
+def check_module(part: object, name: str) -> None:
+    """Raise BestiaryError unless a user's part is a torch.nn.Module. `name`: its option."""
     if not isinstance(part, nn.Module):
-        raise BestiaryError(f"{name}= takes a torch.nn.Module and so can be given from Python only; got {part!r}")
+        raise BestiaryError(f"{name}= takes a torch.nn.Module, which can be given from Python only; got {part!r}")
 
 
 def _text(shape: Sequence[int]) -> str:

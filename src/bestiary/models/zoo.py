@@ -1,7 +1,7 @@
-"""The zoo: named models, each a short composition. One line of `LATENT` or `ADVERSARIAL` makes a name known everywhere.
+"""The zoo: all models by name. A line in `LATENT` or `ADVERSARIAL` adds a model everywhere.
 
-A model here is a function of the data's spec and of its options; the options are its keyword parameters, so that the
-command line, `bestiary models NAME` and Python all read them off the same signature.
+A model here is a function of the data's spec and of its options. The options are its keyword parameters: the command
+line, `bestiary models NAME` and Python all read them from its signature.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,13 +11,13 @@ from typing import Any
 from bestiary.data.spec import Spec
 from bestiary.densities.density_names import LIKELIHOODS, POSTERIORS, PRIORS
 from bestiary.errors import unknown
-from bestiary.grammar.options import gathered
+from bestiary.grammar.part_lists import merge_part_options
 from bestiary.models.auto_options import infer
 from bestiary.models.model import Model
 from bestiary.models.tricks.table import TRICKS, refuse_renamed
 from bestiary.models.zoo_adversarial import ADVERSARIAL
 from bestiary.models.zoo_latent import LATENT
-from bestiary.models.zoo_stages import staged
+from bestiary.models.zoo_stages import two_stage_models
 from bestiary.objectives.elbo import OBJECTIVES
 from bestiary.objectives.games import GAMES
 from bestiary.objectives.penalties import PENALTIES
@@ -27,7 +27,7 @@ __all__ = ["LISTS", "MODELS", "PARTS", "build"]
 MODELS: dict[str, Callable[..., Model]] = {**LATENT, **ADVERSARIAL}
 
 
-# options whose value names a part → the parts there are
+# options whose value is a part → its parts by name
 PARTS: dict[str, Mapping[str, Callable[..., Any]]] = {
     "likelihood": LIKELIHOODS,
     "posterior": POSTERIORS,
@@ -39,20 +39,23 @@ PARTS: dict[str, Mapping[str, Callable[..., Any]]] = {
 }
 
 
-# options that take several parts → the parts there are: each may be given by its own name too
+# options that take several parts → their parts by name; each may also be given as an option of its own, pack=2
 LISTS: dict[str, Mapping[str, Callable[..., Any]]] = {"tricks": TRICKS}
 
 
 def build(name: str, spec: Spec, **options: object) -> Model:
-    """The model of that name for data of that spec; options left at `auto` are inferred."""
+    """The model called `name` for data of this spec. Options left at `auto` are inferred.
+
+    Raises BestiaryError for an unknown name or option, or for options that do not fit.
+    """
     if name not in MODELS:
         raise unknown("model", name, MODELS)
     refuse_renamed(options)
     known = signature(MODELS[name]).parameters.keys() - {"spec"}
-    whole, _ = infer(MODELS[name], spec, gathered(MODELS[name], options, LISTS))
-    for option in whole.keys() - known:
+    all_options, _ = infer(MODELS[name], spec, merge_part_options(MODELS[name], options, LISTS))
+    for option in all_options.keys() - known:
         raise unknown(f"option of {name}", option, known)
-    return MODELS[name](spec, **whole)
+    return MODELS[name](spec, **all_options)
 
 
-MODELS |= staged(MODELS, build)
+MODELS |= two_stage_models(MODELS, build)

@@ -23,8 +23,8 @@ from bestiary.data.spec import Field, known
 from bestiary.errors import BestiaryError
 
 __all__ = [
-    "NOTHING", "Conditioned", "Fields", "Reader", "append_channels", "reader_width", "repeat_rows", "rows_of",
-    "tensor_names",
+    "NOTHING", "Conditioned", "Fields", "Reader", "append_channels", "as_conditioned", "reader_width", "repeat_rows",
+    "rows_of", "tensor_names",
 ]  # fmt: skip
 
 Fields = Mapping[str, Tensor]  # c: tensors by the field's name, rows alike
@@ -138,3 +138,8 @@ class Conditioned(nn.Module):
         if not self.reader.fields:
             return self.net(a)
         return self.net(append_channels(a.flatten(1) if self.join == "rows" else a, self.reader(c)))
+
+
+def as_conditioned(network: nn.Module) -> Conditioned:
+    """The network as a function of (a, c), unless it is one: a user's network ignores c."""
+    return network if isinstance(network, Conditioned) else Conditioned(network)

@@ -129,9 +129,7 @@ def fit(
                 if logs := round % recipe.log == 0 or stage_ends:
                     write(trainer.line())
                 if validate is not None and recipe.validate and (round % recipe.validate == 0 or stage_ends):
-                    numbers = trainer.team.mean(dict(validate()))
-                    if not isfinite(numbers.get("bound", 0.0)):
-                        raise NonFinite("validation", "bound", round, numbers["bound"])
+                    numbers = _validation_numbers(trainer, validate)
                     if numbers:
                         write({"round": round, **{f"validation.{k}": v for k, v in numbers.items()}})
                     reason = _early_stop(trainer, numbers)
@@ -150,6 +148,14 @@ def fit(
     finished = trainer.time >= trainer.rounds or bool(trainer.facts.get("stopped"))
     seconds = earlier_seconds + time.monotonic() - start
     return Ending(reason or "all rounds played", trainer.round, finished, seconds)
+
+
+def _validation_numbers(trainer: Trainer, validate: Validate) -> dict[str, float]:
+    """The validation numbers, averaged over all processes. Raises NonFinite if the bound is not finite."""
+    numbers = trainer.team.mean(dict(validate()))
+    if not isfinite(numbers.get("bound", 0.0)):
+        raise NonFinite("validation", "bound", trainer.round, numbers["bound"])
+    return numbers
 
 
 def _agree_to_pause(trainer: Trainer, reason: str) -> str:

@@ -1,1 +1,1 @@
-"""Tricks: what is added to the bare game, one file each. `table.py` has their names."""
+"""Tricks: additions to the bare game of a GAN, one file each. `table.py` lists them by name."""

@@ -1,4 +1,4 @@
-"""Differentiable augmentation: real and fake pass through the same random lens (objectives/augment.py)."""
+"""Trick `augment`: differentiable augmentation of real and fake images (objectives/augment.py)."""
 
 from torch import Tensor
 
@@ -11,7 +11,7 @@ __all__ = ["Augmentation"]
 
 
 class Augmentation(Trick):
-    """A random lens for images."""
+    """Random transforms of all images that the critic sees."""
 
     def __init__(
         self,
@@ -23,7 +23,7 @@ class Augmentation(Trick):
 
     def refuse(self, setting: Setting) -> None:
         if not setting.spec.x.maps:
-            raise BestiaryError(f"augment= is for images, and this is a {setting.spec.x.noun}")
+            raise BestiaryError(f"augment= needs images, and this is a {setting.spec.x.noun}: leave it out")
 
     def shown(self, x: Tensor, clock: Clock | None) -> Tensor:
         return self.lens(x)

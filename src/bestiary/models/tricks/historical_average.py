@@ -1,6 +1,6 @@
-"""Historical averaging (Salimans et al. 2016, arXiv 1606.03498): a player is drawn to the mean θ̄ of its past weights.
+"""Trick `history`: historical averaging, which pulls the weights θ of both players to the mean θ̄ of their past values.
 
-λ ‖θ − θ̄‖²,   θ̄ the mean over its turns
+λ ‖θ − θ̄‖²,   θ̄ the mean over the player's turns       (Salimans et al. 2016, arXiv 1606.03498)
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from bestiary.models.critic_view import CriticView
-from bestiary.models.tricks.trick import Trick, not_negative
+from bestiary.models.tricks.trick import Trick, check_not_negative
 from bestiary.training.parallel import full_tensor
 from bestiary.training.player import Terms
 
 if TYPE_CHECKING:
-    from bestiary.models.game_draw import Match
+    from bestiary.models.game_draw import GameDraw
 
-__all__ = ["HistoricalAverage", "Past"]
+__all__ = ["HistoricalAverage", "MeanWeights"]
 
 
-class Past(nn.Module):
-    """θ̄: the mean over its turns of a player's weights."""
+class MeanWeights(nn.Module):
+    """θ̄: the running mean of a network's weights over its player's turns."""
 
     turns: Tensor
 
@@ -37,19 +37,20 @@ class Past(nn.Module):
         return list(self.buffers())[1:]
 
     def distance(self, weights: Iterable[Tensor]) -> Tensor:
-        """‖θ − θ̄‖²."""
-        apart = zip(weights, self._means(), strict=True)
-        return torch.stack([(full_tensor(p) - mean).square().sum() for p, mean in apart]).sum()
+        """‖θ − θ̄‖² for weights θ in the order of the network's parameters."""
+        pairs = zip(weights, self._means(), strict=True)
+        return torch.stack([(full_tensor(p) - mean).square().sum() for p, mean in pairs]).sum()
 
     @torch.no_grad()
     def update(self, net: nn.Module) -> None:
+        """Add the present weights to the mean, after a turn."""
         self.turns += 1
         for p, mean in zip(net.parameters(), self._means(), strict=True):
             mean += (full_tensor(p) - mean) / self.turns
 
 
 class HistoricalAverage(Trick):
-    """Both players are drawn to the mean of their past weights."""
+    """Historical averaging: a term of both losses."""
 
     def __init__(
         self,
@@ -57,21 +58,21 @@ class HistoricalAverage(Trick):
         weight: float = 0.1,  # λ
     ) -> None:
         super().__init__()
-        not_negative(history=weight)
+        check_not_negative(history=weight)
         self.weight = weight
 
     def attach(self, view: CriticView, generator: nn.Module) -> None:
-        self.past_critic, self.past_generator = Past(view), Past(generator)
+        self.past_critic, self.past_generator = MeanWeights(view), MeanWeights(generator)
 
-    def terms(self, draw: Match) -> Terms:
+    def terms(self, draw: GameDraw) -> Terms:
         return {"total": self.weight * self.past_generator.distance(draw.generator.parameters())}
 
-    def critic_terms(self, draw: Match) -> Terms:
-        weights = draw.view.parameters() if draw.weights is None else draw.weights.values()
+    def critic_terms(self, draw: GameDraw) -> Terms:
+        weights = draw.critic.parameters() if draw.weights is None else draw.weights.values()
         return {"total": self.weight * self.past_critic.distance(weights)}
 
-    def after(self, draw: Match) -> None:
+    def after(self, draw: GameDraw) -> None:
         self.past_generator.update(draw.generator)
 
-    def after_critic(self, draw: Match) -> None:
-        self.past_critic.update(draw.view)
+    def after_critic(self, draw: GameDraw) -> None:
+        self.past_critic.update(draw.critic)

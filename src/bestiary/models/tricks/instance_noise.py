@@ -1,10 +1,12 @@
-"""Instance noise: x + σ ε, ε ~ N(0, I), of real and fake alike, so that they overlap (Sønderby et al. 2017, arXiv
-1610.04490)."""
+"""Trick `noise`: instance noise x + σ ε, ε ~ N(0, I), on real and fake examples, so that their distributions overlap.
+
+(Sønderby et al. 2017, arXiv 1610.04490.)
+"""
 
 from torch import Tensor
 
 from bestiary.grammar.schedules import Schedule, at
-from bestiary.models.tricks.trick import Trick, not_negative
+from bestiary.models.tricks.trick import Trick, check_not_negative
 from bestiary.training.clock import Clock
 from bestiary.training.noise import normal
 
@@ -12,7 +14,7 @@ __all__ = ["InstanceNoise"]
 
 
 class InstanceNoise(Trick):
-    """Noise on all that the critic sees."""
+    """Instance noise on all examples that the critic sees in training."""
 
     def __init__(
         self,
@@ -20,7 +22,7 @@ class InstanceNoise(Trick):
         sigma: float | Schedule = 0.1,  # σ: a number or e.g. linear(0.1,0,2000)
     ) -> None:
         super().__init__()
-        not_negative(noise=min(sigma.start, sigma.stop) if isinstance(sigma, Schedule) else sigma)
+        check_not_negative(noise=min(sigma.start, sigma.stop) if isinstance(sigma, Schedule) else sigma)
         self.sigma = sigma
 
     def shown(self, x: Tensor, clock: Clock | None) -> Tensor:

@@ -1,7 +1,10 @@
-"""Minibatch discrimination: the critic compares the samples of a batch (networks/critic.py; arXiv 1606.03498)."""
+"""Trick `minibatch`: minibatch discrimination, the critic compares the samples of a batch (networks/critic.py).
+
+(Salimans et al. 2016, arXiv 1606.03498.)
+"""
 
 from bestiary.errors import BestiaryError
-from bestiary.models.tricks.trick import Setting, Trick, not_negative
+from bestiary.models.tricks.trick import Setting, Trick, check_not_negative
 
 __all__ = ["MinibatchDiscrimination"]
 
@@ -9,19 +12,20 @@ __all__ = ["MinibatchDiscrimination"]
 class MinibatchDiscrimination(Trick):
     """The critic compares the samples of a batch."""
 
-    looks_inside = True
+    needs_own_critic = True
 
     def __init__(
         self,
         *,
-        kernels: int = 16,  # kinds of likeness
+        kernels: int = 16,  # measures of similarity that the critic learns
     ) -> None:
         super().__init__()
-        not_negative(minibatch=kernels)
+        check_not_negative(minibatch=kernels)
         self.kernels = kernels
 
     def refuse(self, setting: Setting) -> None:
         if not setting.adversarial:
             raise BestiaryError(
-                "minibatch= speaks to the generator through the game, and adversarial=0 leaves that out"
+                "minibatch= reaches the generator only through the game, and adversarial=0 leaves the game out: leave"
+                " minibatch= out"
             )

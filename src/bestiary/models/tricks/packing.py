@@ -1,4 +1,7 @@
-"""Packing: the critic sees m examples side by side, and so when they are alike (Lin et al. 2018, arXiv 1712.04086)."""
+"""Trick `pack`: the critic sees m examples side by side, and so whether they are alike.
+
+(Lin et al. 2018, arXiv 1712.04086.)
+"""
 
 from bestiary.errors import BestiaryError
 from bestiary.models.tricks.trick import Trick

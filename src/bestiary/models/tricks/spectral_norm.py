@@ -1,6 +1,7 @@
-"""Spectral norm: every layer's weight is divided by its largest singular value (Miyato et al. 2018, arXiv 1802.05957).
+"""Trick `spectral`: spectral norm, each layer's weight is divided by its largest singular value.
 
-A linear layer has slope 1 at most; a convolution's is bounded, but not by 1.
+(Miyato et al. 2018, arXiv 1802.05957.) The slope of a linear layer is then at most 1; that of a convolution is bounded,
+but not by 1.
 """
 
 from torch import nn
@@ -11,28 +12,30 @@ from torch.nn.utils.parametrize import is_parametrized
 from bestiary.errors import BestiaryError
 from bestiary.models.tricks.trick import Setting, Trick
 
-__all__ = ["Spectral", "bounded"]
+__all__ = ["SpectralNorm", "add_spectral_norm"]
 
 
-class Spectral(Trick):
-    """A critic of bounded slope, layer by layer."""
+class SpectralNorm(Trick):
+    """Spectral norm in every layer of the critic, which bounds its slope."""
 
     bounds_slope = True
 
     def refuse(self, setting: Setting) -> None:
-        if setting.meets("weight_clip"):
-            raise BestiaryError("spectral norm divides the weights that weight_clip= bounds: leave one of them out")
+        if setting.has_tricks("weight_clip"):
+            raise BestiaryError("spectral=yes and weight_clip= both bound the critic's weights: leave one of them out")
 
     def critic(self, net: nn.Module) -> nn.Module:
-        return bounded(net)
+        return add_spectral_norm(net)
 
 
-def bounded(critic: nn.Module) -> nn.Module:
-    """The critic with every linear layer and convolution divided."""
-    found = [m for m in critic.modules() if isinstance(m, nn.Linear | _ConvNd)]
-    if not found:
-        raise BestiaryError("spectral norm divides linear layers and convolutions, and this critic has neither")
-    for layer in found:
-        if not is_parametrized(layer, "weight"):  # one's own critic is bounded once, however often it is given
+def add_spectral_norm(critic: nn.Module) -> nn.Module:
+    """The critic with spectral norm on all linear layers and convolutions. Raises BestiaryError if it has none."""
+    layers = [m for m in critic.modules() if isinstance(m, nn.Linear | _ConvNd)]
+    if not layers:
+        raise BestiaryError(
+            "spectral=yes needs linear layers or convolutions, and this critic has neither: leave it out"
+        )
+    for layer in layers:
+        if not is_parametrized(layer, "weight"):  # a user's critic may be passed to several models
             spectral_norm(layer)
     return critic

@@ -1,13 +1,13 @@
-"""A trick: something added to the bare game. A new one is a file with a class here and a line in `table.py`.
+"""The base class of tricks, additions to the bare game. A new one is a file with a class here and a line in `table.py`.
 
-    shown(x, clock)            what the critic sees of x, real and fake alike           augment, noise
-    terms, critic_terms        what it adds to a turn's loss (training/part.py)         matching, history, penalty
-    weights(match, weights)    the critic that the generator plays against              unroll, simultaneous
-    after, after_critic        after a step                                             clip, history
-    game, critic               another game, another critic, when the model is built    smoothing, spectral
-    refuse(setting)            what it cannot stand beside, with the way out
+    shown(x, clock)            transforms real and fake examples before the critic        augment, noise
+    terms, critic_terms        terms of the losses (training/part.py)                     matching, history, penalty
+    weights(draw, weights)     the critic's weights that the generator plays against      unroll, simultaneous
+    after, after_critic        after a step                                               weight_clip, history
+    game, critic               changes the game or the critic when the model is built     smoothing, spectral
+    refuse(setting)            raises BestiaryError if the trick does not fit the model
 
-Each does nothing unless a trick says otherwise.
+Each of them does nothing by default.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from bestiary.training.clock import Clock
 from bestiary.training.part import Part
 
 if TYPE_CHECKING:
-    from bestiary.models.game_draw import Match
+    from bestiary.models.game_draw import GameDraw
 
-__all__ = ["Setting", "Trick", "not_negative"]
+__all__ = ["Setting", "Trick", "check_not_negative"]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a trick may look at before the model is built."""
+    """The options of a GAN that tricks check before the model is built."""
 
     spec: Spec
     game: Game
     adversarial: float = 1.0  # weight of the game in the generator's loss
-    penalised: bool = False
+    penalised: bool = False  # whether the critic has a slope penalty
     critic_norm: str = "none"
-    critic: nn.Module | None = None  # one of the user's own
-    projected: bool = False  # the critic is told c by projection
+    critic: nn.Module | None = None  # the user's critic from Python
+    projected: bool = False  # whether the critic reads c by projection
     tricks: Mapping[str, Trick] = field(default_factory=dict)
 
     @property
@@ -52,49 +52,51 @@ class Setting:
 
     @property
     def kernels(self) -> int:
-        """Of minibatch discrimination."""
+        """Kernels of minibatch discrimination."""
         return sum(trick.kernels for trick in self.tricks.values())
 
-    def meets(self, *names: str) -> bool:
-        """Whether all of these tricks are there."""
+    def has_tricks(self, *names: str) -> bool:
+        """Whether all of these tricks are used."""
         return self.tricks.keys() >= set(names)
 
 
 class Trick(Part):
-    """Does nothing."""
+    """A trick of a GAN. The methods do nothing here; see the top of this file."""
 
     m: int = 1  # examples that the critic sees side by side
     kernels: int = 0  # of minibatch discrimination
-    needs_real: ClassVar[bool] = False  # whether the generator's turn needs real examples for it
-    bounds_slope: ClassVar[bool] = False  # whether the critic's slope is bounded by it
-    looks_inside: ClassVar[bool] = False  # whether it needs a critic of ours, body and head
+    needs_real: ClassVar[bool] = False  # whether its terms for the generator need real examples
+    bounds_slope: ClassVar[bool] = False  # whether it bounds the critic's slope
+    needs_own_critic: ClassVar[bool] = False  # whether it needs our `Critic`, with body and head, not a user's
 
     def refuse(self, setting: Setting) -> None:
-        return None
+        """Raise BestiaryError, with a remedy, if the trick does not fit the other options."""
 
     def game(self, game: Game) -> Game:
+        """The game to play instead of `game`."""
         return game
 
     def critic(self, net: nn.Module) -> nn.Module:
+        """The critic to use instead of `net`."""
         return net
 
     def attach(self, view: CriticView, generator: nn.Module) -> None:
-        """Once the networks are there: what is remembered of them is made."""
+        """Once, when the networks are built; a trick may create copies of their weights."""
 
     def before_critic(self, view: CriticView, clock: Clock) -> None:
-        """Before each of the critic's turns, within its loss."""
+        """Before each turn of the critic, within its loss."""
 
     def shown(self, x: Tensor, clock: Clock | None) -> Tensor:
-        """x as the critic sees it; without a clock it is looked at from outside, and nothing random is added."""
+        """x as the critic sees it. Outside of training `clock` is None, and no noise may be added."""
         return x
 
-    def weights(self, match: Match, weights: Weights) -> Weights:
-        """The critic's weights that the generator plays against; None: the present ones."""
+    def weights(self, draw: GameDraw, weights: Weights) -> Weights:
+        """The critic's weights that the generator plays against; None: its present ones. weights: those so far."""
         return weights
 
 
-def not_negative(**numbers: float) -> None:
-    """Each of the named numbers must be finite and at least 0."""
+def check_not_negative(**numbers: float) -> None:
+    """Raise BestiaryError unless each of the named numbers is finite and at least 0."""
     for name, value in numbers.items():
         if not 0 <= value < float("inf"):
-            raise BestiaryError(f"{name}={value} must be finite and not negative (0: without it)")
+            raise BestiaryError(f"{name}={value} must be finite and not negative; {name}=0 switches it off")

@@ -1,19 +1,22 @@
-"""Weight clipping: after each turn the critic's weights are kept within ±c (Arjovsky et al. 2017, arXiv 1701.07875)."""
+"""Trick `weight_clip`: weight clipping, after each turn the critic's weights are clipped to ±c.
+
+(Arjovsky et al. 2017, arXiv 1701.07875.)
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bestiary.models.tricks.trick import Trick, not_negative
+from bestiary.models.tricks.trick import Trick, check_not_negative
 
 if TYPE_CHECKING:
-    from bestiary.models.game_draw import Match
+    from bestiary.models.game_draw import GameDraw
 
 __all__ = ["WeightClipping"]
 
 
 class WeightClipping(Trick):
-    """A critic whose slope is bounded by the box of its weights."""
+    """Weight clipping, which bounds the critic's slope."""
 
     bounds_slope = True
 
@@ -23,9 +26,9 @@ class WeightClipping(Trick):
         within: float = 0.01,  # c
     ) -> None:
         super().__init__()
-        not_negative(weight_clip=within)
+        check_not_negative(weight_clip=within)
         self.within = within
 
-    def after_critic(self, draw: Match) -> None:
-        for p in draw.view.parameters():
+    def after_critic(self, draw: GameDraw) -> None:
+        for p in draw.critic.parameters():
             p.clamp_(-self.within, self.within)
