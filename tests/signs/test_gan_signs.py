@@ -1,4 +1,4 @@
-"""Signs of games on stories told by hand, and on runs built to be ill and one that is not."""
+"""Signs of games on histories written by hand, and on runs built to be ill and one that is not."""
 
 import json
 from pathlib import Path
@@ -13,15 +13,15 @@ from bestiary.data.batch import Batch
 from bestiary.data.load import load
 from bestiary.data.spec import rows
 from bestiary.errors import BestiaryError
-from bestiary.grammar.options import called
+from bestiary.grammar.part_calls import parse_part
 from bestiary.models.vitals import critic_vitals, sample_vitals
 from bestiary.models.zoo import build
 from bestiary.networks.batch_norm import BatchNorm
 from bestiary.objectives.games import GAMES, nonsaturating, saturating
 from bestiary.runs.plan import Plan, plan
-from bestiary.runs.sign_watch import _told
+from bestiary.runs.sign_watch import _history
 from bestiary.signs import vae_signs as latent
-from bestiary.signs.sign import Story
+from bestiary.signs.sign import RunHistory
 from bestiary.signs.signs import SIGNS, diagnose
 
 HEALTHY = {
@@ -36,12 +36,12 @@ HEALTHY = {
 TURNS = {"generator.gradient": 0.1}
 
 
-def story(
+def history(
     *validations: dict[str, float],
     options: dict | None = None,
     failure: str = "",
-) -> Story:
-    made = Story(1000, options or {"game": "saturating"}, failure)
+) -> RunHistory:
+    made = RunHistory(1000, options or {"game": "saturating"}, failure)
     for i, changed in enumerate(validations or ({},)):
         made.add({"round": 500 + i, **TURNS})
         made.add({"round": 500 + i, **{f"validation.{k}": v for k, v in {**HEALTHY, **changed}.items()}})
@@ -50,41 +50,41 @@ def story(
 
 SWING = [{"covered": c} for c in (0.5, 0.6, 0.5, 0.6, 0.5, 0.6, 0.5, 0.9, 0.4, 0.9, 0.45, 0.9, 0.45, 0.55)]
 ILL = {
-    "mode-collapse": [story({"covered": 0.2}), story({"diversity": 0.1, "near": 0.0}), story({"repeats": 0.9}),
-                      story({"covered": 0.8}, {"covered": 0.3, "near": 0.1})],
-    "vanishing-gradient": [story({"pull": 0.001, "told_apart": 0.99})],
-    "overpowering": [story(*[{"told_apart": 0.999, "near": 0.0, "covered": 0.0}] * 3)],
-    "oscillation": [story(*SWING)],
-    "memorisation": [story({"known": 0.9})],
-    "non-finite": [story(failure="player `critic`: the term `total` is nan at round 7; no checkpoint")],
+    "mode-collapse": [history({"covered": 0.2}), history({"diversity": 0.1, "near": 0.0}), history({"repeats": 0.9}),
+                      history({"covered": 0.8}, {"covered": 0.3, "near": 0.1})],
+    "vanishing-gradient": [history({"pull": 0.001, "told_apart": 0.99})],
+    "overpowering": [history(*[{"told_apart": 0.999, "near": 0.0, "covered": 0.0}] * 3)],
+    "oscillation": [history(*SWING)],
+    "memorisation": [history({"known": 0.9})],
+    "non-finite": [history(failure="player `critic`: the term `total` is nan at round 7; no checkpoint")],
 }  # fmt: skip
 
 
-FITTED = {  # data and model whose options a story is told with
+FITTED = {  # data and models of the histories
     "ring": [("ring", "gan"), ("ring", "wgan"), ("ring", "wgan-gp"), ("ring", "pac-gan"), ("ring", "r3gan")],
     "digits": [("digits", "dcgan"), ("digits", "sn-gan")],
 }
 
 
-def names(told: Story) -> set[str]:
-    return {sign.name for sign in diagnose(told)}
+def names(history: RunHistory) -> set[str]:
+    return {sign.name for sign in diagnose(history)}
 
 
-def of_run(what: Plan, told: Story) -> Story:
-    """The same numbers, told of a run with all its options."""
-    made = _told(Path("nowhere"), what, 1000, told.failure)
-    made.series, made.round = told.series, told.round
-    return made
+def of_run(what: Plan, numbers: RunHistory) -> RunHistory:
+    """The same numbers in a run with all its options."""
+    run = _history(Path("nowhere"), what, 1000, numbers.failure)
+    run.series, run.round = numbers.series, numbers.round
+    return run
 
 
-def test_every_sign_has_a_story() -> None:
+def test_every_sign_has_a_history() -> None:
     assert set(SIGNS) == set(ILL) | {name for name, read in SIGNS.items() if read.__module__ == latent.__name__}
 
 
 @pytest.mark.parametrize("name", ILL)
-def test_an_ill_story_has_its_sign(name: str) -> None:
-    for told in ILL[name]:
-        (sign,) = [sign for sign in diagnose(told) if sign.name == name]
+def test_an_ill_history_has_its_sign(name: str) -> None:
+    for ill in ILL[name]:
+        (sign,) = [sign for sign in diagnose(ill) if sign.name == name]
         assert sign.remedies[0].options
 
 
@@ -116,24 +116,24 @@ def test_remedies_can_be_typed_whatever_the_run_has(name: str, given: dict) -> N
                 build("ns-gan", what.dataset.spec, **{**what.model_options, "latent": 4})
 
 
-def test_a_healthy_story_has_none() -> None:
-    assert not names(story(*[{}] * 14))
+def test_a_healthy_history_has_none() -> None:
+    assert not names(history(*[{}] * 14))
 
 
 def test_what_is_right_for_one_game_is_not_held_against_another() -> None:
     """A sure critic is no illness of a Wasserstein game; no slope is none where the critic is fooled."""
     sure = [{"told_apart": 1.0, "near": 0.1}] * 3
-    assert "overpowering" in names(story(*sure))
-    told = Story(1000, {"game": "wasserstein"})
+    assert "overpowering" in names(history(*sure))
+    wasserstein = RunHistory(1000, {"game": "wasserstein"})
     for i in range(3):
-        told.add({"round": 500 + i, "validation.told_apart": 1.0, "validation.near": 0.1})
-    assert not names(told)
-    assert not names(story({"pull": 0.0}, options={"game": "least_squares"}))
+        wasserstein.add({"round": 500 + i, "validation.told_apart": 1.0, "validation.near": 0.1})
+    assert not names(wasserstein)
+    assert not names(history({"pull": 0.0}, options={"game": "least_squares"}))
 
 
 @pytest.mark.parametrize("name", [name for name in ILL if name != "non-finite"])
 def test_youth_is_no_illness(name: str) -> None:
-    young = Story(100_000, ILL[name][0].options)
+    young = RunHistory(100_000, ILL[name][0].options)
     for key, series in ILL[name][0].series.items():
         for round, value in series:
             young.add({"round": round, key: value})
@@ -144,11 +144,11 @@ def test_youth_is_no_illness(name: str) -> None:
     "late", [(0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3), (0.9, 0.4, 0.9, 0.45, 0.9, 0.45, 0.95)], ids=["falls", "ends well"]
 )
 def test_change_is_not_oscillation(late: tuple[float, ...]) -> None:
-    assert "oscillation" not in names(story(*[{"covered": c} for c in (0.1,) * 7 + late]))
+    assert "oscillation" not in names(history(*[{"covered": c} for c in (0.1,) * 7 + late]))
 
 
 def test_a_remedy_goes_further_than_the_run() -> None:
-    (sign,) = diagnose(of_run(plan("ring", "pac-gan", {"steps": 1000}), story({"covered": 0.2})))
+    (sign,) = diagnose(of_run(plan("ring", "pac-gan", {"steps": 1000}), history({"covered": 0.2})))
     assert sign.remedies[0].options == {"pack": "4"}
 
 
@@ -215,15 +215,15 @@ def test_what_the_critic_tells_is_the_share_of_pairs() -> None:
 def test_where_features_alone_are_matched_the_game_has_no_pull() -> None:
     """A sure critic is then no illness, and no slope is none."""
     real, fake = torch.tensor([4.0, 5.0]), torch.tensor([-6.0, -7.0])
-    assert "pull" not in critic_vitals(nonsaturating(), real, fake, pulls=False)
-    for options, told in (({}, True), ({"matching": 1.0}, False), ({"matching": 1.0, "adversarial": 0.0}, False)):
+    assert "pull" not in critic_vitals(nonsaturating(), real, fake, with_pull=False)
+    for options, has_pull in (({}, True), ({"matching": 1.0}, False), ({"matching": 1.0, "adversarial": 0.0}, False)):
         model = build("ns-gan", rows(2), latent=2, **options)
-        assert ("pull" in model.vitals(Batch(torch.randn(20, 2)))) == told
+        assert ("pull" in model.vitals(Batch(torch.randn(20, 2)))) == has_pull
     sure = [{"told_apart": 1.0, "near": 0.1}] * 3
-    assert "overpowering" in names(story(*sure))
+    assert "overpowering" in names(history(*sure))
     alone = {"adversarial": 0.0, "matching": 1.0}
-    assert not names(story(*sure, options=alone))
-    (sign,) = diagnose(story({"covered": 0.2}, options=alone))
+    assert not names(history(*sure, options=alone))
+    (sign,) = diagnose(history({"covered": 0.2}, options=alone))
     assert sign.remedies[0].options == {"adversarial": "1"}
 
 
@@ -236,7 +236,7 @@ def test_the_pull_is_the_slope_of_the_generators_loss() -> None:
         "f(kl)": (fake - 1).exp().mean(), "f(reverse_kl)": 1.0,
     }  # fmt: skip
     for game, slope in told.items():
-        builder, options = called("game", game, GAMES)
+        builder, options = parse_part("game", game, GAMES)
         with torch.no_grad():
             found = critic_vitals(builder(**options), real, fake)
         torch.testing.assert_close(found["pull"], torch.as_tensor(slope))
@@ -497,6 +497,6 @@ def test_repetitions_of_the_data_hide_none_of_the_samples() -> None:
 
 
 def test_numbers_of_different_rounds_tell_no_story() -> None:
-    told = story({"covered": 0.2})
-    told.add({"round": 900, "validation.near": 0.9})
-    assert "mode-collapse" not in names(told)
+    torn = history({"covered": 0.2})
+    torn.add({"round": 900, "validation.near": 0.9})
+    assert "mode-collapse" not in names(torn)

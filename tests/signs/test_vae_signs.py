@@ -1,4 +1,4 @@
-"""Signs on stories told by hand, and on runs built to be ill and one that is not."""
+"""Signs on histories written by hand, and on runs built to be ill and one that is not."""
 
 import json
 from pathlib import Path
@@ -9,16 +9,16 @@ import bestiary as bst
 from bestiary.models.zoo import build
 from bestiary.models.zoo_latent import LATENT
 from bestiary.runs.plan import Plan, plan
-from bestiary.runs.sign_watch import _told, remedied
-from bestiary.signs.sign import Story, told
+from bestiary.runs.sign_watch import _history, remedied
+from bestiary.signs.sign import RunHistory, read_history
 from bestiary.signs.signs import diagnose
 
 HEALTHY = {"kl": 6.0, "active": 0.9, "distortion": 17.0, "swapped": 50.0, "low": -23.5, "high": -22.5,
            "bound": -23.0}  # fmt: skip
 
 
-def story(round: int = 500, options: dict | None = None, vae: dict | None = None, **validation: float) -> Story:
-    made = Story(1000, options, maps=True)
+def history(round: int = 500, options: dict | None = None, vae: dict | None = None, **validation: float) -> RunHistory:
+    made = RunHistory(1000, options, maps=True)
     made.add({"round": round, **{f"vae.{k}": v for k, v in (vae or {}).items()}})
     made.add({"round": round, **{f"validation.{k}": v for k, v in {**HEALTHY, **validation}.items()}})
     return made
@@ -26,41 +26,41 @@ def story(round: int = 500, options: dict | None = None, vae: dict | None = None
 
 TRAIN = {"total": 22.6, "reconstruction": 16.8, "kl": 5.8}
 ILL = {
-    "collapse": story(active=0.0, kl=0.02, swapped=17.01),
-    "latent-loss": story(kl=60.0),  # and worth 33
-    "reconstruction-loss": story(swapped=20.0),
-    "over-regularised": story(active=0.3, options={"beta": 4.0}),
-    "overfit": story(vae={"total": 15.0, "reconstruction": 10.0, "kl": 5.0}, options={"prior": "aggregated(500)"}),
+    "collapse": history(active=0.0, kl=0.02, swapped=17.01),
+    "latent-loss": history(kl=60.0),  # and worth 33
+    "reconstruction-loss": history(swapped=20.0),
+    "over-regularised": history(active=0.3, options={"beta": 4.0}),
+    "overfit": history(vae={"total": 15.0, "reconstruction": 10.0, "kl": 5.0}, options={"prior": "aggregated(500)"}),
 }
 
 
-def names(told: Story) -> set[str]:
-    return {sign.name for sign in diagnose(told)}
+def names(history: RunHistory) -> set[str]:
+    return {sign.name for sign in diagnose(history)}
 
 
 @pytest.mark.parametrize("name", ILL)
-def test_an_ill_story_has_its_sign_and_a_remedy(name: str) -> None:
+def test_an_ill_history_has_its_sign_and_a_remedy(name: str) -> None:
     (sign,) = [sign for sign in diagnose(ILL[name]) if sign.name == name]
     assert sign.remedies
     assert all(remedy.options for remedy in sign.remedies)
 
 
-def test_a_healthy_story_has_none() -> None:
-    assert not names(story(vae=TRAIN))
+def test_a_healthy_history_has_none() -> None:
+    assert not names(history(vae=TRAIN))
 
 
 @pytest.mark.parametrize("name", ILL)
 def test_youth_is_no_illness(name: str) -> None:
     """The same numbers before a fifth of the run is over."""
-    young = Story(1000, ILL[name].options)
+    young = RunHistory(1000, ILL[name].options)
     for key, series in ILL[name].series.items():
         young.add({"round": 100, key: series[-1][1]})
     assert not names(young)
 
 
 def test_what_is_not_there_is_not_read() -> None:
-    assert not names(Story(10))
-    generator = Story(10)
+    assert not names(RunHistory(10))
+    generator = RunHistory(10)
     generator.add({"round": 9, "critic.total": 1.0, "validation.kl": float("nan")})
     assert not names(generator)
 
@@ -68,8 +68,8 @@ def test_what_is_not_there_is_not_read() -> None:
 def test_a_torn_journal_is_read_as_far_as_it_goes(tmp_path) -> None:
     lines = [json.dumps({"round": 5, "vae.kl": 1.5}), '{"round": 6, "vae', "[1]", json.dumps({"vae.kl": 3})]
     (tmp_path / "journal.jsonl").write_text("\n".join(lines))
-    assert told(tmp_path / "journal.jsonl", 10).last("vae.kl") == 1.5
-    assert told(tmp_path / "none", 10).round == 0
+    assert read_history(tmp_path / "journal.jsonl", 10).latest("vae.kl") == 1.5
+    assert read_history(tmp_path / "none", 10).round == 0
 
 
 def fit(root, name: str, **options: object):
@@ -119,7 +119,7 @@ def test_an_overfitted_optimal_prior_shows_it(tmp_path) -> None:
 
 @pytest.mark.parametrize(("beta", "more", "less"), [(1.0, "4", "0.25"), (0.01, "1", "0.0025"), (8.0, "32", "1")])
 def test_a_remedy_is_never_what_was_done(beta: float, more: str, less: str) -> None:
-    ill = {name: story(options={"beta": beta}, **told) for name, told in
+    ill = {name: history(options={"beta": beta}, **told) for name, told in
            {"latent-loss": {"kl": 60.0}, "reconstruction-loss": {"swapped": 20.0, "kl": 2.0}}.items()}  # fmt: skip
     found = {name: [r.options.get("beta") for s in diagnose(ill[name]) if s.name == name for r in s.remedies]
              for name in ill}  # fmt: skip
@@ -127,9 +127,9 @@ def test_a_remedy_is_never_what_was_done(beta: float, more: str, less: str) -> N
     assert less in found["reconstruction-loss"]
 
 
-def of_run(what: Plan, ill: Story) -> Story:
+def of_run(what: Plan, ill: RunHistory) -> RunHistory:
     """The same numbers in a run that was planned so."""
-    made = _told(Path("nowhere"), what, ill.rounds)
+    made = _history(Path("nowhere"), what, ill.rounds)
     for key, series in ill.series.items():
         made.add({"round": series[-1][0], key: series[-1][1]})
     return made
@@ -162,13 +162,13 @@ def test_remedies_can_be_typed_and_built_and_change_something(data: str, model: 
 
 
 def test_few_dimensions_that_the_decoder_uses_are_no_collapse() -> None:
-    assert "collapse" not in names(story(active=0.03, kl=10.0, distortion=100.0, swapped=180.0))
+    assert "collapse" not in names(history(active=0.03, kl=10.0, distortion=100.0, swapped=180.0))
 
 
 def test_what_z_costs_is_held_against_what_it_is_worth() -> None:
     """A rate far above ln N is no illness where the decoder has all of it."""
-    assert not names(story(kl=138.0, distortion=10.0, swapped=400.0))
-    assert names(story(kl=138.0, distortion=10.0, swapped=100.0)) == {"latent-loss"}
+    assert not names(history(kl=138.0, distortion=10.0, swapped=400.0))
+    assert names(history(kl=138.0, distortion=10.0, swapped=100.0)) == {"latent-loss"}
 
 
 @pytest.mark.parametrize(("options", "ill"), [
@@ -177,13 +177,13 @@ def test_what_z_costs_is_held_against_what_it_is_worth() -> None:
     ({"objective": "free_bits(2)", "beta": 1.0}, False), ({}, False),
 ])  # fmt: skip
 def test_the_weight_of_the_kl_is_read_from_the_options(options: dict, ill: bool) -> None:
-    assert ("over-regularised" in names(story(active=0.3, options=options))) == ill
+    assert ("over-regularised" in names(history(active=0.3, options=options))) == ill
 
 
 @pytest.mark.parametrize("options", [{"likelihood": "pixelcnn(layers=4)"}])
 def test_what_a_decoder_that_sees_x_does_not_need_of_z_is_no_illness(options: dict) -> None:
-    assert not names(story(distortion=80.0, kl=9.0, swapped=95.0, options=options))
-    assert names(story(distortion=80.0, kl=9.0, swapped=95.0)) == {"reconstruction-loss"}
+    assert not names(history(distortion=80.0, kl=9.0, swapped=95.0, options=options))
+    assert names(history(distortion=80.0, kl=9.0, swapped=95.0)) == {"reconstruction-loss"}
 
 
 def test_after_an_early_stop_the_signs_are_those_of_the_weights_that_were_kept(tmp_path) -> None:
@@ -196,6 +196,6 @@ def test_after_an_early_stop_the_signs_are_those_of_the_weights_that_were_kept(t
     ended = json.loads((run.path / "env.json").read_text())
     assert "early stop" in ended["why"]
     best = int(ended["why"].rsplit(" ", 1)[1])
-    assert names(told(run.path / "journal.jsonl", 3000)) == {"overfit"}  # why it stopped
-    assert not names(told(run.path / "journal.jsonl", 3000, until=best))
+    assert names(read_history(run.path / "journal.jsonl", 3000)) == {"overfit"}  # why it stopped
+    assert not names(read_history(run.path / "journal.jsonl", 3000, until=best))
     assert not run.signs

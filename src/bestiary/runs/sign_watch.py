@@ -11,7 +11,7 @@ from pathlib import Path
 from bestiary.grammar.command_line import to_words
 from bestiary.models.tricks.table import trick_options
 from bestiary.runs.plan import Plan
-from bestiary.signs.sign import Story, told
+from bestiary.signs.sign import RunHistory, read_history
 from bestiary.signs.signs import diagnose
 from bestiary.storage import run_files as storage
 from bestiary.storage.run_files import JOURNAL, read_env
@@ -31,35 +31,36 @@ def remedied(what: Plan, options: Mapping[str, str]) -> str:
 
 def watching(path: Path, what: Plan, rounds: int, show: Show, say: Callable[[str], None]) -> Show:
     """A function that shows a line of the journal and tells which signs it brought or took away."""
-    story, present = _told(path, what, rounds), set[str]()
+    history, present = _history(path, what, rounds), set[str]()
 
     def watch(line: Mapping[str, float]) -> None:
         show(line)
-        story.add(line)
+        history.add(line)
         if not any(key.startswith("validation.") for key in line):
             return
-        found = {sign.name: sign for sign in diagnose(story)}
-        for name in found.keys() - present:
-            remedy = found[name].remedies[0]
-            say(f"round {story.round}: {found[name].says}. What helps: {remedy.says}: {remedied(what, remedy.options)}")
-        for name in present - found.keys():
-            say(f"round {story.round}: {name} is gone")
+        signs = {sign.name: sign for sign in diagnose(history)}
+        for name in signs.keys() - present:
+            remedy = signs[name].remedies[0]
+            command = remedied(what, remedy.options)
+            say(f"round {history.round}: {signs[name].message}. Remedy: {remedy.advice}: {command}")
+        for name in present - signs.keys():
+            say(f"round {history.round}: {name} is gone")
         present.clear()
-        present.update(found)
+        present.update(signs)
 
     return watch
 
 
 def write_signs(path: Path, what: Plan, rounds: int, failure: str = "", kept: float = inf) -> None:
     """signs.json: what the journal shows at its end, or at the round whose weights were kept; what made it fail."""
-    story = _told(path, what, rounds, failure, kept)
-    signs = [sign.to_dict(story.round, lambda options: remedied(what, options)) for sign in diagnose(story)]
+    history = _history(path, what, rounds, failure, kept)
+    signs = [sign.to_dict(history.round, lambda options: remedied(what, options)) for sign in diagnose(history)]
     storage.write_signs(path, signs)
 
 
-def _told(path: Path, what: Plan, rounds: int, failure: str = "", until: float = inf) -> Story:
-    """The story of a run so far."""
+def _history(path: Path, what: Plan, rounds: int, failure: str = "", until: float = inf) -> RunHistory:
+    """The history of a run up to the round `until`."""
     main = read_env(path).get("main", [])
     tricks = trick_options(what.model_options.get("tricks"))
     options = {**what.model_options, **tricks, **what.recipe.to_dict(), "examples": len(what.dataset.parts["train"])}
-    return told(path / JOURNAL, rounds, options, failure, what.dataset.spec.x.maps, until, main)
+    return read_history(path / JOURNAL, rounds, options, failure, what.dataset.spec.x.maps, until, main)

@@ -1,1 +1,1 @@
-"""Signs: symptoms of the known illnesses of generative models, read from named numbers, each with its remedy."""
+"""Signs: symptoms of known failures of generative models, read from the numbers of a run, each with its remedies."""

@@ -1,190 +1,210 @@
-"""Signs of games. The numbers, on examples kept from the fit (models/vitals.py) and of the players' turns:
+"""Signs of failing games: mode collapse, vanishing gradient, overpowering, oscillation, memorisation, non-finite.
 
-    validation.near, covered, diversity, repeats     what samples are like beside the examples
+They are read from these numbers of held-out examples (models/vitals.py) and of the players' turns:
+
+    validation.near, covered, diversity, repeats     how samples compare with held-out examples
     validation.told_apart                            chance that the critic ranks an example above a sample
-    validation.known                                 chance that it ranks one that it was trained on above another
-    validation.pull                                  mean slope of the generator's game by the logit of a sample
-    validation.copied                                share of samples that copy training examples: at least so many
-    generator.gradient                               norm of the generator's gradient at the line
+    validation.known                                 chance that it ranks a training example above a held-out one
+    validation.pull                                  mean slope of the generator's loss by the logit of a sample
+    validation.copied                                share of samples that copy training examples, a lower bound
+    generator.gradient                               norm of the generator's gradient
 
-Remedies are those of the lectures, less those that the run has already. Thresholds are stated at each sign.
+Remedies are those of the lectures, without those that the run already has. Each sign states its thresholds.
 """
 
 from itertools import pairwise
 
-from bestiary.signs.sign import Remedy, Sign, Story, number, sign_of
+from bestiary.signs.sign import Remedy, RunHistory, Sign, make_sign, option_number
 
 __all__ = ["memorisation", "mode_collapse", "non_finite", "oscillation", "overpowering", "vanishing"]
 
 
-def mode_collapse(story: Story) -> Sign | None:
-    """Samples are like data (near ≥ 0.3) but reach less than half of it; or they are half as spread as the data, or a
-    third of them repeat another; or of what was once reached less than half is left."""
-    found = story.every("validation.near", "validation.covered", "validation.diversity", "validation.repeats")
-    if found is None or not story.grown:
-        return None
-    near, covered, diversity, repeats = found
-    best = max(value for _, value in story.series["validation.covered"])
-    ill = (near >= 0.3 and covered < 0.5) or diversity < 0.5 or repeats > 1 / 3 or (best > 0.3 and covered < best / 2)
-    if not ill:
-        return None
-    says = (
-        f"mode collapse: samples reach {covered:.0%} of the data ({best:.0%} at best), are spread {diversity:.2f} times"
-        f" as far, and {repeats:.0%} of them repeat another"
+def mode_collapse(history: RunHistory) -> Sign | None:
+    """Any of: samples are like data (near ≥ 0.3) but cover less than half of it; their diversity is below half that of
+    the data; a third of them repeat another sample; they cover less than half of what they covered at best."""
+    values = history.latest_values(
+        "validation.near", "validation.covered", "validation.diversity", "validation.repeats"
     )
-    more = 2 * int(number(story, "pack", 1))
-    fits = number(story, "batch", more) % more == 0
-    return sign_of(story, "mode-collapse", says, (
-        *_played(story),
-        *([Remedy("let the critic see several samples side by side (packing)", {"pack": f"{more}"})] if fits else []),
-        *([Remedy("let the critic compare the samples of a batch (minibatch discrimination)", _compared(story))]
-          if not _played(story) else []),
-        *_unrolled(story),
-        Remedy("blur data and samples at first, so that they overlap (instance noise)", _blur(story)),
-        *([_wasserstein(story, "a distance with a slope wherever mass is missing (Wasserstein)")]
-          if not _played(story) else []),
-    ))  # fmt: skip
-
-
-def vanishing(story: Story) -> Sign | None:
-    """The critic ranks examples above samples with a chance of more than 0.9, and the slope of the generator's loss by
-    its logit is below 0.05: of the saturating game it is −D, which is as small as the critic is sure."""
-    found = story.every("validation.told_apart", "validation.pull")
-    if found is None or not story.grown or found[0] <= 0.9 or found[1] >= 0.05:
+    if values is None or not history.is_mature:
         return None
-    gradient = story.term("gradient")
-    says = (
-        f"vanishing gradient: the critic tells {found[0]:.1%} of pairs apart, and the generator's loss has a slope of"
+    near, covered, diversity, repeats = values
+    best = max(value for _, value in history.series["validation.covered"])
+    shrunk = best > 0.3 and covered < best / 2
+    if not ((near >= 0.3 and covered < 0.5) or diversity < 0.5 or repeats > 1 / 3 or shrunk):
+        return None
+    message = (
+        f"mode collapse: samples cover {covered:.0%} of the data ({best:.0%} at best), their diversity is"
+        f" {diversity:.2f} times that of the data, and {repeats:.0%} of them repeat another sample"
     )
-    says += f" {found[1]:.2g} by its verdict" + (f" (norm of the gradient {gradient:.2g})" if gradient else "")
-    return sign_of(story, "vanishing-gradient", says, (
-        Remedy("the game whose gradient does not vanish where the critic is sure", {"game": "nonsaturating"}),
-        *_never_sure(story),
-        _wasserstein(story, "a distance instead of odds (Wasserstein)"),
+    pack = 2 * int(option_number(history, "pack", 1))
+    pack_fits = option_number(history, "batch", pack) % pack == 0
+    game_remedies = _game_remedies(history)
+    return make_sign(history, "mode-collapse", message, (
+        *game_remedies,
+        *([Remedy("let the critic see several samples side by side (packing)", {"pack": f"{pack}"})]
+          if pack_fits else []),
+        *([Remedy("let the critic compare the samples of a batch (minibatch discrimination)",
+                  _minibatch_options(history))] if not game_remedies else []),
+        *_unroll_remedies(history),
+        Remedy("add noise to data and samples at first, so that they overlap (instance noise)",
+               _noise_options(history)),
+        *([_wasserstein_remedy(history, "use a distance that has a slope wherever samples are missing (Wasserstein)")]
+          if not game_remedies else []),
     ))  # fmt: skip
 
 
-def overpowering(story: Story) -> Sign | None:
-    """The critic ranks examples above samples with a chance of more than 0.99, three validations in a row, and at most
-    half of the samples are near data. A Wasserstein critic should be that good, and one of whom only the features are
-    followed may be: they are left alone."""
-    told, near = [value for _, value in story.series.get("validation.told_apart", [])], story.last("validation.near")
-    may = str(story.options.get("game", "")).startswith("wasserstein") or not number(story, "adversarial", 1)
-    if len(told) < 3 or min(told[-3:]) <= 0.99 or may or near is None or near > 0.5 or not story.grown:
+def vanishing(history: RunHistory) -> Sign | None:
+    """The critic ranks examples above samples with a chance above 0.9, and the slope of the generator's loss by the
+    critic's logit is below 0.05. For the saturating game the slope is −D, which is small if the critic is certain."""
+    values = history.latest_values("validation.told_apart", "validation.pull")
+    if values is None or not history.is_mature or values[0] <= 0.9 or values[1] >= 0.05:
         return None
-    says = f"the critic overpowers: it tells {told[-1]:.1%} of pairs apart, and {near:.0%} of the samples are near data"
-    return sign_of(story, "overpowering", says, (
-        Remedy("blur what the critic sees (instance noise)", _blur(story)),
-        *_never_sure(story),
-        Remedy("fewer turns of the critic", {"critic_turns": "1"}),
-        _damped(story, "a critic of no slope on the data"),
-        _wasserstein(story, "a distance instead of odds (Wasserstein)"),
+    told_apart, pull = values
+    gradient = history.main_term("gradient")
+    message = (
+        f"vanishing gradient: the critic ranks {told_apart:.1%} of real examples above samples, and the slope of the"
+        f" generator's loss by its logit is {pull:.2g}"
+    ) + (f" (norm of the gradient {gradient:.2g})" if gradient else "")
+    return make_sign(history, "vanishing-gradient", message, (
+        Remedy("play the game whose gradient does not vanish if the critic is certain", {"game": "nonsaturating"}),
+        *_smoothing_remedies(history),
+        _wasserstein_remedy(history, "use a distance instead of a probability (Wasserstein)"),
     ))  # fmt: skip
 
 
-def oscillation(story: Story) -> Sign | None:
-    """Over the second half of the run so far, of six validations or more: what is reached swings by more than 0.3 and
-    changes direction at every other step or more often, and ends no higher than it was on average before."""
-    seen = [value for _, value in story.series.get("validation.covered", [])]
-    late = seen[len(seen) // 2 :]
-    if len(late) < 6 or max(late) - min(late) <= 0.3 or not story.grown:
+def overpowering(history: RunHistory) -> Sign | None:
+    """In three validations in a row the critic ranks examples above samples with a chance above 0.99, and at most half
+    of the samples are near data. Not for Wasserstein critics, which should be that good, nor with adversarial=0."""
+    told_apart = [value for _, value in history.series.get("validation.told_apart", [])]
+    near = history.latest("validation.near")
+    is_wasserstein = str(history.options.get("game", "")).startswith("wasserstein")
+    if is_wasserstein or not option_number(history, "adversarial", 1):
+        return None
+    if len(told_apart) < 3 or min(told_apart[-3:]) <= 0.99 or near is None or near > 0.5 or not history.is_mature:
+        return None
+    message = (
+        f"the critic overpowers the generator: it ranks {told_apart[-1]:.1%} of real examples above samples, and"
+        f" {near:.0%} of the samples are near data"
+    )
+    return make_sign(history, "overpowering", message, (
+        Remedy("add noise to all that the critic sees (instance noise)", _noise_options(history)),
+        *_smoothing_remedies(history),
+        Remedy("let the critic take fewer turns", {"critic_turns": "1"}),
+        _slope_remedy(history, "penalise the critic's slope on the data"),
+        _wasserstein_remedy(history, "use a distance instead of a probability (Wasserstein)"),
+    ))  # fmt: skip
+
+
+def oscillation(history: RunHistory) -> Sign | None:
+    """In the second half of the run so far, with at least six validations: the covered share varies by more than 0.3,
+    at least half of its steps reverse direction, and it ends no higher than its mean."""
+    covered = [value for _, value in history.series.get("validation.covered", [])]
+    late = covered[len(covered) // 2 :]
+    if len(late) < 6 or max(late) - min(late) <= 0.3 or not history.is_mature:
         return None
     steps = [b - a for a, b in pairwise(late)]
-    turns = sum(a * b < 0 for a, b in pairwise(steps))
-    if turns < len(steps) // 2 or late[-1] > sum(late) / len(late) + 0.05:
+    reversals = sum(a * b < 0 for a, b in pairwise(steps))
+    if reversals < len(steps) // 2 or late[-1] > sum(late) / len(late) + 0.05:
         return None
-    says = f"oscillation: what samples reach swings between {min(late):.0%} and {max(late):.0%} and does not grow"
-    lr = number(story, "lr", 2e-4)
-    return sign_of(story, "oscillation", says, (
-        Remedy("average the weights of the rounds that circle the solution", {"average": "0.999"}),
-        _damped(story, "a critic of no slope on the data, which damps the circling"),
-        Remedy("two time scales: a slower generator", {"lr": f"{min(lr / 4, 2e-4):g}", "critic_lr": f"{lr:g}"}),
+    message = (
+        f"oscillation: the share of the data that samples cover swings between {min(late):.0%} and {max(late):.0%} and"
+        " does not grow"
+    )
+    lr = option_number(history, "lr", 2e-4)
+    return make_sign(history, "oscillation", message, (
+        Remedy("average the weights over the rounds, which circle the solution", {"average": "0.999"}),
+        _slope_remedy(history, "penalise the critic's slope on the data, which damps the oscillation"),
+        Remedy("train the generator more slowly than the critic (two time scales)",
+               {"lr": f"{min(lr / 4, 2e-4):g}", "critic_lr": f"{lr:g}"}),
     ))  # fmt: skip
 
 
-def memorisation(story: Story) -> Sign | None:
-    """The critic ranks an example that it was trained on above one that it was not with a chance of more than 0.75; or
-    more than a tenth of the samples copy training examples, by the low end of a 95% interval (measures/copies.py).
-    """
-    known, copied = story.last("validation.known") or 0.0, story.last("validation.copied") or 0.0
-    if not story.grown or (known <= 0.75 and copied <= 0.1):
+def memorisation(history: RunHistory) -> Sign | None:
+    """The critic ranks training examples above held-out ones with a chance above 0.75; or more than a tenth of the
+    samples copy training examples, by the low end of a 95% interval (measures/copies.py)."""
+    known = history.latest("validation.known") or 0.0
+    copied = history.latest("validation.copied") or 0.0
+    if not history.is_mature or (known <= 0.75 and copied <= 0.1):
         return None
-    says = "memorisation: " + " and ".join(
-        told for told, ill in (
-            (f"the critic ranks {known:.0%} of training examples above others: it knows them by heart", known > 0.75),
-            (f"{copied:.0%} of the samples or more copy training examples", copied > 0.1),
-        ) if ill
-    )  # fmt: skip
-    lens = Remedy("show both through a random lens (differentiable augmentation)", {"augment": "translation,cutout"})
-    convolutions = str(story.options.get("network")) in ("dcgan", "residual")
-    less = {"width": f"{max(1, int(number(story, 'width', 64)) // 2)}"} if convolutions else {"critic_hidden": "64"}
-    return sign_of(story, "memorisation", says, (
-        *([lens] if story.maps else []),
-        Remedy("a smaller critic", less),
-        _damped(story, "a critic of no slope on the data"),
-        Remedy("more examples"),
+    findings = (
+        (known > 0.75, f"the critic ranks {known:.0%} of training examples above held-out ones: it has memorised them"),
+        (copied > 0.1, f"at least {copied:.0%} of the samples copy training examples"),
+    )
+    message = "memorisation: " + " and ".join(finding for shown, finding in findings if shown)
+    augmentation = Remedy("show images through random transforms (augmentation)", {"augment": "translation,cutout"})
+    has_convolutions = str(history.options.get("network")) in ("dcgan", "residual")
+    half_width = f"{max(1, int(option_number(history, 'width', 64)) // 2)}"
+    smaller_critic = {"width": half_width} if has_convolutions else {"critic_hidden": "64"}
+    return make_sign(history, "memorisation", message, (
+        *([augmentation] if history.maps else []),
+        Remedy("use a smaller critic", smaller_critic),
+        _slope_remedy(history, "penalise the critic's slope on the data"),
+        Remedy("use more training examples"),
     ))  # fmt: skip
 
 
-def non_finite(story: Story) -> Sign | None:
-    """The run ended because a number was not finite."""
-    if not story.failure:
+def non_finite(history: RunHistory) -> Sign | None:
+    """The run failed because a number was not finite."""
+    if not history.failure:
         return None
-    return sign_of(story, "non-finite", story.failure, (
-        Remedy("smaller steps", {"lr": f"{min(number(story, 'lr', 2e-4) / 4, 2e-4):g}"}),
-        Remedy("a bound on the gradient's norm", {"clip": "1"}),
+    return make_sign(history, "non-finite", history.failure, (
+        Remedy("take smaller steps", {"lr": f"{min(option_number(history, 'lr', 2e-4) / 4, 2e-4):g}"}),
+        Remedy("limit the norm of the gradient", {"clip": "1"}),
     ))  # fmt: skip
 
 
 # ------------------------------------------------------------------ remedies
 
 
-def _blur(story: Story) -> dict[str, str]:
-    """Noise that is gone at half of the run."""
-    return {"noise": f"linear(0.3,0.0,{max(1, story.rounds // 2)})"}
+def _noise_options(history: RunHistory) -> dict[str, str]:
+    """Instance noise that ends after half of the run."""
+    return {"noise": f"linear(0.3,0.0,{max(1, history.rounds // 2)})"}
 
 
-def _never_sure(story: Story) -> tuple[Remedy, ...]:
-    """Of games that judge an example by itself and have a best answer."""
-    fits = not str(story.options.get("game", "")).startswith(("relativistic", "wasserstein"))
-    remedy = Remedy("a critic that is never sure (one-sided label smoothing)", {"smoothing": "0.1"})
+def _smoothing_remedies(history: RunHistory) -> tuple[Remedy, ...]:
+    """Label smoothing, for games with separate, bounded losses on real and fake."""
+    fits = not str(history.options.get("game", "")).startswith(("relativistic", "wasserstein"))
+    remedy = Remedy("keep the critic from becoming certain (one-sided label smoothing)", {"smoothing": "0.1"})
     return (remedy,) if fits else ()
 
 
-def _played(story: Story) -> tuple[Remedy, ...]:
-    """What follows the means of features alone can leave out modes, whatever the critic sees."""
-    alone = not number(story, "adversarial", 1)
-    return (Remedy("let the generator play the game, beside the features", {"adversarial": "1"}),) if alone else ()
+def _game_remedies(history: RunHistory) -> tuple[Remedy, ...]:
+    """Play the game, if the generator only matches means of features, which allows missing modes."""
+    only_features = not option_number(history, "adversarial", 1)
+    remedy = Remedy("let the generator play the game, not only match features", {"adversarial": "1"})
+    return (remedy,) if only_features else ()
 
 
-def _unrolled(story: Story) -> tuple[Remedy, ...]:
-    """Not where weights are clipped: a critic that is looked ahead to would leave its box."""
-    says = "let the generator see how the critic would answer (unrolling)"
-    return () if story.options.get("weight_clip") else (Remedy(says, {"unroll": "5", **_without_norm(story)}),)
+def _unroll_remedies(history: RunHistory) -> tuple[Remedy, ...]:
+    """Unrolling, unless weights are clipped, which unrolling does not do."""
+    advice = "let the generator look some steps of the critic ahead (unrolling)"
+    remedy = Remedy(advice, {"unroll": "5", **_no_norm_options(history)})
+    return () if history.options.get("weight_clip") else (remedy,)
 
 
-def _compared(story: Story) -> dict[str, str]:
-    """Samples with samples: real ones must not stand among them."""
-    return {"minibatch": "16"} | ({"joint": "no"} if story.options.get("joint") else {})
+def _minibatch_options(history: RunHistory) -> dict[str, str]:
+    """Minibatch discrimination, without joint batches, which put real examples among the samples."""
+    return {"minibatch": "16"} | ({"joint": "no"} if history.options.get("joint") else {})
 
 
-def _without_norm(story: Story) -> dict[str, str]:
-    """No moments of a batch in the critic, and so none to join."""
-    return {"critic_norm": "none"} | ({"joint": "no"} if story.options.get("joint") else {})
+def _no_norm_options(history: RunHistory) -> dict[str, str]:
+    """No BatchNorm in the critic, and so no joint batches."""
+    return {"critic_norm": "none"} | ({"joint": "no"} if history.options.get("joint") else {})
 
 
-def _damped(story: Story, says: str) -> Remedy:
-    return Remedy(says, {"penalty": "r1(1)", **_without_norm(story)})
+def _slope_remedy(history: RunHistory, advice: str) -> Remedy:
+    """An R1 penalty."""
+    return Remedy(advice, {"penalty": "r1(1)", **_no_norm_options(history)})
 
 
-def _wasserstein(story: Story, says: str) -> Remedy:
-    """With the penalty that the run has, if it is one of slopes one; else with the weight that its data ask for."""
-    has = str(story.options.get("penalty", ""))
-    off = {key: "0" for key in ("weight_clip", "smoothing") if story.options.get(key)}
+def _wasserstein_remedy(history: RunHistory, advice: str) -> Remedy:
+    """The Wasserstein game, with the run's gradient penalty if it has one, else with one whose weight is inferred."""
+    penalty = str(history.options.get("penalty", ""))
     options = {
         "game": "wasserstein",
-        "penalty": has if has.startswith("gp") else "auto",
+        "penalty": penalty if penalty.startswith("gp") else "auto",
         "critic_turns": "5",
-        **_without_norm(story),
+        **_no_norm_options(history),
     }
-    return Remedy(says, {**options, **off})
+    excluded = {key: "0" for key in ("weight_clip", "smoothing") if history.options.get(key)}
+    return Remedy(advice, {**options, **excluded})

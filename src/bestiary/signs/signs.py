@@ -1,14 +1,14 @@
-"""All signs by name. A new one is a function of a story and a line here."""
+"""The table of signs by name. A new one is a function of a run's history and a line here."""
 
 from collections.abc import Callable
 
 from bestiary.signs.gan_signs import memorisation, mode_collapse, non_finite, oscillation, overpowering, vanishing
-from bestiary.signs.sign import Sign, Story
+from bestiary.signs.sign import RunHistory, Sign
 from bestiary.signs.vae_signs import collapse, high_latent_loss, high_reconstruction_loss, over_regularised, overfit
 
 __all__ = ["SIGNS", "diagnose"]
 
-SIGNS: dict[str, Callable[[Story], Sign | None]] = {
+SIGNS: dict[str, Callable[[RunHistory], Sign | None]] = {
     "collapse": collapse,
     "latent-loss": high_latent_loss,
     "reconstruction-loss": high_reconstruction_loss,
@@ -23,6 +23,6 @@ SIGNS: dict[str, Callable[[Story], Sign | None]] = {
 }
 
 
-def diagnose(story: Story) -> list[Sign]:
-    """The signs that a story shows now."""
-    return [sign for read in SIGNS.values() if (sign := read(story)) is not None]
+def diagnose(history: RunHistory) -> list[Sign]:
+    """The signs that a run shows now."""
+    return [sign for read in SIGNS.values() if (sign := read(history)) is not None]

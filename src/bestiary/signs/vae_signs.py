@@ -1,201 +1,221 @@
-"""Signs of latent-variable models. The numbers, on examples kept from the fit:
+"""Signs of failing VAEs: posterior collapse, high latent or reconstruction loss, over-regularisation, overfitting.
+
+They are read from these numbers of held-out examples:
 
     validation.kl          E KL(q(z|x)‖p(z)), nats: the rate
-    validation.active      share of the dimensions d of z with E KL_d > 0.01; where KL_d is unknown, of those with
+    validation.active      share of the dimensions d of z with E KL_d > 0.01; if KL_d is unknown, with
                            Var_x E[z_d|x] > 0.01 Var z_d
-    validation.distortion  −E log p(x|z), z from x's own posterior
-    validation.swapped     the same with z from another's posterior: a decoder that ignores z loses nothing by it
+    validation.distortion  −E log p(x|z), with z from the posterior of x
+    validation.swapped     the same with z from the posterior of another example; equal if the decoder ignores z
 
-Remedies are those of the lectures, less those that the run has already. Thresholds are stated at each sign.
+Remedies are those of the lectures, without those that the run already has. Each sign states its thresholds.
 """
 
 import torch
 
 from bestiary.densities.density_names import PRIORS
-from bestiary.grammar.options import called, part_options
+from bestiary.grammar.part_calls import parse_part
 from bestiary.grammar.schedules import at, parse_schedule
+from bestiary.grammar.signatures import part_options
 from bestiary.objectives.elbo import OBJECTIVES, elbo
-from bestiary.signs.sign import Remedy, Sign, Story, number, sign_of
+from bestiary.signs.sign import Remedy, RunHistory, Sign, make_sign, option_number
 from bestiary.training.clock import Clock
 
 __all__ = ["collapse", "high_latent_loss", "high_reconstruction_loss", "over_regularised", "overfit"]
 
-NEEDED = ("validation.kl", "validation.active", "validation.distortion", "validation.swapped")
-LEAST = 0.5  # nats that z must be worth to the decoder
+NUMBERS = ("validation.kl", "validation.active", "validation.distortion", "validation.swapped")
+LEAST_GAIN = 0.5  # nats that z must save in the reconstruction loss
 
 
-def collapse(story: Story) -> Sign | None:
-    """The decoder ignores z: that of another example costs it less than half a nat."""
-    found = story.every(*NEEDED)
-    if found is None or not story.grown:
+def collapse(history: RunHistory) -> Sign | None:
+    """The decoder ignores z: with the z of another example it loses less than half a nat."""
+    values = history.latest_values(*NUMBERS)
+    if values is None or not history.is_mature:
         return None
-    kl, active, own, other = found
-    if other - own >= LEAST:
+    kl, active, own, other = values
+    if other - own >= LEAST_GAIN:
         return None
-    says = (
-        f"posterior collapse: with the z of another example the reconstruction loss is {own:.4g} → {other:.4g}: the"
-        f" decoder ignores z (KL {kl:.2f} nats, {active:.0%} of its dimensions active)"
+    message = (
+        f"posterior collapse: the decoder ignores z. With the z of another example its loss is {other:.4g} nats instead"
+        f" of {own:.4g} (KL {kl:.2f} nats, {active:.0%} of the dimensions of z are active)"
     )
-    n = max(1, story.rounds // 4)
+    n = max(1, history.rounds // 4)
+    free_bits = {"objective": f"free_bits({_more_free_bits(history)})"} | _without_beta(history)
     remedies = [
-        Remedy("let the KL come in slowly, so that z is used first (annealing)", _beta(story, f"linear(0,1,{n})")),
-        Remedy(
-            "leave some nats of KL free (free bits)", {"objective": f"free_bits({_freer(story)})"} | _unweighted(story)
-        ),
-    ]
-    if _sees_x(story):
-        remedies.append(Remedy("a decoder that sees less (receptive field)", {"likelihood": "pixelcnn(layers=1)"}))
-    return sign_of(story, "collapse", says, remedies)
+        Remedy("raise the weight of the KL slowly, so that z is used first (annealing)",
+               _beta_options(history, f"linear(0,1,{n})")),
+        Remedy("make some nats of KL free (free bits)", free_bits),
+    ]  # fmt: skip
+    if _decoder_sees_x(history):
+        remedies.append(Remedy("use a decoder with a smaller receptive field", {"likelihood": "pixelcnn(layers=1)"}))
+    return make_sign(history, "collapse", message, remedies)
 
 
-def high_latent_loss(story: Story) -> Sign | None:
-    """z costs more than it is worth: the rate, a nat or more, exceeds what the decoder loses with another's z. Were
-    q(z|x) the posterior of x and q(z) the prior, it would lose −E_q(z) log p(x|z) + E_q(z|x) log p(x|z) ≥ the rate."""
-    found = story.every(*NEEDED)
-    if found is None or not story.grown or collapse(story) is not None:
+def high_latent_loss(history: RunHistory) -> Sign | None:
+    """z costs more than it gains: the rate, at least one nat, exceeds the loss with the z of another example.
+
+    If q(z|x) were the true posterior and q(z) the prior, that loss −E_q(z) log p(x|z) + E_q(z|x) log p(x|z) would be at
+    least the rate.
+    """
+    values = history.latest_values(*NUMBERS)
+    if values is None or not history.is_mature or collapse(history) is not None:
         return None
-    kl, _, own, other = found
+    kl, _, own, other = values
     if kl < max(other - own, 1.0):
         return None
-    says = (
-        f"too high latent loss: z costs {kl:.1f} nats (KL) and is worth {other - own:.1f} to the decoder: codes lie"
-        " where p(z) does not"
+    message = (
+        f"too high latent loss: z costs {kl:.1f} nats of KL and saves {other - own:.1f} nats of reconstruction loss:"
+        " codes lie where p(z) is small"
     )
-    richer = [Remedy("a prior that can follow the codes", {"prior": _vamp(story)})] if not _follows(story) else []
-    return sign_of(story, "latent-loss", says, [*richer, Remedy("weigh the KL more", _moved(story, 4.0))])
+    prior = Remedy("use a prior that can follow the codes", {"prior": _vamp_prior(history)})
+    weight = Remedy("give the KL more weight", _scaled_beta_options(history, 4.0))
+    return make_sign(history, "latent-loss", message, [*([] if _prior_follows_codes(history) else [prior]), weight])
 
 
-def high_reconstruction_loss(story: Story) -> Sign | None:
-    """Of images: with the z of another example the loss is less than 30% higher, though z is in use. Not told of
-    densities, whose loss may have any sign, nor of decoders that see x."""
-    found = story.every(*NEEDED)
-    if found is None or not story.grown or collapse(story) is not None or not story.maps or _sees_x(story):
+def high_reconstruction_loss(history: RunHistory) -> Sign | None:
+    """For images: with the z of another example the loss is less than 30% higher, although z is used.
+
+    Not for densities, whose loss may be negative, nor for decoders that see x.
+    """
+    values = history.latest_values(*NUMBERS)
+    if values is None or not history.is_mature or collapse(history) is not None:
         return None
-    kl, active, own, other = found
+    if not history.maps or _decoder_sees_x(history):
+        return None
+    kl, active, own, other = values
     if own <= 0 or other - own >= 0.3 * own:
         return None
-    says = (
-        f"too high reconstruction loss: {own:.4g} nats, and {other:.4g} with the z of another example: z says little of"
-        f" x (KL {kl:.2f} nats, {active:.0%} of its dimensions active)"
+    message = (
+        f"too high reconstruction loss: {own:.4g} nats, and only {other:.4g} with the z of another example: z contains"
+        f" little of x (KL {kl:.2f} nats, {active:.0%} of the dimensions of z are active)"
     )
-    remedies = [Remedy("weigh the KL less", _moved(story, 0.25)), Remedy("a larger network", _sized(story, 2.0))]
+    remedies = [
+        Remedy("give the KL less weight", _scaled_beta_options(history, 0.25)),
+        Remedy("use a larger network", _network_size_options(history, 2.0)),
+    ]
     if active > 0.9:
-        remedies.append(Remedy("more dimensions of z", {"latent": f"{2 * int(number(story, 'latent', 20))}"}))
-    return sign_of(story, "reconstruction-loss", says, remedies)
+        latent = 2 * int(option_number(history, "latent", 20))
+        remedies.append(Remedy("use more dimensions of z", {"latent": f"{latent}"}))
+    return make_sign(history, "reconstruction-loss", message, remedies)
 
 
-def over_regularised(story: Story) -> Sign | None:
-    """The KL weighs more than the reconstruction (β/λ > 1.5) and has switched off half of the dimensions or more."""
-    found, beta = story.every(*NEEDED), _weight(story)
-    if found is None or beta is None or not story.grown or beta <= 1.5 or found[1] > 0.5:
+def over_regularised(history: RunHistory) -> Sign | None:
+    """The KL has more weight than the reconstruction (β/λ > 1.5), and at most half of the dimensions are active."""
+    values, weight = history.latest_values(*NUMBERS), _kl_weight(history)
+    if values is None or weight is None or not history.is_mature:
         return None
-    says = f"over-regularised: the KL weighs {beta:.1f} times, {found[1]:.0%} of the dimensions of z are active"
-    freer = Remedy(
-        "a prior that adapts to the codes instead of pressing them", {"prior": _flow(story)} | _beta(story, "1")
-    )
-    return sign_of(story, "over-regularised", says, (Remedy("weigh the KL once", _beta(story, "1")), freer))
+    active = values[1]
+    if weight <= 1.5 or active > 0.5:
+        return None
+    message = f"over-regularised: the KL has weight {weight:.1f}, and {active:.0%} of the dimensions of z are active"
+    plain = _beta_options(history, "1")
+    return make_sign(history, "over-regularised", message, (
+        Remedy("give the KL weight 1", plain),
+        Remedy("use a prior that adapts to the codes", {"prior": _flow_prior(history)} | plain),
+    ))  # fmt: skip
 
 
-def overfit(story: Story) -> Sign | None:
-    """−ELBO on kept examples exceeds that of training batches by more than a tenth, and by more than its interval."""
-    found = story.every("validation.distortion", "validation.kl", "validation.low", "validation.high")
-    parts = [story.term(name) for name in ("reconstruction", "kl")]
-    if found is None or None in parts or not story.grown:
+def overfit(history: RunHistory) -> Sign | None:
+    """−ELBO on held-out examples exceeds that on training batches by a tenth of it, and by its interval's length."""
+    values = history.latest_values("validation.distortion", "validation.kl", "validation.low", "validation.high")
+    training_terms = [history.main_term(name) for name in ("reconstruction", "kl")]
+    if values is None or None in training_terms or not history.is_mature:
         return None
-    kept, low, high = found[0] + found[1], found[2], found[3]
-    fitted = sum(p for p in parts if p is not None)
-    gap = kept - fitted
-    if gap < max(0.1 * abs(fitted), high - low):
+    distortion, kl, low, high = values
+    held_out, training = distortion + kl, sum(term for term in training_terms if term is not None)
+    if held_out - training < max(0.1 * abs(training), high - low):
         return None
-    prior = str(story.options.get("prior", "standard"))
-    says = f"overfit: −ELBO is {fitted:.4g} nats on training batches and {kept:.4g} on examples kept from them"
-    stop = Remedy("stop when the bound on kept examples no longer improves", {"patience": "5"})
-    first, rest = ([], [stop]) if not story.options.get("patience") else ([], [])
+    message = f"overfit: −ELBO is {training:.4g} nats on training batches and {held_out:.4g} on held-out examples"
+    prior = str(history.options.get("prior", "standard"))
+    stop = Remedy("stop when the bound on held-out examples no longer improves", {"patience": "5"})
+    remedies = [] if history.options.get("patience") else [stop]
     if prior.startswith("aggregated"):
-        says += "; the aggregated posterior knows its training examples"
-        first = [Remedy("learned pseudo-inputs instead", {"prior": _vamp(story)})]
+        message += "; the aggregated posterior contains its training examples"
+        remedies = [Remedy("use learned pseudo-inputs", {"prior": _vamp_prior(history)}), *remedies]
     elif prior.startswith(("vamp", "mixture")):
-        first = [Remedy("fewer components", {"prior": _fewer(prior)})]
+        remedies = [Remedy("use fewer components", {"prior": _smaller_prior(prior)}), *remedies]
     else:
-        rest = [*rest, Remedy("a smaller network", _sized(story, 0.5))]
-    return sign_of(story, "overfit", says, [*first, *rest])
+        remedies = [*remedies, Remedy("use a smaller network", _network_size_options(history, 0.5))]
+    return make_sign(history, "overfit", message, remedies)
 
 
-# ------------------------------------------------------------------ what the run has
+# ------------------------------------------------------------------ properties of the run
 
 
-def _sees_x(story: Story) -> bool:
-    return str(story.options.get("likelihood", "")).startswith("pixelcnn")
+def _decoder_sees_x(history: RunHistory) -> bool:
+    return str(history.options.get("likelihood", "")).startswith("pixelcnn")
 
 
-def _follows(story: Story) -> bool:
-    """Whether p(z) is made of the codes."""
-    return str(story.options.get("prior", "standard")).startswith(("vamp", "aggregated"))
+def _prior_follows_codes(history: RunHistory) -> bool:
+    """Whether p(z) is a mixture of posteriors."""
+    return str(history.options.get("prior", "standard")).startswith(("vamp", "aggregated"))
 
 
-def _weight(story: Story) -> float | None:
-    """β/λ at this round; None where the objective is not the ELBO with weights."""
-    said = story.options.get("objective", "elbo")
-    if not isinstance(said, str):
+def _kl_weight(history: RunHistory) -> float | None:
+    """β/λ in this round; None unless the objective is the ELBO."""
+    objective = history.options.get("objective", "elbo")
+    if not isinstance(objective, str):
         return None
-    function, given = called("objective", said, OBJECTIVES)
+    function, options = parse_part("objective", objective, OBJECTIVES)
     if function is not elbo:
         return None
-    clock = Clock(torch.tensor(float(story.round)), story.rounds)
-    beta, lam = given.get("beta", story.options.get("beta", 1.0)), given.get("lam", 1.0)
+    clock = Clock(torch.tensor(float(history.round)), history.rounds)
+    beta, lam = options.get("beta", history.options.get("beta", 1.0)), options.get("lam", 1.0)
     beta, lam = (float(at(parse_schedule(value), clock)) for value in (beta, lam))
     return beta / lam if lam else None
 
 
-# ------------------------------------------------------------------ what to write
+# ------------------------------------------------------------------ options of remedies
 
 
-def _beta(story: Story, value: str) -> dict[str, str]:
-    """The options by which the KL weighs `value`, against a reconstruction that weighs once."""
-    return {"beta": value} if story.options.get("objective", "elbo") == "elbo" else {"objective": "elbo", "beta": value}
+def _beta_options(history: RunHistory, beta: str) -> dict[str, str]:
+    """The options that give the KL the weight β in the ELBO."""
+    is_elbo = history.options.get("objective", "elbo") == "elbo"
+    return {"beta": beta} if is_elbo else {"objective": "elbo", "beta": beta}
 
 
-def _unweighted(story: Story) -> dict[str, str]:
-    """β given up, for an objective that has none."""
-    return {} if story.options.get("beta", 1.0) == 1.0 else {"beta": "1"}
+def _without_beta(history: RunHistory) -> dict[str, str]:
+    """The options for an objective that has no β."""
+    return {} if history.options.get("beta", 1.0) == 1.0 else {"beta": "1"}
 
 
-def _moved(story: Story, factor: float) -> dict[str, str]:
-    """β on the way to 1 where it lies on the other side of it, else moved by the factor."""
-    weight = _weight(story)
+def _scaled_beta_options(history: RunHistory, factor: float) -> dict[str, str]:
+    """The options that multiply β by the factor; or set it to 1 if it is on the other side of 1."""
+    weight = _kl_weight(history)
     beta = 1.0 if weight is None else weight
-    return _beta(story, "1" if (beta - 1) * (factor - 1) < 0 else f"{beta * factor:g}")
+    return _beta_options(history, "1" if (beta - 1) * (factor - 1) < 0 else f"{beta * factor:g}")
 
 
-def _freer(story: Story) -> str:
-    """λ of free bits, in nats; twice what it is now."""
-    said = str(story.options.get("objective", "elbo"))
-    if not said.startswith("free_bits"):
+def _more_free_bits(history: RunHistory) -> str:
+    """λ of free bits in nats: twice the present one, or 3."""
+    objective = str(history.options.get("objective", "elbo"))
+    if not objective.startswith("free_bits"):
         return "3"
-    function, given = called("objective", said, OBJECTIVES)
-    now = given.get("lam", part_options(function)["lam"][1])
-    return f"{2 * now:g}" if isinstance(now, int | float) and now > 0 else "3"
+    function, options = parse_part("objective", objective, OBJECTIVES)
+    lam = options.get("lam", part_options(function)["lam"][1])
+    return f"{2 * lam:g}" if isinstance(lam, int | float) and lam > 0 else "3"
 
 
-def _vamp(story: Story) -> str:
-    """Pseudo-inputs that start as training examples: no more of them than a quarter of these."""
-    most = int(number(story, "examples", 2000)) // 4
-    return "vamp" if most >= 500 else f"vamp({max(1, most)})"
+def _vamp_prior(history: RunHistory) -> str:
+    """A VampPrior with at most a quarter as many pseudo-inputs as training examples, from which they start."""
+    components = int(option_number(history, "examples", 2000)) // 4
+    return "vamp" if components >= 500 else f"vamp({max(1, components)})"
 
 
-def _flow(story: Story) -> str:
-    """A flow needs two dimensions."""
-    return "maf" if number(story, "latent", 20) > 1 else _vamp(story)
+def _flow_prior(history: RunHistory) -> str:
+    """A flow; a VampPrior if z has one dimension only, which flows do not allow."""
+    return "maf" if option_number(history, "latent", 20) > 1 else _vamp_prior(history)
 
 
-def _fewer(prior: str) -> str:
-    builder, given = called("prior", prior, PRIORS)
-    now = int(given.get("components", part_options(builder)["components"][1]))
-    return f"{prior.partition('(')[0]}({max(1, now // 4)})"
+def _smaller_prior(prior: str) -> str:
+    """The same prior with a quarter of its components."""
+    builder, options = parse_part("prior", prior, PRIORS)
+    components = int(options.get("components", part_options(builder)["components"][1]))
+    return f"{prior.partition('(')[0]}({max(1, components // 4)})"
 
 
-def _sized(story: Story, factor: float) -> dict[str, str]:
-    """The network's width times so much."""
-    if story.options.get("network") == "conv":
-        return {"width": f"{max(1, int(number(story, 'width', 32) * factor))}"}
-    return {"hidden": ",".join(f"{max(1, int(h * factor))}" for h in story.options.get("hidden", (400,)))}
+def _network_size_options(history: RunHistory, factor: float) -> dict[str, str]:
+    """The options that multiply the network's width by the factor."""
+    if history.options.get("network") == "conv":
+        return {"width": f"{max(1, int(option_number(history, 'width', 32) * factor))}"}
+    return {"hidden": ",".join(f"{max(1, int(h * factor))}" for h in history.options.get("hidden", (400,)))}
