@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bestiary.cli import app as cli
-from bestiary.grammar.options import signature_options
+from bestiary.grammar.signatures import signature_options
 from bestiary.models.zoo import MODELS
 from bestiary.training.recipe import Recipe
 
@@ -56,7 +56,7 @@ def test_the_first_help_is_short_and_names_every_verb():
     assert code == 0
     assert type_in() == (0, out, "")
     assert all(re.search(rf"^  {verb} ", out, re.MULTILINE) for verb in VERBS)
-    assert out.count("    bestiary ") == 3
+    assert out.count("    bestiary ") == 5
     assert len(out.splitlines()) < 30
     assert max(map(len, out.splitlines())) < 100
 

@@ -70,7 +70,7 @@ def test_a_bug_with_nowhere_to_keep_it_is_shown(tmp_path, monkeypatch, capsys):
 
 
 def test_json_has_no_nan(capsys):
-    console.say_json({"a": (1.5, nan, {"b": inf}), 2: None})
+    console.print_json({"a": (1.5, nan, {"b": inf}), 2: None})
     assert json.loads(capsys.readouterr().out) == {"a": [1.5, None, {"b": None}], "2": None}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bestiary.cli.app import main
-from bestiary.grammar.options import groups, signature_options
+from bestiary.grammar.signatures import option_groups, signature_options
 from bestiary.models.tricks.table import TRICKS
 from bestiary.models.zoo_adversarial import gan
 from bestiary.run import Run
@@ -136,14 +136,14 @@ def test_a_fit_begins_from_the_weights_of_another_and_says_what_does_not_fit(run
 def test_an_option_of_the_first_edition_is_answered_with_the_new_word():
     code, _, err = type_in("fit", "ring", "unrolled-gan", "unroll_rate=0.1", "--dry-run")
     assert code == 2
-    assert "write tricks=unroll(5,rate=0.1)" in err
+    assert "tricks=unroll(5,rate=0.1)" in err
 
 
 def test_the_help_of_a_game_is_grouped_and_names_every_trick():
     code, out, _ = type_in("models", "gan")
     assert code == 0
     assert all(f"\n  {name}" in out for name in TRICKS)
-    assert all(heading in out for heading in {group for group in groups(gan).values() if group})
+    assert all(heading in out for heading in {group for group in option_groups(gan).values() if group})
 
 
 def test_the_keys_of_sample_exist():
@@ -213,10 +213,10 @@ def test_a_report_opens_in_a_browser_if_there_is_one(runs, monkeypatch):
     assert "no browser was found" in err
 
 
-def test_the_demo_shows_both_beasts_and_the_page(tmp_path, monkeypatch):
+def test_the_demo_shows_both_models_and_the_page(tmp_path, monkeypatch):
     tiny = {key: int(value) for key, value in (word.split("=") for word in TINY)}
-    beasts = (("vae", tiny | {"hidden": (8,)}), ("gan", {"network": "mlp", "hidden": (8,), "steps": 2, "batch": 16}))
-    monkeypatch.setattr("bestiary.demonstration.BEASTS", beasts)
+    models = (("vae", tiny | {"hidden": (8,)}), ("gan", {"network": "mlp", "hidden": (8,), "steps": 2, "batch": 16}))
+    monkeypatch.setattr("bestiary.demonstration.MODELS", models)
     code, out, err = type_in("demo", "--runs", str(tmp_path), "--quiet")
     assert (code, err) == (0, "")
     assert str(tmp_path / "demo.html") in out

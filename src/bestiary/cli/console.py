@@ -1,14 +1,12 @@
-"""How the command line speaks: results on stdout, everything else on stderr, and one place where errors end.
+"""Output of the command line: results on stdout, everything else on stderr, tables, JSON, errors and exit codes.
 
-A person at a terminal sees some lines dimmed; a pipe, a file and NO_COLOR get the same words plain. Text from
-files and users is never read as markup.
+    BestiaryError, OSError: a mistake of the user                 exit 2, with the message
+    a run that failed: a number that is not finite, memory        exit 1, with the message
+    Ctrl-C                                                        exit 130, with the command that continues
+    any other exception: a bug in bestiary                        exit 70, with the file that holds the traceback
 
-    a mistake the message explains (BestiaryError, OSError)      exit 2, the message
-    a run that failed (a number that was not finite, memory)     exit 1, the message
-    Ctrl-C                                                       exit 130, how to go on
-    anything else: a bug in bestiary                             exit 70, where the traceback lies
-
-No torch, no rich until something is printed that needs them.
+A terminal shows some lines dimmed; a pipe, a file and NO_COLOR get the same words plain. Text from files and users is
+never read as markup. Torch and rich are imported only by functions that need them.
 """
 
 import json
@@ -22,11 +20,11 @@ from typing import Any
 
 from bestiary.errors import BestiaryError
 
-__all__ = ["dim", "guard", "next_steps", "say", "say_json", "table", "warn"]
+__all__ = ["dim", "guard", "next_steps", "print_error", "print_json", "print_lines", "table"]
 
 MISTAKE, FAILURE, BUG, INTERRUPTED = 2, 1, 70, 130
-WIDE = 160  # columns where nobody's window limits them
-# by name along the class's ancestry: importing the classes would import torch to report a misspelt verb
+WIDTH = 160  # columns of a table that is not printed on a terminal
+# by the names of a class and its bases: importing these classes would import torch to report a misspelt verb
 CODES = {
     "Interrupted": INTERRUPTED,
     "RunFailed": FAILURE,
@@ -36,29 +34,29 @@ CODES = {
 }
 
 
-def say(*lines: str) -> None:
-    """Lines on stdout."""
+def print_lines(*lines: str) -> None:
+    """Print lines on stdout."""
     for line in lines:
         print(line)
 
 
-def warn(*lines: str) -> None:
-    """Lines on stderr."""
+def print_error(*lines: str) -> None:
+    """Print lines on stderr."""
     for line in lines:
         print(line, file=sys.stderr)
 
 
-def _colours() -> bool:
+def _has_colours() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def dim(line: str) -> str:
-    """A line that stands back, where the terminal can show it."""
-    return f"\033[2m{line}\033[0m" if _colours() else line
+    """A line in dimmed letters, where the terminal has them."""
+    return f"\033[2m{line}\033[0m" if _has_colours() else line
 
 
 def table(rows: Iterable[Sequence[str]], header: Sequence[str] = (), right: Iterable[int] = ()) -> None:
-    """Rows in columns, wrapped to the terminal; columns in `right` are numbers."""
+    """Print rows in columns, wrapped to the terminal; the columns in `right` are aligned to the right."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -70,27 +68,27 @@ def table(rows: Iterable[Sequence[str]], header: Sequence[str] = (), right: Iter
         grid.add_column(Text(title), justify=justify, overflow="fold", no_wrap=i in right)  # type: ignore[arg-type]
     for row in body:
         grid.add_row(*map(Text, row))
-    console = Console(width=None if sys.stdout.isatty() else WIDE, no_color=not _colours())
+    console = Console(width=None if sys.stdout.isatty() else WIDTH, no_color=not _has_colours())
     with console.capture() as captured:
         console.print(grid)
-    say(*(line.rstrip() for line in captured.get().splitlines()))  # rich pads the last column
+    print_lines(*(line.rstrip() for line in captured.get().splitlines()))  # rich pads the last column
 
 
 def next_steps(*commands: str) -> None:
-    """What to type next."""
-    say("", *(dim(f"  {'next: ' if i == 0 else '      '}") + command for i, command in enumerate(commands)))
+    """Print the commands to type next."""
+    print_lines("", *(dim(f"  {'next: ' if i == 0 else '      '}") + command for i, command in enumerate(commands)))
 
 
-def say_json(value: object) -> None:
-    """One JSON value on stdout; what JSON cannot say (NaN, ∞) is null."""
-    print(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, default=str))
+def print_json(value: object) -> None:
+    """Print one JSON value on stdout; NaN and ∞, which JSON does not have, become null."""
+    print(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=str))
 
 
-def _plain(value: Any) -> Any:
+def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _plain(v) for key, v in value.items()}
+        return {str(key): _finite(v) for key, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        return [_finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -98,74 +96,74 @@ def _plain(value: Any) -> Any:
 
 
 def guard(action: Callable[[], object]) -> int:
-    """Run `action`; its exit code, after saying what went wrong if anything did."""
+    """Run `action` and give its exit code; an exception is reported on stderr."""
     try:
         action()
         sys.stdout.flush()
         return 0
-    except SystemExit as leave:
-        return _leave(leave)
+    except SystemExit as error:
+        return _exit_code(error)
     except BrokenPipeError:
-        return _hang_up()
+        return _close_stdout()
     except KeyboardInterrupt:
-        warn("interrupted")
+        print_error("interrupted")
         return INTERRUPTED
     except Exception as error:
-        return _explain(error)
+        return _report(error)
 
 
-def _leave(leave: SystemExit) -> int:
-    """The code of a `sys.exit` within, once its output has arrived."""
+def _exit_code(exit: SystemExit) -> int:
+    """The exit code of a `sys.exit`, once its output has been written."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        return _hang_up()
+        return _close_stdout()
     except OSError as error:
-        return _explain(error)
-    return leave.code if isinstance(leave.code, int) else 0 if leave.code is None else FAILURE
+        return _report(error)
+    return exit.code if isinstance(exit.code, int) else 0 if exit.code is None else FAILURE
 
 
-def _hang_up() -> int:
-    """Whoever read our output (`head`, a pager) has left: say nothing, and flush to nowhere."""
+def _close_stdout() -> int:
+    """The reader of our output (`head`, a pager) has gone: print no error, and let Python flush to nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return FAILURE
 
 
-def _explain(error: Exception) -> int:
-    """Print what happened and give the exit code."""
+def _report(error: Exception) -> int:
+    """Print the error and give the exit code."""
     code = next((CODES[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in CODES), None)
     if code is not None or isinstance(error, BestiaryError):
-        warn(f"error: {str(error) or 'out of memory: try a smaller batch='}")
+        print_error(f"error: {str(error) or 'out of memory: try a smaller batch='}")
         return MISTAKE if code is None else code
     if isinstance(error, OSError):
-        warn(f"error: {_of_system(error)}")
+        print_error(f"error: {_system_error(error)}")
         return MISTAKE
     if isinstance(error, ModuleNotFoundError) and not (error.name or "bestiary").startswith("bestiary"):
-        warn(f"error: the package `{error.name}` is missing: `bestiary doctor` says how to install it")
+        print_error(f"error: the package `{error.name}` is missing: `bestiary doctor` says how to install it")
         return MISTAKE
-    return _bug(error)
+    return _report_bug(error)
 
 
-def _of_system(error: OSError) -> str:
-    """What the system refused, and what to do about it."""
+def _system_error(error: OSError) -> str:
+    """What the operating system refused, and what to do about it."""
     from bestiary.storage.atomic import io_error
 
     return str(io_error(f"read or write {error.filename or 'a file'}", error))
 
 
-def _bug(error: Exception) -> int:
+def _report_bug(error: Exception) -> int:
     trace = "".join(traceback.format_exception(error))
-    warn(f"error: this is a bug in bestiary: {type(error).__name__}: {error}")
+    print_error(f"error: this is a bug in bestiary: {type(error).__name__}: {error}")
     if os.environ.get("BESTIARY_TRACE"):
-        warn(trace)
+        print_error(trace)
         return BUG
     try:
         with tempfile.NamedTemporaryFile(
             "w", encoding="utf-8", prefix="bestiary-bug-", suffix=".txt", delete=False
         ) as file:
             file.write(f"{sys.argv}\n\n{trace}")
-    except OSError:  # nowhere to write: better here than lost
-        warn(trace)
+    except OSError:  # no file can be written: print the traceback
+        print_error(trace)
     else:
-        warn(f"  the traceback is in {file.name} (BESTIARY_TRACE=1 shows it here); please report it")
+        print_error(f"  the traceback is in {file.name} (BESTIARY_TRACE=1 prints it here); please report it")
     return BUG

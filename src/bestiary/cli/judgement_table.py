@@ -1,51 +1,53 @@
-"""How a judgement, or several beside one another, look in a terminal."""
+"""Print a judgement, or several side by side, as a table."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from bestiary.cli.console import dim, say, table
+from bestiary.cli.console import dim, print_lines, table
 
 __all__ = ["show_beside", "show_judgement"]
 
-Judged = Mapping[str, Any]  # what judgement.json holds
+JudgementDict = Mapping[str, Any]  # the contents of judgement.json
 
 
-def show_judgement(found: Judged) -> None:
-    """Numbers with interval, unit and floor; what all share once, what is each one's own below it."""
+def show_judgement(judgement: JudgementDict) -> None:
+    """Print the verdict, the numbers with interval, unit and floor, their protocols, and the notes."""
     from bestiary.report.number_words import plain
 
-    numbers, shared = found["numbers"], found.get("protocol", {})
-    say(*found.get("verdict", ()), "")
-    rows = [(n["title"], _value(n), n.get("unit") or "", _ends(n)) for n in numbers]
+    numbers, shared = judgement["numbers"], judgement.get("protocol", {})
+    print_lines(*judgement.get("verdict", ()), "")
+    rows = [(n["title"], _value_text(n), n.get("unit") or "", _floor_and_ceiling(n)) for n in numbers]
     table(rows, ("", "value", "unit", "floor / ceiling"), right=[1, 3])
     groups: dict[str, list[str]] = {" · ".join(f"{k}={plain(v)}" for k, v in shared.items()): ["all"]}
     for n in numbers:
         own = {k: v for k, v in (n.get("protocol") or {}).items() if k not in shared or shared[k] != v}
-        own |= {at: n[at]["says"] for at in ("floor", "ceiling") if (n.get(at) or {}).get("says")}
+        own |= {end: n[end]["says"] for end in ("floor", "ceiling") if (n.get(end) or {}).get("says")}
         groups.setdefault(" · ".join(f"{k}={plain(v)}" for k, v in own.items()), []).append(n["title"])
-    say("", *(dim(f"{', '.join(dict.fromkeys(titles))}: {how}") for how, titles in groups.items() if how))
-    say(*(f"note: {note}" for note in found.get("notes", ())))
+    protocols = ((", ".join(dict.fromkeys(titles)), protocol) for protocol, titles in groups.items() if protocol)
+    print_lines("", *(dim(f"{titles}: {protocol}") for titles, protocol in protocols))
+    print_lines(*(f"note: {note}" for note in judgement.get("notes", ())))
 
 
-def show_beside(found: Mapping[str, Judged]) -> None:
-    """The numbers of several runs, a column for each; where all are without a number there is no row."""
-    by_name = [{n["name"]: n for n in one["numbers"]} for one in found.values()]
+def show_beside(judgements: Mapping[str, JudgementDict]) -> None:
+    """Print the numbers of several runs, each run a column; a number that no run has gets no row."""
+    by_name = [{n["name"]: n for n in judgement["numbers"]} for judgement in judgements.values()]
     rows = []
     for name in dict.fromkeys(name for numbers in by_name for name in numbers):
-        mine = [numbers.get(name) for numbers in by_name]
-        one = next(n for n in mine if n)
-        rows.append((one["title"], *(_value(n) if n else "" for n in mine), one.get("unit") or "", _ends(one)))
-    right = [*range(1, len(found) + 1), len(found) + 2]
-    table(rows, ("", *found, "unit", "floor / ceiling"), right=right)
+        cells = [numbers.get(name) for numbers in by_name]
+        first = next(n for n in cells if n)
+        values = [_value_text(n) if n else "" for n in cells]
+        rows.append((first["title"], *values, first.get("unit") or "", _floor_and_ceiling(first)))
+    right = [*range(1, len(judgements) + 1), len(judgements) + 2]
+    table(rows, ("", *judgements, "unit", "floor / ceiling"), right=right)
 
 
-def _ends(number: Mapping[str, Any]) -> str:
-    ends = [_value(number[at]) if number.get(at) else "" for at in ("floor", "ceiling")]
+def _floor_and_ceiling(number: Mapping[str, Any]) -> str:
+    ends = [_value_text(number[at]) if number.get(at) else "" for at in ("floor", "ceiling")]
     return " / ".join(ends).rstrip(" /")
 
 
-def _value(number: Mapping[str, Any]) -> str:
-    """88.12 ± 0.21, or the interval in full where it is lopsided."""
+def _value_text(number: Mapping[str, Any]) -> str:
+    """88.12 ± 0.21, or 88.12 [87.9, 88.6] where the interval is lopsided."""
     from bestiary.report.number_words import figure
 
     value, low, high = (number.get(key) for key in ("value", "low", "high"))

@@ -1,4 +1,4 @@
-"""What the verbs that list do: models and their options, data sets, the state of this installation."""
+"""The verbs models, data and doctor: they list models, options and data sets, and check an installation."""
 
 import shlex
 import sys
@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bestiary.cli.console import next_steps, say, say_json, table, warn
+from bestiary.cli.console import next_steps, print_error, print_json, print_lines, table
 from bestiary.errors import BestiaryError, unknown
 from bestiary.grammar.command_line import route, to_words, words
-from bestiary.grammar.options import comments, groups, part_options, signature_options, signed
+from bestiary.grammar.part_calls import part_signature
+from bestiary.grammar.signatures import option_comments, option_groups, part_options, signature_options
 from bestiary.grammar.values import expects, text
 
 __all__ = ["data", "doctor", "models", "sentence"]
@@ -19,67 +20,71 @@ PLURALS = {"table": "rows"}
 
 
 def models(name: str | None, as_json: bool) -> None:
-    """`bestiary models`: one line each. `bestiary models NAME`: every option."""
+    """`bestiary models`: a line for each model. `bestiary models NAME`: every option of one."""
     from bestiary.models.zoo import MODELS
 
     if name is None:
-        lines = {key: _summary(make) for key, make in MODELS.items()}
+        summaries = {key: _summary(model) for key, model in MODELS.items()}
         if as_json:
-            return say_json(lines)
-        table(lines.items())
-        return next_steps("bestiary models vae", "bestiary fit digits vae")
+            return print_json(summaries)
+        table(summaries.items())
+        return next_steps("bestiary models vae", "bestiary fit digits vae", "bestiary fit photos/ dcgan")
     if name not in MODELS:
         raise unknown("model", name, MODELS)
     from bestiary.models.recipes import RECIPES
     from bestiary.models.zoo import LISTS
     from bestiary.training.recipe import Recipe
 
-    sections = {"model": _options(MODELS[name]), "training": _options(Recipe)}
+    sections, parts = {"model": _options(MODELS[name]), "training": _options(Recipe)}, _parts(MODELS[name])
     if as_json:
-        return say_json({"name": name, "says": _summary(MODELS[name]), **sections, "parts": _parts(MODELS[name])})
-    say(f"{name}: {_summary(MODELS[name])}")
+        return print_json({"name": name, "summary": _summary(MODELS[name]), **sections, "parts": parts})
+    print_lines(f"{name}: {_summary(MODELS[name])}")
     for title, rows in sections.items():
         for group in dict.fromkeys(row["group"] for row in rows):
             heading = f"Options of {'the model' if title == 'model' else 'training'}"
-            say("", f"{heading}: {group}" if group else f"{heading}:", "")
-            mine = [row for row in rows if row["group"] == group]
-            table(((r["key"], r["default"], r["takes"], r["says"]) for r in mine), ("key", "default", "takes", ""))
-    for key, rows in _parts(MODELS[name]).items():
-        several = (
-            "several, joined by commas, or each by its own name, pack=2" if key in LISTS else "a name, or a call of one"
-        )
-        say("", f"{key}= takes {several}:", "")
-        table((f"  {r['part']}", r["says"]) for r in rows)
+            print_lines("", f"{heading}: {group}" if group else f"{heading}:", "")
+            members = [row for row in rows if row["group"] == group]
+            cells = ((r["key"], r["default"], r["takes"], r["help"]) for r in members)
+            table(cells, ("key", "default", "takes", "meaning"))
+    for key, rows in parts.items():
+        print_lines("", _heading_of_parts(key, key in LISTS), "")
+        table((f"  {r['part']}", r["summary"]) for r in rows)
     for recipe, options in RECIPES.get(name, {}).items():
-        say("", f"recipe={recipe}: {to_words(options)}; recipe=fast, the default, is what stands above")
+        print_lines("", f"recipe={recipe} sets {to_words(options)}; recipe=fast sets the defaults above")
     return next_steps(f"bestiary fit digits {name}")
 
 
-def _summary(make: Any) -> str:
-    return str(make.__doc__ or "").strip().partition("\n")[0]
+def _heading_of_parts(key: str, is_list: bool) -> str:
+    if is_list:
+        return f"{key}= takes several of these, joined by commas; each is an option of its own too, such as pack=2:"
+    return f"{key}= takes one of these, by name or with options in parentheses:"
 
 
-def _parts(make: Any) -> dict[str, list[dict[str, str]]]:
-    """What the options that name a part may name, with the options of each."""
+def _summary(function: Any) -> str:
+    return str(function.__doc__ or "").strip().partition("\n")[0]
+
+
+def _parts(model: Any) -> dict[str, list[dict[str, str]]]:
+    """Each option of a model that takes parts → the parts, with their options and summaries."""
     from bestiary.models.zoo import PARTS
 
     return {
-        key: [{"part": signed(n, part_options(build)), "says": _summary(build)} for n, build in PARTS[key].items()]
-        for key in signature_options(make)
+        key: [{"part": part_signature(n, part_options(p)), "summary": _summary(p)} for n, p in PARTS[key].items()]
+        for key in signature_options(model)
         if key in PARTS
     }
 
 
 def _options(function: Any) -> list[dict[str, str]]:
-    """Each option of a model or recipe: its key, default, what it takes and what the source says about it."""
-    says, group = comments(function), groups(function)
+    """The options of a model or of training: key, default, what it takes, help text, group."""
+    help_of, group_of = option_comments(function), option_groups(function)
     return [
         {
             "key": key,
             "default": text(default),
             "takes": expects(annotation),
-            "says": says.get(key, ""),
-            "group": group.get(key, ""),
+            "help": help_of.get(key, ""),
+            "group": group_of.get(key, ""),
         }
         for key, (annotation, default) in signature_options(function).items()
     ]
@@ -93,13 +98,13 @@ def data(
     out: str | None,
     as_json: bool,
 ) -> None:
-    """`bestiary data`: every named set. `bestiary data NAME key=value …`: one, with a picture."""
+    """`bestiary data`: a line for each named set. `bestiary data DATA key=value …`: one data set, with a picture."""
     from bestiary.data.load import catalogue, describe, load, loader
 
     if name is None:
         sets = catalogue()
         if as_json:
-            return say_json(sets)
+            return print_json(sets)
         table(
             ((key, s["description"], s["shape"], s["where"]) for key, s in sets.items()),
             ("name", "description", "shape", "where, or how to get it"),
@@ -108,15 +113,15 @@ def data(
     options = words(line, flags) | ({"download": "yes"} if download else {})
     dataset = load(name, **route(options, {"data": loader(name)})["data"])
     about = describe(dataset)
-    picture = _picture(dataset, Path(out or f"data-{dataset.name}.png"), out is not None)
+    picture = _draw_picture(dataset, Path(out or f"data-{dataset.name}.png"), out is not None)
     if as_json:
-        return say_json(about | {"picture": picture})
+        return print_json(about | {"picture": picture})
     _show_data(about, picture)
     return next_steps(f"bestiary fit {shlex.quote(name)} vae")
 
 
-def _picture(dataset: Any, path: Path, asked: bool) -> str | None:
-    """The path of a picture of training examples; that nobody may write here is no reason to fail."""
+def _draw_picture(dataset: Any, path: Path, is_required: bool) -> str | None:
+    """Draw training examples; the path of the picture. Where it cannot be written: an error if required, else None."""
     from bestiary.data.picture import write_picture
 
     rows = dataset.parts["train"]
@@ -124,14 +129,14 @@ def _picture(dataset: Any, path: Path, asked: bool) -> str | None:
     try:
         return str(write_picture(path, dataset.x[rows[:count]], dataset.spec))
     except (BestiaryError, OSError) as error:
-        if asked:
+        if is_required:
             raise
-        warn(f"no picture: {error}")
+        print_error(f"no picture: {error}")
         return None
 
 
 def sentence(about: Mapping[str, Any]) -> str:
-    """Data in one line."""
+    """A data set in one line: `digits: 1,797 images of 1×8×8, 17 levels`."""
     shape = "×".join(map(str, about["shape"]))
     levels = f", {about['levels']} levels" if about["levels"] else ""
     plural = PLURALS.get(about["noun"], f"{about['noun']}s")
@@ -148,17 +153,17 @@ def _show_data(about: Mapping[str, Any], picture: str | None) -> None:
         *about["source"].items(),
         ("picture", picture or ""),
     ]
-    say(sentence(about), "")
+    print_lines(sentence(about), "")
     table((key, value) for key, value in rows if value)
 
 
 def doctor(as_json: bool, root: str) -> None:
-    """`bestiary doctor`: what works, what is missing, what to type; exit 1 if something is broken."""
+    """`bestiary doctor`: print every finding with its fix; exit 1 if something is broken."""
     from bestiary.doctor import examine
 
     examination = examine(root)
     if as_json:
-        say_json(examination)
+        print_json(examination)
     else:
         _show_findings(examination["findings"])
     if not examination["healthy"]:

@@ -1,7 +1,6 @@
-"""What the verbs that make and read runs do: read the words, call the library, show what it gives.
+"""The verbs fit, sample, judge, report and demo: each parses its words, calls the library and prints the result.
 
-Each verb takes its words and flags as the command line read them. With `as_json` it prints one JSON value and
-nothing else; without, what a person wants to see and then what to type next.
+With `as_json` a verb prints one JSON value and nothing else; otherwise it prints text, then the commands to type next.
 """
 
 import os
@@ -10,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bestiary.cli.console import dim, next_steps, say, say_json, table, warn
+from bestiary.cli.console import dim, next_steps, print_error, print_json, print_lines, table
 from bestiary.cli.judgement_table import show_beside, show_judgement
 from bestiary.cli.listing_verbs import sentence
 from bestiary.errors import BestiaryError
 from bestiary.grammar.command_line import route, words
-from bestiary.grammar.options import signature_options
+from bestiary.grammar.signatures import signature_options
 from bestiary.grammar.values import text
 from bestiary.storage.run_files import read_env, read_judgement
 
@@ -26,20 +25,20 @@ def version() -> None:
     """`bestiary --version`."""
     from bestiary.version import __version__
 
-    say(f"bestiary {__version__}")
+    print_lines(f"bestiary {__version__}")
 
 
 # ------------------------------------------------------------------------- fit
 
 
-def _bare(line: Sequence[str], most: int) -> tuple[list[str], list[str]]:
-    """The words before the first key=value, at most so many, and the rest. A path may hold a `=`."""
-    taken = 0
-    while taken < min(most, len(line)) and not line[taken].startswith("-"):
-        if "=" in line[taken] and not Path(line[taken]).exists():
+def _leading_words(line: Sequence[str], most: int) -> tuple[list[str], list[str]]:
+    """The words before the first key=value, at most `most`, and the rest. The name of a file may hold a `=`."""
+    count = 0
+    while count < min(most, len(line)) and not line[count].startswith("-"):
+        if "=" in line[count] and not Path(line[count]).exists():
             break
-        taken += 1
-    return list(line[:taken]), list(line[taken:])
+        count += 1
+    return list(line[:count]), list(line[count:])
 
 
 def fit(
@@ -47,117 +46,137 @@ def fit(
     flags: Sequence[str],
     dry_run: bool,
     as_json: bool,
-    how: Mapping[str, Any],
-    typed: Sequence[str],
+    settings: Mapping[str, Any],
+    argv: Sequence[str],
 ) -> None:
-    """`bestiary fit DATA MODEL key=value …`, or `--resume RUN` with neither. `typed`: the line, for torchrun."""
-    bare, rest = _bare(line, 2)
-    options = _keys(words(rest, flags), how)
-    if bare and how["resume"]:
-        raise BestiaryError(f"--resume knows DATA and MODEL from the run: leave out `{shlex.join(bare)}`")
-    if len(bare) < 2 and not how["resume"]:
-        raise BestiaryError(_half(bare, rest))
-    source: Any = bare[0] if bare else None
-    model = bare[1] if bare else None
+    """`bestiary fit DATA MODEL key=value …`, or `bestiary fit --resume RUN`.
+
+    `settings` are the values of the flags, by the names that the library gives them; `argv` is the whole command line,
+    which is given to torchrun where there are several processes.
+    """
+    leading, rest = _leading_words(line, 2)
+    options = _check_keys(words(rest, flags), settings)
+    if leading and settings["resume"]:
+        raise BestiaryError(f"--resume takes DATA and MODEL from the run: leave out `{shlex.join(leading)}`")
+    if len(leading) < 2 and not settings["resume"]:
+        raise BestiaryError(_missing_words(leading, rest))
+    source: Any = leading[0] if leading else None
+    model = leading[1] if leading else None
     if dry_run:
-        return _dry_run(source, model, options, how["device"], as_json)
-    from bestiary.runs.fit import fit as play
+        return _dry_run(source, model, options, settings["device"], as_json)
+    from bestiary.runs.fit import fit as fit_run
     from bestiary.training.parallel import launch, under_torchrun
 
-    quiet = how["quiet"] or as_json
-    if not under_torchrun():  # a slip is found here, once, rather than by each process
-        made = _prepare(source, model, options, how, quiet)
-        if how["nproc"] > 1:
-            launch(_without("--nproc", typed), how["nproc"])
-        source, model, options = (made, None, {}) if made else (source, model, options)
-    run = play(source, model, **{**how, "quiet": quiet}, **options)
+    quiet = settings["quiet"] or as_json
+    if not under_torchrun():  # a mistake is found here, once, and not by each process
+        plan = _prepare(source, model, options, settings, quiet)
+        if settings["nproc"] > 1:
+            launch(_drop_flag("--nproc", argv), settings["nproc"])
+        source, model, options = (plan, None, {}) if plan else (source, model, options)
+    run = fit_run(source, model, **{**settings, "quiet": quiet}, **options)
     if os.environ.get("RANK", "0") != "0":
         return None
     if as_json:
-        return say_json({"run": str(run.path), "env": read_env(run.path), "signs": run.signs})
-    path = _name(run.path)
+        return print_json({"run": str(run.path), "env": read_env(run.path), "signs": run.signs})
+    return _show_fit(run)
+
+
+def _show_fit(run: Any) -> None:
+    """Print where the run is, what went wrong while it was fitted, and the commands to type next."""
     from bestiary.models.model import Samples
+    from bestiary.runs.progress import duration
 
+    path, env, config = _short_path(run.path), read_env(run.path), run.config
+    time = duration(max(1, env["seconds"]))
+    ending = f"{env['round']:,} rounds in {time}, {env['why']}"
+    print_lines(f"Fitted {config['model']['name']} to {config['data']['source']}: {ending}. The run is in {path}.", "")
     for sign in run.signs:
-        say(f"sign: {sign['says']}", *(f"  {r['says']}: {r['command']}" for r in sign["remedies"]), "")
+        remedies = (f"  {remedy['says']}: {remedy['command']}" for remedy in sign["remedies"])
+        print_lines(f"warning: {sign['says']}", *remedies, "")
     sample = [f"bestiary sample {path} n=64"] if isinstance(run.model, Samples) else []
-    return next_steps(f"bestiary judge {path}", *sample, f"bestiary report {path}")
+    return next_steps(f"bestiary judge {path}", *sample, f"bestiary report {path} --open")
 
 
-def _without(flag: str, typed: Sequence[str]) -> list[str]:
-    """The line without a flag and its value: torchrun would take `--nproc` for one of its own."""
-    before = ("", *typed)
-    return [word for last, word in zip(before, typed, strict=False) if last != flag and word.partition("=")[0] != flag]
+def _drop_flag(flag: str, argv: Sequence[str]) -> list[str]:
+    """The command line without a flag and its value: torchrun would read `--nproc` as a flag of its own."""
+    previous = ("", *argv)
+    return [word for last, word in zip(previous, argv, strict=False) if last != flag and word.partition("=")[0] != flag]
 
 
-def _keys(options: Mapping[str, str], how: Mapping[str, Any]) -> dict[str, Any]:
-    """The options, none of which is a flag without its dashes."""
+def _check_keys(options: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The options. Raises BestiaryError where one is a flag without its dashes, or DATA or MODEL."""
     for key, value in options.items():
-        if key in how:
+        if key in settings:
             flag = {"root": "runs", "start": "from"}.get(key, key.replace("_", "-"))
-            raise BestiaryError(f"`{key}` says how to run, not what: write --{flag} {shlex.quote(value)}")
+            raise BestiaryError(f"`{key}` is a flag: write --{flag} {shlex.quote(value)}")
         if key in ("data", "model"):
             raise BestiaryError(f"DATA and MODEL are the first two words: leave out `{key}=` and write {value}")
     return dict(options)
 
 
 def _prepare(
-    source: str | None, model: str | None, options: Mapping[str, str], how: Mapping[str, Any], quiet: bool
+    source: str | None, model: str | None, options: Mapping[str, str], settings: Mapping[str, Any], quiet: bool
 ) -> Any:
-    """The plan of a new run: what can be checked is checked before anything is started, what was inferred is said."""
+    """The complete plan of a new run, printed unless quiet; None for a run that is resumed.
+
+    Raises BestiaryError for any mistake that can be found before the run starts.
+    """
     from bestiary.data.load import describe
     from bestiary.runs.run_folder import find
     from bestiary.training.device import choose_device
 
     if source is None or model is None:
-        choose_device(how["device"])
-        find(how["resume"], how["root"])
+        choose_device(settings["device"])
+        find(settings["resume"], settings["root"])
         return None
-    made, _ = _planned(source, model, options, how["device"])
+    plan, _ = _complete_plan(source, model, options, settings["device"])
     if not quiet:
-        say(sentence(describe(made.dataset)))
-        table((f"  {key}={text(found.value)}", found.reason) for key, found in made.inferred.items())
-        say(made.command, "")
-    return made
+        print_lines(f"Fitting {plan.model} to {sentence(describe(plan.dataset))}, for {plan.recipe.steps:,} rounds.")
+        if plan.inferred:
+            print_lines("", "Options that were left open:")
+            table((f"  {key}={text(option.value)}", option.reason) for key, option in plan.inferred.items())
+        print_lines("", "The same fit with every option written out:", f"  {plan.command}", "")
+    return plan
 
 
-def _planned(source: str, model: str, options: Mapping[str, object], device: str) -> tuple[Any, Any]:
-    """A plan with nothing left to inference, and the model that it is of."""
+def _complete_plan(source: str, model: str, options: Mapping[str, object], device: str) -> tuple[Any, Any]:
+    """A plan in which nothing is left to infer, and its model."""
     from bestiary.models.zoo import build
     from bestiary.runs.plan import fits_training, plan, settled
     from bestiary.training.device import choose_device
 
-    where = choose_device(device)
-    made = plan(source, model, options)
-    beast = build(made.model, made.dataset.spec, **made.model_options)
-    fits_training(beast, made.recipe)
-    return settled(made, where, beast.size), beast
+    open_plan = plan(source, model, options)
+    built = build(open_plan.model, open_plan.dataset.spec, **open_plan.model_options)
+    fits_training(built, open_plan.recipe)
+    return settled(open_plan, choose_device(device), built.size), built
 
 
-def _half(bare: Sequence[str], rest: Sequence[str]) -> str:
-    """DATA or MODEL is missing."""
-    lists = "`bestiary data` and `bestiary models` list what there is"
-    if not bare:
-        return f"fit needs DATA and MODEL before any key=value, e.g. bestiary fit digits vae; {lists}"
-    return f"fit needs a MODEL after {bare[0]}, e.g. bestiary fit {shlex.join([bare[0], 'vae', *rest])}; {lists}"
+def _missing_words(leading: Sequence[str], rest: Sequence[str]) -> str:
+    """The error where DATA or MODEL is missing."""
+    lists = "`bestiary data` and `bestiary models` list the names"
+    if not leading:
+        return f"fit needs DATA and MODEL before any key=value, for example bestiary fit digits vae; {lists}"
+    example = shlex.join([leading[0], "vae", *rest])
+    return f"fit needs a MODEL after {leading[0]}, for example bestiary fit {example}; {lists}"
 
 
 def _dry_run(source: str | None, model: str | None, options: Mapping[str, object], device: str, as_json: bool) -> None:
-    """What a fit would do; nothing is started."""
+    """Print the plan of a new run; nothing is started."""
     if source is None or model is None:
-        raise BestiaryError("--dry-run plans a new run; a run that is resumed has its plan in its config.toml")
+        raise BestiaryError("--dry-run shows the plan of a new run; the plan of an old one is in its config.toml")
     from bestiary.data.load import describe
 
-    made, beast = _planned(source, model, options, device)
-    sizes = {player.name: sum(weights.numel() for weights in player.parameters) for player in beast.players()}
+    plan, built = _complete_plan(source, model, options, device)
+    sizes = {player.name: sum(weights.numel() for weights in player.parameters) for player in built.players()}
     if as_json:
-        return say_json(made.config() | {"parameters": sizes})
-    say(sentence(describe(made.dataset)), "")
+        return print_json(plan.config() | {"parameters": sizes})
+    print_lines(f"This would fit {plan.model} to {sentence(describe(plan.dataset))}.", "")
     rows = [("parameters", ", ".join(f"{name} {size:,}" for name, size in sizes.items()), "")]
-    for options in (made.data_options, made.model_options, made.recipe.to_dict()):
-        rows += [(key, text(v), _reason(made.inferred, key)) for key, v in options.items()]
-    table(rows, ("", made.model, "why, where it was inferred"))
-    return say("", made.command, "", dim("nothing was started: leave out --dry-run"))
+    for section in (plan.data_options, plan.model_options, plan.recipe.to_dict()):
+        rows += [(key, text(value), _reason(plan.inferred, key)) for key, value in section.items()]
+    table(rows, ("option", "value", "reason, where it was inferred"))
+    print_lines("", "The same fit with every option written out:", f"  {plan.command}")
+    return print_lines("", dim("nothing was started: leave out --dry-run"))
 
 
 def _reason(inferred: Mapping[str, Any], key: str) -> str:
@@ -167,7 +186,7 @@ def _reason(inferred: Mapping[str, Any], key: str) -> str:
 # ------------------------------------------------------------------------- runs
 
 
-def _run(name: str, root: str, device: str = "cpu") -> Any:
+def _open_run(name: str, root: str, device: str = "cpu") -> Any:
     from bestiary.run import Run
     from bestiary.runs.run_folder import find
     from bestiary.training.device import choose_device
@@ -175,30 +194,30 @@ def _run(name: str, root: str, device: str = "cpu") -> Any:
     return Run(find(name, root), device=str(choose_device(device)))
 
 
-def _name(path: Path) -> str:
-    """A path as one types it from here."""
-    here = Path.cwd()
-    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+def _short_path(path: Path) -> str:
+    """A path as one types it: relative to the current folder where it lies below it, and quoted."""
+    folder = Path.cwd()
+    return shlex.quote(str(path.relative_to(folder) if path.is_relative_to(folder) else path))
 
 
 def sample(
     name: str, line: Sequence[str], flags: Sequence[str], out: str | None, as_json: bool, root: str, device: str
 ) -> None:
-    """`bestiary sample RUN n=64 seed=0 --out FILE`, and `truncation=`, `walk=`, `condition=` among the keys."""
+    """`bestiary sample RUN key=value … --out FILE`: draw samples and write them."""
     from bestiary.runs.sample_files import write_samples
     from bestiary.runs.walk_pictures import sampled
 
-    how = {"n": 64, "seed": 0} | route(words(line, flags), {"sample": sampled})["sample"]
-    run, n, seed = _run(name, root, device), how["n"], how["seed"]
-    more = {key: value for key, value in how.items() if key not in ("n", "seed") and value is not None}
-    stem = "-".join([f"n{n}", f"seed{seed}", *(f"{key}-{value}" for key, value in more.items())])
+    options = {"n": 64, "seed": 0} | route(words(line, flags), {"sample": sampled})["sample"]
+    run, n, seed = _open_run(name, root, device), options["n"], options["seed"]
+    others = {key: value for key, value in options.items() if key not in ("n", "seed") and value is not None}
+    stem = "-".join([f"n{n}", f"seed{seed}", *(f"{key}-{value}" for key, value in others.items())])
     file = Path(out) if out else run.path / "samples" / f"{stem}.png"
-    written = write_samples(file, sampled(run, **how), run.spec)
+    path = write_samples(file, sampled(run, **options), run.spec)
     if as_json:
-        return say_json({"run": str(run.path), "n": n, "seed": seed, **more, "out": str(written)})
-    said = ", ".join(f"{key}={value}" for key, value in ({"seed": seed} | more).items())
-    say(f"{n} samples of {_name(run.path)} ({said}) are in {_name(written)}")
-    return next_steps(f"bestiary judge {_name(run.path)}")
+        return print_json({"run": str(run.path), "n": n, "seed": seed, **others, "out": str(path)})
+    option_text = ", ".join(f"{key}={value}" for key, value in ({"seed": seed} | others).items())
+    print_lines(f"Wrote {n:,} samples of {_short_path(run.path)} ({option_text}) to {_short_path(path)}.")
+    return next_steps(f"bestiary judge {_short_path(run.path)}")
 
 
 def judge(
@@ -213,24 +232,24 @@ def judge(
     real, fake, held = sides
     if (real is None) != (fake is None) or (held and not real):
         raise BestiaryError("--real and --fake go together, perhaps with --held: --real DATA --fake SAMPLES")
-    bare, rest = _bare(line, 0 if real else 1)
+    leading, rest = _leading_words(line, 0 if real else 1)
     if real and fake:
-        made, steps = _judge_samples([real, fake, *([held] if held else [])], words(rest, flags), device), []
+        judgement = _judge_samples([real, fake, *([held] if held else [])], words(rest, flags), device)
+        steps = []
     else:
-        run = _run(bare[0] if bare else "latest", root, device)
+        run = _open_run(leading[0] if leading else "latest", root, device)
         known = signature_options(run.judge)
         known.pop("quiet")
-        made = run.judge(**route(words(rest, flags), {"judge": known})["judge"], quiet=as_json)
-        steps = [f"bestiary report {_name(run.path)} --open"]
-    found = made.to_dict()
+        judgement = run.judge(**route(words(rest, flags), {"judge": known})["judge"], quiet=as_json)
+        steps = [f"bestiary report {_short_path(run.path)} --open"]
     if as_json:
-        return say_json(found)
-    show_judgement(found)
+        return print_json(judgement.to_dict())
+    show_judgement(judgement.to_dict())
     return next_steps(*steps) if steps else None
 
 
 def _judge_samples(sides: Sequence[str], options: Mapping[str, str], device: str) -> Any:
-    """Options of loading go to all sides, the others to the judge."""
+    """Judge samples against data: options of loading go to every set, the others to the judge."""
     from bestiary.data.load import loader
     from bestiary.judging.two_sets import judge_samples
     from bestiary.training.device import choose_device
@@ -247,33 +266,33 @@ def _judge_samples(sides: Sequence[str], options: Mapping[str, str], device: str
 
 
 def report(names: Sequence[str], show: bool, as_json: bool, root: str) -> None:
-    """`bestiary report [RUN …]`: one page, or one that compares several runs."""
+    """`bestiary report [RUN …]`: write a page about each run, and for several runs one that compares them."""
     from bestiary.report import write_comparison
 
-    runs = [_run(name, root) for name in names]
+    runs = [_open_run(name, root) for name in names]
     pages = [run.report() for run in runs]
     if len(pages) > 1:
         pages.append(write_comparison([run.path for run in runs], Path(root) / "comparison.html"))
     page = pages[-1]
-    say_json({"pages": [str(p) for p in pages]}) if as_json else say(*map(str, pages))
+    print_json({"pages": [str(p) for p in pages]}) if as_json else print_lines(*map(str, pages))
     if show:
         import webbrowser
 
         if not webbrowser.open(page.resolve().as_uri()):
-            warn(f"no browser was found: open {page.resolve()} yourself")
+            print_error(f"no browser was found: open {page.resolve()} yourself")
 
 
 def demo(as_json: bool, quiet: bool, root: str) -> None:
-    """`bestiary demo`."""
-    from bestiary.demonstration import demo as play
+    """`bestiary demo`: fit, judge and report two models of digits, and print their numbers side by side."""
+    from bestiary.demonstration import demo as run_demo
 
-    runs = play(root=root, quiet=quiet or as_json)
+    runs = run_demo(root=root, quiet=quiet or as_json)
     if as_json:
-        return say_json([{"run": str(run.path), "judgement": read_judgement(run.path)} for run in runs])
+        return print_json([{"run": str(run.path), "judgement": read_judgement(run.path)} for run in runs])
     for run in runs:
-        say("", f"{run.path}: {run.config['command']}")
-    say("")
+        print_lines("", f"{run.path}: {run.config['command']}")
+    print_lines("")
     show_beside({run.name: {"numbers": []} | read_judgement(run.path) for run in runs})
-    first = _name(runs[0].path)
-    say("", f"The page about both, with the protocol of every number: {Path(root) / 'demo.html'}")
+    first = _short_path(runs[0].path)
+    print_lines("", f"Open {Path(root) / 'demo.html'} for the page about both, with the protocol of every number.")
     return next_steps(f"bestiary report {first} --open", f"bestiary sample {first} n=64", "bestiary fit photos/ dcgan")
