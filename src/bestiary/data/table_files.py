@@ -4,17 +4,21 @@
     header      present if the first line has no number in it, unless `header=` says
     missing     an empty cell, NA, N/A, NaN, null, None or ?
 
+Where pyarrow is installed it reads large texts (arrow_csv.py), and gives what the reader here gives.
+
 Legend: N rows.
 """
 
 import csv
 import io
 import re
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from bestiary.data.arrow_csv import arrow_columns
 from bestiary.data.formats import reading
 from bestiary.errors import BestiaryError
 from bestiary.storage.atomic import io_error
@@ -24,24 +28,50 @@ __all__ = ["NOTHING", "PARQUET", "SUFFIXES", "Raw", "pyarrow_or_error", "read_pa
 SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".dat", ".parquet", ".pq")
 PARQUET = (".parquet", ".pq")
 NOTHING = frozenset(("", "na", "n/a", "nan", "null", "none", "?"))
+LOOKED_AT = 50  # lines that tell the delimiter
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 Raw = dict[str, np.ndarray]  # column → (N,) float64 with NaN, or words with "" where missing
 
 
+class Table(NamedTuple):
+    """What a text holds."""
+
+    names: list[str] | None  # the cells of the header, where there is one
+    columns: list[np.ndarray]
+
+
 def read_text(path: Path, header: bool | None) -> Raw:
-    """A text table as columns of numbers or words."""
+    """A text table as columns of numbers or words; `header`: whether the first line names them, None to look."""
+    text = _text(path)
+    lines = list(islice((line for line in io.StringIO(text, newline=None) if line.strip()), LOOKED_AT))
+    if len(lines) < 2:
+        raise BestiaryError(f"{path} has {len(lines)} line(s): a table needs a row for each example")
+    mark = _delimiter(lines)
+    with reading(path):
+        table = _fast_table(text, lines[0], mark, header) or _table(path, _cells(text, mark), header)
+    return _named(path, *table)
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise BestiaryError(f"{path} is not text in UTF-8 ({error}): save it again as CSV in UTF-8") from error
     except OSError as error:
         raise io_error(f"read {path}", error) from error
-    lines = [line for line in text.splitlines() if line.strip()]
-    if len(lines) < 2:
-        raise BestiaryError(f"{path} has {len(lines)} line(s): a table needs a row for each example")
-    with reading(path):
-        rows = _cells(text, _delimiter(lines[:50]))
-    return _columns(path, rows, header)
+
+
+def _fast_table(text: str, line: str, mark: str, header: bool | None) -> Table | None:
+    """The table by pyarrow, where it reads it as `_table` would."""
+    if not mark or text.partition(line)[0].strip() or line.count('"') % 2:
+        return None
+    first = _cells(line, mark)[0][1]
+    named = _has_header(first) if header is None else header
+    body = text.partition(line)[2] if named else text
+    columns = arrow_columns(body.encode(), mark, len(first), NOTHING)
+    if columns is None or not len(columns[0]):
+        return None
+    return Table(first if named else None, [_typed(c) if isinstance(c, list) else c for c in columns])
 
 
 def _delimiter(lines: list[str]) -> str:
@@ -72,23 +102,32 @@ def _number(cell: str) -> float | None:
         return None
 
 
-def _columns(path: Path, rows: list[tuple[int, list[str]]], header: bool | None) -> Raw:
+def _table(path: Path, rows: list[tuple[int, list[str]]], header: bool | None) -> Table:
+    """Cells of each line → columns."""
     if len(rows) < 2:
         raise BestiaryError(f"{path} has {len(rows)} line(s) that are not empty: a table needs a row for each example")
-    width = len(rows[0][1])
-    for line, cells in rows:
-        if len(cells) != width:
-            raise BestiaryError(f"{path}, line {line}: {len(cells)} cells where the first line has {width}")
     first = rows[0][1]
-    if header is None:
-        told = [_number(cell) for cell in first]  # an empty cell may name a column, as pandas writes its index
-        header = None in told and all(number is None or np.isnan(number) for number in told)
-    names = [cell or f"x{i + 1}" for i, cell in enumerate(first)] if header else [f"x{i + 1}" for i in range(width)]
-    if len(set(names)) != width:
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BestiaryError(f"{path}: two columns are called {twice}: rename one, or say header=no if there is none")
-    body = [cells for _, cells in rows[1 if header else 0 :]]
-    raw = {name: _typed([cells[i] for cells in body]) for i, name in enumerate(names)}
+    for line, cells in rows:
+        if len(cells) != len(first):
+            raise BestiaryError(f"{path}, line {line}: {len(cells)} cells where the first line has {len(first)}")
+    named = _has_header(first) if header is None else header
+    body = [cells for _, cells in rows[1 if named else 0 :]]
+    return Table(first if named else None, [_typed([cells[i] for cells in body]) for i in range(len(first))])
+
+
+def _has_header(first: list[str]) -> bool:
+    """Whether the first line names the columns: it has a word, and no number but empty cells."""
+    numbers = [_number(cell) for cell in first]  # an empty cell may name a column, as pandas writes its index
+    return None in numbers and all(number is None or np.isnan(number) for number in numbers)
+
+
+def _named(path: Path, header: list[str] | None, columns: list[np.ndarray]) -> Raw:
+    """Columns by name: x1, x2, … where the file gives none."""
+    names = [cell or f"x{i + 1}" for i, cell in enumerate(header or [""] * len(columns))]
+    if len(set(names)) != len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise BestiaryError(f"{path}: two columns are called {repeated}: rename one, or say header=no if there is none")
+    raw = dict(zip(names, columns, strict=True))
     for name, values in raw.items():
         words = [word for word in values if word] if values.dtype.kind == "U" else []
         if words and all(_DECIMAL_COMMA.fullmatch(word) for word in words):
@@ -131,5 +170,5 @@ def pyarrow_or_error() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet as parquet
     except ImportError as error:
-        raise BestiaryError("Parquet needs pyarrow: pip install 'bestiary[hub]'") from error
+        raise BestiaryError("Parquet needs pyarrow: pip install 'bestiary[table]'") from error
     return pyarrow, parquet

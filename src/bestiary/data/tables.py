@@ -190,8 +190,9 @@ def write_table(path: str | Path, spec: Spec, x: np.ndarray) -> Path:
             parquet.write_table(pyarrow.table(columns), file)
         else:
             text = io.TextIOWrapper(file, "utf-8", newline="")
-            writer = csv.writer(text)
+            writer = csv.writer(text, lineterminator="\n")
             writer.writerow(columns)
+            # .tolist(): a float32 as the shortest text of a Python float
             writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
             text.detach()  # flushes, and leaves the file to `atomic`
     return Path(path)

@@ -9,8 +9,6 @@
 Every file is whole or absent. Legend: N samples, H W C image shape, F columns.
 """
 
-import csv
-import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import numpy as np
 from bestiary.data.columns import to_columns
 from bestiary.data.picture import save_png, write_picture
 from bestiary.data.spec import Spec
+from bestiary.data.tables import write_table
 from bestiary.errors import BestiaryError
 from bestiary.storage.atomic import atomic
 
@@ -53,14 +52,7 @@ def _npz(path: Path, stored: np.ndarray, spec: Spec) -> None:
 def _csv(path: Path, stored: np.ndarray, spec: Spec) -> None:
     if spec.x.layout != "row":
         raise BestiaryError(f"{path}: {spec.x.noun}s do not fit a table: write {path.stem}.npz, .png, or a folder/")
-    columns = to_columns(spec, stored)
-    page = io.StringIO(newline="")
-    writer = csv.writer(page, lineterminator="\n")
-    writer.writerow(columns)
-    # .tolist(): a float32 as the shortest text of a Python float
-    writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
-    with atomic(path) as file:
-        file.write(page.getvalue().encode("utf-8"))
+    write_table(path, spec, stored)
 
 
 def _folder(path: Path, stored: np.ndarray, spec: Spec) -> None:
