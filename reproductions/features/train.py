@@ -1,8 +1,9 @@
-"""The classifier that is shipped as the feature extractor `mnist`: digits and clothes, twenty classes in one network.
+"""The classifiers that are shipped as the feature extractors `mnist` and `glyphs`.
 
-    BESTIARY_DATA=… python reproductions/features/train.py
+    BESTIARY_DATA=… python reproductions/features/train.py mnist     digits and clothes, twenty classes in one network
+    python reproductions/features/train.py glyphs                    62 letters and digits, every factor varied
 
-writes src/bestiary/measures/weights/mnist.safetensors and prints the accuracy on both test sets.
+writes src/bestiary/measures/weights/NAME.safetensors and prints the accuracy on each test set.
 
 Legend: N images.
 """
@@ -16,23 +17,27 @@ from safetensors.torch import save
 from torch import Tensor
 
 from bestiary.data.load import load
+from bestiary.measures.features import to_side
 from bestiary.networks.classifier import Classifier
 from bestiary.storage.atomic import atomic
 
-OUT = Path(__file__).parents[2] / "src/bestiary/measures/weights/mnist.safetensors"
-SETS = {"mnist": 0, "fashion-mnist": 10}  # and the number of each one's first class
+WEIGHTS = Path(__file__).parents[2] / "src/bestiary/measures/weights"
+# classifier → its data sets with the number of each one's first class, and their options
+SETS: dict[str, dict[str, int]] = {"mnist": {"mnist": 0, "fashion-mnist": 10}, "glyphs": {"glyphs": 0}}
+OPTIONS: dict[str, dict[str, object]] = {"glyphs": {"n": 120_000, "characters": "all", "seed": 1}}
+CLASSES = {"mnist": 20, "glyphs": 62}
 
 
-def part(name: str, of: str) -> tuple[Tensor, Tensor]:
-    """Images (N, 1, 28, 28) in [0, 1] and their classes (N,)."""
-    data = load(name)
-    images = data.spec.x.units(torch.from_numpy(data.part(of)))
-    return images, torch.from_numpy(data.stored["label"][data.parts[of]]) + SETS[name]
+def part(name: str, of: str, first: int) -> tuple[Tensor, Tensor]:
+    """Images (N, 1, 28, 28) in [0, 1] and their classes (N,), numbered from `first`."""
+    data = load(name, **OPTIONS.get(name, {}))
+    images = to_side(28)(data.spec.x.units(torch.from_numpy(data.part(of))))
+    return images, torch.from_numpy(data.stored["label"][data.parts[of]]) + first
 
 
-def fitted(x: Tensor, y: Tensor, steps: int, rate: float = 3e-3) -> Classifier:
+def fit_classifier(x: Tensor, y: Tensor, classes: int, steps: int, rate: float = 3e-3) -> Classifier:
     """Cross-entropy down by AdamW, one cycle of the rate; a batch is shifted by up to a pixel each way."""
-    net = Classifier(1, 20)
+    net = Classifier(1, classes)
     optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=1e-2)
     pace = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps)
     for step in range(steps):
@@ -58,16 +63,18 @@ def accuracy(net: Classifier, x: Tensor, y: Tensor) -> float:
 def main() -> None:
     """Train, write, test."""
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask.add_argument("name", choices=SETS)
     ask.add_argument("--steps", type=int, default=12_000)
-    ask.add_argument("--out", type=Path, default=OUT)
-    given = ask.parse_args()
+    ask.add_argument("--out", type=Path)
+    options = ask.parse_args()
     torch.manual_seed(0)
-    x, y = (torch.cat(both) for both in zip(*(part(name, "train") for name in SETS), strict=True))
-    net = fitted(x, y, given.steps)
-    with atomic(given.out) as file:  # the package ships it: whole or as it was
+    sets = SETS[options.name].items()
+    x, y = (torch.cat(both) for both in zip(*(part(name, "train", first) for name, first in sets), strict=True))
+    net = fit_classifier(x, y, CLASSES[options.name], options.steps)
+    with atomic(options.out or WEIGHTS / f"{options.name}.safetensors") as file:  # shipped: whole or as it was
         file.write(save({name: value.contiguous() for name, value in net.state_dict().items()}))
-    for name in SETS:
-        images, classes = part(name, "test")
+    for name, first in sets:
+        images, classes = part(name, "test", first)
         print(f"{name}: {accuracy(net, images, classes):.4f} of {len(images)} test images", flush=True)
 
 

@@ -47,7 +47,7 @@ class Dataset:
     stored: Mapping[str, np.ndarray]  # by field's name, x among them; masks of optional fields as `known(name)`
     parts: Mapping[str, np.ndarray]  # "train", "validation", "test" → row numbers
     truth: Density | None = None  # toys only
-    modes: str = ""  # how a judge counts modes; `digits`: each channel is a digit of MNIST
+    modes: str = ""  # how a judge counts modes; `digits`: each channel is a digit of MNIST; `glyphs`: each image is one
     source: dict[str, str] = field(default_factory=dict)  # e.g. path, fingerprint, licence, cite, note
 
     def __post_init__(self) -> None:

@@ -22,6 +22,7 @@ import numpy as np
 from bestiary.data import formats
 from bestiary.data.dataset import Dataset
 from bestiary.data.files import fingerprint, in_memory
+from bestiary.data.glyphs import load_glyphs
 from bestiary.data.locations import find_files, local_files
 from bestiary.data.spec import Field, Spec, label, pictures
 from bestiary.data.splits import consecutive_parts, parts_of
@@ -253,6 +254,10 @@ SETS: dict[str, StandardSet] = {
     "digits": StandardSet(
         "handwritten digits, small", "8×8 grey, 1,797", _digits,
         (), "CC BY 4.0", "Alpaydin and Kaynak 1998, UCI",
+    ),
+    "glyphs": StandardSet(
+        "letters and digits in 16 styles, drawn here", "32×32 grey, as many as asked", load_glyphs,
+        (), "fonts of matplotlib: DejaVu (Bitstream Vera licence), STIX", "none needed",
     ),
     "mnist": StandardSet(
         "handwritten digits", "28×28 grey, 70,000", _mnist,

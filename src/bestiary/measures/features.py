@@ -6,6 +6,7 @@
              prefers nothing
     mnist    64 features of a small classifier of MNIST's digits and Fashion-MNIST's clothes that comes with the package
              (reproductions/features made it); grey images of other sizes are resized to 28×28
+    glyphs   64 features of a second one, of the 62 letters and digits of the set `glyphs`
     FILE     a local file of weights, .safetensors, told by its keys: such a classifier, or
              Inception-v3   2048 features; resized to 299×299 bilinearly without antialiasing, as pytorch-fid does, then
                             taken to [−1, 1]
@@ -34,12 +35,12 @@ from bestiary.data.spec import Inferred, Spec
 from bestiary.errors import BestiaryError, unknown
 from bestiary.networks import inception
 from bestiary.networks.classifier import Classifier
-from bestiary.networks.vit import vit_like
+from bestiary.networks.vit import build_vit
 from bestiary.training.device import seeded
 
 __all__ = ["FEATURES", "Extractor", "check_examples", "extractor", "fitting", "to_side", "weights_hash"]
 
-MNIST = Path(__file__).parent / "weights" / "mnist.safetensors"
+MNIST, GLYPHS = (Path(__file__).parent / "weights" / f"{name}.safetensors" for name in ("mnist", "glyphs"))
 GREY = range(28, 33)  # sides of grey images that are taken to be drawings such as the shipped classifier knows
 LEAST_SIDE = 8  # of images that three convolutions halve
 WIDTHS = (32, 64, 128)  # of the random network
@@ -138,10 +139,17 @@ def _mnist(spec: Spec, seed: int, device: torch.device) -> Extractor:
     return _classifier(_read(MNIST), Path("mnist"), spec, device)
 
 
+def _glyphs(spec: Spec, seed: int, device: torch.device) -> Extractor:
+    if not spec.x.pictured or spec.shape[0] != 1:
+        raise BestiaryError("features=glyphs are of grey images: use features=random for others")
+    return _classifier(_read(GLYPHS), Path("glyphs"), spec, device)
+
+
 FEATURES: dict[str, Callable[[Spec, int, torch.device], Extractor]] = {
     "pixels": _pixels,
     "random": _random,
     "mnist": _mnist,
+    "glyphs": _glyphs,
 }
 
 
@@ -174,7 +182,7 @@ def _rgb(spec: Spec, file: Path) -> Callable[[Tensor], Tensor]:
 
 
 def _inception(weights: dict[str, Tensor], file: Path, spec: Spec, device: torch.device) -> Extractor:
-    weights, rgb = inception.plain_names(weights), _rgb(spec, file)
+    weights, rgb = inception.torchvision_names(weights), _rgb(spec, file)
     classes = len(weights["fc.weight"]) if "fc.weight" in weights else 0
     net = inception.Inception(classes)
     _load(net, weights, file, device)
@@ -193,7 +201,7 @@ def _inception(weights: dict[str, Tensor], file: Path, spec: Spec, device: torch
 
 def _dino(weights: dict[str, Tensor], file: Path, spec: Spec, device: torch.device) -> Extractor:
     rgb = _rgb(spec, file)
-    net = vit_like(weights)
+    net = build_vit(weights)
     _load(net, weights, file, device)
     resize = to_side(net.side, "bicubic")
     mean, scale = (torch.tensor(v, device=device).view(3, 1, 1) for v in IMAGENET)
@@ -261,8 +269,10 @@ def extractor(name: str, spec: Spec, seed: int = 0, device: str | torch.device =
     return FEATURES[name](spec, seed, torch.device(device))
 
 
-def fitting(spec: Spec) -> Inferred:
-    """The features that `auto` means for such data, and why."""
+def fitting(spec: Spec, modes: str = "") -> Inferred:
+    """The features that `auto` means for such data, and why; `modes`: how their modes are counted, `Dataset.modes`."""
+    if modes == "glyphs":
+        return Inferred("glyphs", "letters and digits that its classifier knows")
     if not spec.x.pictured:
         return Inferred("pixels", f"a {spec.x.noun} is its own features")
     if spec.shape[0] == 1 and all(side in GREY for side in spec.shape[1:]):
