@@ -67,7 +67,7 @@ def check(case: str, device: Any, rounds: int) -> bool:
     travel = float((flat(captured) - flat(eager)).norm() / (flat(eager) - start).norm())
     terms = float(((ours - theirs).abs() / theirs.abs().clamp_min(1)).max())
     # a turn that was not captured plays eagerly and would agree for the wrong reason
-    graphs = [getattr(turn, "graph", None) is not None for turn in captured.captured.values()]
+    graphs = [getattr(turn, "graph", None) is not None for turn in captured.captured_turns.values()]
     right = travel <= TRAVEL and terms <= TERMS and (all(graphs) or device.type != "cuda")
     how = "the same bits" if travel == 0 else f"apart by {travel:.1e} of the way, numbers by {terms:.1e}"
     print(f"{case:12} captured {sum(graphs)} of {len(graphs)} turns, {how}: {'ok' if right else 'WRONG'}", flush=True)

@@ -35,7 +35,7 @@ from bestiary.models.model import Model
 from bestiary.models.zoo import build
 from bestiary.networks.batch_norm import BatchNorm
 from bestiary.networks.fast_convolutions import Conv, ConvTranspose
-from bestiary.networks.mlp import Flat, Shaped
+from bestiary.networks.mlp import FlatInput, ShapedOutput
 from bestiary.storage.journal import Journal
 from bestiary.training.device import infer_precision, seeded, tune_cpu
 from bestiary.training.recipe import Recipe
@@ -98,8 +98,8 @@ def pythae_mlp(spec: Spec, **parts: object) -> Model:
         spec,
         latent=LATENT_MLP,
         lr=VAE_LR,
-        encoder=Flat(nn.Linear(784, 512), nn.ReLU()),
-        decoder=Shaped(nn.Sequential(nn.Linear(LATENT_MLP, 512), nn.ReLU(), nn.Linear(512, 784)), spec.shape),
+        encoder=FlatInput(nn.Linear(784, 512), nn.ReLU()),
+        decoder=ShapedOutput(nn.Sequential(nn.Linear(LATENT_MLP, 512), nn.ReLU(), nn.Linear(512, 784)), spec.shape),
         **parts,
     )
 
@@ -121,7 +121,7 @@ def pythae_conv(spec: Spec) -> Model:
     down = [spec.shape[0], 128, 256, 512, 1024]
     encoder = [part for a, b in pairwise(down) for part in (Conv(a, b, 4, 2, 1), *after(b))]
     decoder = [
-        Shaped(nn.Sequential(nn.Linear(LATENT_CONV, 1024 * 16)), (1024, 4, 4)),
+        ShapedOutput(nn.Sequential(nn.Linear(LATENT_CONV, 1024 * 16)), (1024, 4, 4)),
         *(ConvTranspose(1024, 512, 3, 2, 1), *after(512)),
         *(ConvTranspose(512, 256, 3, 2, 1, output_padding=1), *after(256)),
         ConvTranspose(256, 1, 3, 2, 1, output_padding=1),

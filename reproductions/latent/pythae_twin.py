@@ -32,7 +32,7 @@ from bestiary.data.load import load
 from bestiary.densities.mixture import GaussianMixture
 from bestiary.measures.bound import bound_numbers
 from bestiary.studies.executor import Workers, write_results
-from bestiary.training.clock import mix
+from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded, tune_cpu
 
 HERE = Path(__file__).parent
@@ -106,9 +106,9 @@ def bounds(model: Any, prior: Density, x: Tensor, ks: Sequence[int], step: int =
 def images(dataset: Dataset) -> Tensor:
     """The test images in the order of our runs, the permutation by seed 0; greys binarised by seed 0."""
     rows = dataset.parts["test"]
-    order = np.random.Generator(np.random.PCG64(mix(0, "part", "test"))).permutation(len(rows))
+    order = np.random.Generator(np.random.PCG64(derive_seed(0, "part", "test"))).permutation(len(rows))
     x = dataset.rows(rows[order], ()).x
-    with seeded(mix(0, "observe")):
+    with seeded(derive_seed(0, "observe")):
         return (torch.rand_like(x) < x).float() if dataset.spec.x.levels > 2 else x
 
 
@@ -120,7 +120,7 @@ def play(name: str, data: str, seed: int) -> dict[str, object]:
     model, start = build(name), time.perf_counter()
     train(model, Batches(dataset, BATCH, seed), size.rounds)
     seconds = time.perf_counter() - start
-    with torch.no_grad(), seeded(mix(0, "bound")):
+    with torch.no_grad(), seeded(derive_seed(0, "bound")):
         prior = PRIORS[name](model)
         all_of = images(dataset)
         judge = partial(bounds, model, prior)

@@ -27,7 +27,7 @@ from bestiary.measures.bound import bound_numbers
 from bestiary.storage.run_files import read_env
 from bestiary.studies.executor import Workers, write_results
 from bestiary.studies.job import Job, run_job
-from bestiary.training.clock import mix
+from bestiary.training.clock import derive_seed
 from bestiary.training.device import choose_device, seeded
 
 HERE = Path(__file__).parent
@@ -48,12 +48,12 @@ def judged(run: bst.Run, size: Size) -> dict[str, object]:
         return run.model.bounds(part.to(run.device), ks)
 
     x = run.observe(run.part("test", None, 0))
-    with seeded(mix(0, "bound"), run.device):
+    with seeded(derive_seed(0, "bound"), run.device):
         (elbo, nll), table = bound_numbers(bounds, x[: size.test], size.k, batch=10)
     curve = table.tolist()
     numbers = {"elbo": elbo.value, "nll": nll.value, "k": size.k, "test": min(size.test, len(x)), "curve": curve}
     if size.wide:
-        with seeded(mix(0, "level"), run.device):
+        with seeded(derive_seed(0, "level"), run.device):
             numbers["all"] = level(bounds, x, curve, size.wide)
     return numbers
 

@@ -34,10 +34,10 @@ from bestiary.data.batch import Batch
 from bestiary.data.spec import Spec, known
 from bestiary.errors import BestiaryError
 from bestiary.models.model import Bounds, Coded, Drawn, Encodes, Model, Reconstructs, Samples, Shows
-from bestiary.networks.conditioned import Fields, rows_of
+from bestiary.networks.conditioned import ConditionTensors, select_rows
 from bestiary.training.clock import Clock
 from bestiary.training.device import reads_allowed, seeded
-from bestiary.training.part import Look
+from bestiary.training.part import TrainingData
 from bestiary.training.player import Player, refuse_shared
 from bestiary.training.turn import Turn
 
@@ -67,7 +67,7 @@ def _started_model(make: Callable[[], Model], spec: Spec, examples: int) -> Mode
     training = spec.drawn(examples, model.reads())
     draw = (lambda batch: model.draw(batch, exact=False)) if isinstance(model, Drawn) else lambda batch: None
     with seeded(2), torch.no_grad():
-        model.begin(Look(examples, lambda n: model.observe(training[: min(n, examples)]), draw))
+        model.begin(TrainingData(examples, lambda n: model.observe(training[: min(n, examples)]), draw))
     return model
 
 
@@ -249,7 +249,7 @@ def _assert_accepts(check: Callable[[], None]) -> None:
         raise AssertionError(str(error)) from error
 
 
-def _shows(model: Any, z: Tensor, c: Fields) -> None:
+def _shows(model: Any, z: Tensor, c: ConditionTensors) -> None:
     with seeded(10):
         x = model.show(z, c)
     assert x.shape == (B, *model.spec.shape), f"show gives {tuple(x.shape)}, not {(B, *model.spec.shape)}"
@@ -258,7 +258,7 @@ def _shows(model: Any, z: Tensor, c: Fields) -> None:
     with seeded(11):
         is_same = torch.equal(x, model.show(z, c))
     assert is_same, "show gives another x at a second call: it draws noise. Draw it in `make`"
-    three = model.show(z[:3], rows_of(c, slice(3)))
+    three = model.show(z[:3], select_rows(c, slice(3)))
     assert torch.allclose(three, x[:3], rtol=1e-4, atol=1e-5), "show looks at the other rows of its batch"
 
 
@@ -268,7 +268,7 @@ def _is_autoregressive(model: Any) -> bool:
     return any(m.likelihood.autoregressive for m in model.modules() if isinstance(m, LatentModel))
 
 
-def _samples(model: Any, c: Fields) -> None:
+def _samples(model: Any, c: ConditionTensors) -> None:
     with seeded(12):
         x = model.sample(B, c)
     assert x.shape == (B, *model.spec.shape), f"sample gives {tuple(x.shape)}, not {(B, *model.spec.shape)}"
@@ -276,11 +276,11 @@ def _samples(model: Any, c: Fields) -> None:
         assert torch.equal(x, model.sample(B, c)), "sample of one seed gives other samples: draw noise with torch"
     with seeded(13):
         assert not torch.equal(x, model.sample(B, c)) or not x.std(), "sample does not depend on the seed"
-    if model.condition.kept:
+    if model.condition.stores_examples:
         with seeded(14):
             x = model.sample(B)
         with seeded(14):
-            drawn = model.condition.drawn(B)
+            drawn = model.condition.draw(B)
             assert torch.equal(x, model.sample(B, drawn)), "sample without c is not sample under `condition.drawn`"
 
 
@@ -334,9 +334,9 @@ def _conditions(model: Model, make: Callable[[], Model], spec: Spec, examples: i
         return False
     c = condition.of(batch)
     _assert_accepts(lambda: condition.refuse(c, B))
-    if condition.kept:
+    if condition.stores_examples:
         with seeded(6):
-            drawn = condition.drawn(5)
+            drawn = condition.draw(5)
         _assert_accepts(lambda: condition.refuse(drawn, 5))
         assert drawn.keys() == c.keys(), "condition.drawn and condition.of have other fields"
     if all(f.layout == "label" for f in condition.fields):

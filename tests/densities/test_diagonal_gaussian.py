@@ -10,9 +10,9 @@ from torch.distributions import Independent, Normal, kl_divergence
 from bestiary.data.spec import label, rows
 from bestiary.densities.density_names import POSTERIORS, PRIORS
 from bestiary.densities.diagonal_gaussian import CLOSED_KL, DiagonalNormal, StandardNormal, closed_kl
-from bestiary.densities.posterior_and_prior import Diagonal, Place, Standard
+from bestiary.densities.posterior_and_prior import Diagonal, PriorSetting, Standard
 
-PLACE = Place(rows(2), 3, infer=lambda x: DiagonalNormal(x[:, :1].expand(-1, 3), torch.zeros(len(x), 3)))
+PLACE = PriorSetting(rows(2), 3, infer=lambda x: DiagonalNormal(x[:, :1].expand(-1, 3), torch.zeros(len(x), 3)))
 TOLD = replace(PLACE, condition=(label(("cat", "dog")),))
 CASES = {  # μ, log σ² of q and of p, each (B=2, D=3)
     "far": ([[0.0, 1.0, -2.0], [3.0, 0.5, 0.0]], [[0.0, -1.0, 1.0], [0.5, -3.0, 2.0]]),

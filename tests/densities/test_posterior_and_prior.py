@@ -15,11 +15,11 @@ from bestiary.densities.diagonal_gaussian import DiagonalNormal, StandardNormal
 from bestiary.densities.flow import Flow, FlowPosterior, FlowPrior
 from bestiary.densities.full_gaussian import JOINT_KL, FullNormal
 from bestiary.densities.mixture import FullMixture, GaussianMixture, mixture_of
-from bestiary.densities.posterior_and_prior import Diagonal, Place
+from bestiary.densities.posterior_and_prior import Diagonal, PriorSetting
 from bestiary.densities.vamp import Aggregated, Vamp
 from bestiary.errors import BestiaryError
 from bestiary.training.noise import batch_share
-from bestiary.training.part import Look
+from bestiary.training.part import TrainingData
 
 VECTOR, IMAGE = rows(3), pictures((1, 4, 4), 2)
 TABLE = rows((Column("a"), Column("b", Category(("x", "y", "z")))))
@@ -30,10 +30,10 @@ C = {"label": torch.tensor([1])}  # an unconditional prior does not look at it
 
 def place(
     latent: int = 2, spec: Spec = VECTOR, posterior: str = "diagonal", condition: tuple[Field, ...] = ()
-) -> tuple[Place, nn.Module]:
+) -> tuple[PriorSetting, nn.Module]:
     torch.manual_seed(0)
     head = POSTERIORS[posterior](spec.dimensions, latent)
-    return Place(spec, latent, infer=lambda x: head(x.flatten(1)), condition=condition), head
+    return PriorSetting(spec, latent, infer=lambda x: head(x.flatten(1)), condition=condition), head
 
 
 def stirred(module: nn.Module, scale: float = 0.12) -> nn.Module:
@@ -50,9 +50,9 @@ def examples(spec: Spec, n: int) -> torch.Tensor:
     return (torch.rand(n, *spec.shape) < 0.5).float()
 
 
-def look(spec: Spec) -> Look:
+def look(spec: Spec) -> TrainingData:
     """At 100 examples."""
-    return Look(100, lambda n: Batch(examples(spec, n)), draw=lambda batch: None)
+    return TrainingData(100, lambda n: Batch(examples(spec, n)), draw=lambda batch: None)
 
 
 def posterior(name: str, latent: int) -> nn.Module:
@@ -273,7 +273,7 @@ def test_a_point_of_the_support_and_back_is_the_same_and_free_ones_lie_in_it(spe
 def test_pseudo_inputs_move_by_about_the_rate_of_adam() -> None:
     """A white pixel that should be black is so after 1500 steps of 10⁻³."""
     made = Vamp(place(2, IMAGE)[0], components=3)
-    made.begin(Look(3, lambda n: Batch(torch.ones(n, *IMAGE.shape)), draw=lambda batch: None))
+    made.begin(TrainingData(3, lambda n: Batch(torch.ones(n, *IMAGE.shape)), draw=lambda batch: None))
     adam = torch.optim.Adam([made.pseudo], 1e-3)
     for _ in range(1500):
         adam.zero_grad()

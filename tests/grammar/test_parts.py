@@ -17,8 +17,8 @@ from bestiary.grammar.part_lists import list_part_options, merge_part_options
 from bestiary.grammar.schedules import Linear, Schedule
 from bestiary.grammar.signatures import option_comments, part_options, signature_options, with_defaults
 from bestiary.models.tricks.packing import Packing
-from bestiary.models.tricks.table import TRICKS, trick_options, tricks_of
-from bestiary.models.zoo import LISTS, MODELS, build
+from bestiary.models.tricks.table import TRICKS, parse_tricks, trick_options
+from bestiary.models.zoo import MODELS, PART_LISTS, build
 
 
 def vamp(place, *, components: int = 500, start: Literal["data", "free"] = "data", rate: float | Schedule = 1.0):
@@ -119,15 +119,15 @@ def test_every_option_has_its_help(name: str) -> None:
     ],
 )
 def test_a_trick_by_its_own_name_stands_among_the_others(model: str, given: dict, tricks: str) -> None:
-    found = merge_part_options(MODELS[model], {**given, "latent": 3}, LISTS)
+    found = merge_part_options(MODELS[model], {**given, "latent": 3}, PART_LISTS)
     assert found == {"tricks": tricks, "latent": 3}
-    assert merge_part_options(MODELS[model], found, LISTS) == found
-    assert trick_options(tricks).keys() == tricks_of(tricks).keys()
+    assert merge_part_options(MODELS[model], found, PART_LISTS) == found
+    assert trick_options(tricks).keys() == parse_tricks(tricks).keys()
 
 
 def test_every_trick_has_a_name_of_its_own_on_adversarial_models_alone() -> None:
-    assert list_part_options(MODELS["gan"], LISTS).keys() == TRICKS.keys()
-    assert list_part_options(MODELS["vae"], LISTS) == {}
+    assert list_part_options(MODELS["gan"], PART_LISTS).keys() == TRICKS.keys()
+    assert list_part_options(MODELS["vae"], PART_LISTS) == {}
     with pytest.raises(BestiaryError, match="unknown option of vae `pack`"):
         build("vae", rows(3), pack=2)
 
@@ -135,7 +135,7 @@ def test_every_trick_has_a_name_of_its_own_on_adversarial_models_alone() -> None
 def test_tricks_of_ones_own_stand_beside_those_by_name() -> None:
     model = build("gan", rows(3), tricks=["noise(0.1)", Packing(m=2)])
     assert list(model.tricks) == ["noise", "pack"]
-    assert model.group == 2
+    assert model.batch_multiple == 2
     with pytest.raises(BestiaryError, match="put noise among them"):
         build("gan", rows(3), tricks=[Packing(m=2)], noise=0.1)
     for wrong, says in (

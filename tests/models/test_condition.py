@@ -13,10 +13,10 @@ from bestiary.models.condition import STORED_ROWS, parse_condition
 from bestiary.models.model import Model
 from bestiary.models.vae import VAE
 from bestiary.models.zoo import build
-from bestiary.networks.conditioned import Fields
+from bestiary.networks.conditioned import ConditionTensors
 from bestiary.objectives.games import nonsaturating
 from bestiary.training.clock import Clock
-from bestiary.training.part import Look
+from bestiary.training.part import TrainingData
 
 ABC = label(("a", "b", "c"))
 IMAGE = pictures((1, 8, 8), 17, ABC)
@@ -40,7 +40,7 @@ def table(n: int = 6) -> Tensor:
 
 
 def begun(model: Model, batch: Batch) -> Model:
-    model.begin(Look(len(batch), lambda n: model.observe(batch[:n]), draw=lambda batch: None))
+    model.begin(TrainingData(len(batch), lambda n: model.observe(batch[:n]), draw=lambda batch: None))
     return model
 
 
@@ -186,7 +186,7 @@ def test_priors_that_are_made_of_the_posterior_hear_no_condition() -> None:
 @pytest.mark.parametrize("prior", ["standard", "conditional"])
 def test_c_is_drawn_once_for_z_and_for_x(prior: str) -> None:
     model = begun(small(VECTOR, "vae", condition="label", prior=prior), VECTOR.drawn(50))
-    seen: list[Fields] = []
+    seen: list[ConditionTensors] = []
     codes, make = model.codes, model.make
     model.codes = lambda n, c: (seen.append(c), codes(n, c))[1]
     model.make = lambda z, c: (seen.append(c), make(z, c))[1]
@@ -203,7 +203,7 @@ def test_kept_conditions_have_the_shares_of_the_data_also_where_it_is_sorted() -
     y = torch.arange(900) // 300
     data = Batch(torch.zeros(900, 3), {"label": y, "energy": y[:, None].float()})
     model = begun(small(spec, condition="label,energy"), data)
-    drawn = model.condition.drawn(4000)
+    drawn = model.condition.draw(4000)
     assert torch.equal(drawn["energy"][:, 0], drawn["label"].float())
     counts = drawn["label"].bincount(minlength=3) / 4000
     assert ((counts - 1 / 3).abs() < 4.5 * (2 / 9 * (1 / 4000 + 1 / STORED_ROWS)) ** 0.5).all()
@@ -251,7 +251,7 @@ def test_what_is_not_known_tells_nothing(name: str) -> None:
 
 def test_samples_lack_what_the_data_lack() -> None:
     model = begun(small(OPTIONAL, condition="label,energy"), OPTIONAL.drawn(500))
-    drawn, kept = model.condition.drawn(4000), 0.7  # Spec.drawn: seven of ten have it
+    drawn, kept = model.condition.draw(4000), 0.7  # Spec.drawn: seven of ten have it
     assert drawn.keys() == {"label", known("label"), "energy", known("energy")}
     for name in (known("label"), known("energy")):
         assert abs(drawn[name].float().mean() - kept) < 4.5 * (kept * (1 - kept) / 500) ** 0.5
@@ -395,7 +395,9 @@ WRONG = [
 
 @pytest.mark.parametrize("name", ["ns-gan", "vae"])
 @pytest.mark.parametrize(("text", "spec", "given", "says"), WRONG)
-def test_a_condition_that_does_not_fit_is_refused(text: str, spec: Spec, given: Fields, says: str, name: str) -> None:
+def test_a_condition_that_does_not_fit_is_refused(
+    text: str, spec: Spec, given: ConditionTensors, says: str, name: str
+) -> None:
     model = small(spec, name, condition=text)
     for make in (lambda: model.sample(3, given), lambda: model.show(torch.zeros(3, 4), given)):
         with pytest.raises(BestiaryError) as error:

@@ -8,7 +8,7 @@ from bestiary.data.spec import label, numbers, pictures
 from bestiary.data.support import Column
 from bestiary.errors import BestiaryError
 from bestiary.grammar.signatures import signature_options
-from bestiary.models.ineffective_options import IDLE, refuse_idle
+from bestiary.models.ineffective_options import INEFFECTIVE, refuse_ineffective
 from bestiary.models.zoo import MODELS, build
 
 IMAGES = pictures((1, 16, 16), 256, label(("even", "odd")), numbers((Column("y1"),)))
@@ -24,7 +24,7 @@ ACTIVE = {  # beside what it does something
 def pairs(idle: bool) -> list[tuple[str, str, str, object]]:
     """(model, option, other, its value) under which the option is idle, or is not."""
     found = []
-    for key, (other, values) in IDLE.items():
+    for key, (other, values) in INEFFECTIVE.items():
         for model, known in ACTIVE[other].items():
             if key in signature_options(MODELS[model]):
                 every = {*known, *(v for v in values if other != "network" or v in known)}
@@ -46,8 +46,8 @@ def test_an_idle_option_changes_nothing(model: str, key: str, other: str, value:
     assert plain == asked
     defaults = {k: default for k, (_, default) in signature_options(MODELS[model]).items()}
     with pytest.raises(BestiaryError, match=rf"{key}=.* does nothing with {other}="):
-        refuse_idle({key: OTHER[key]}, defaults | given | {key: OTHER[key]}, defaults)
-    refuse_idle({key: defaults[key]}, defaults | given, defaults)  # the default may be said aloud
+        refuse_ineffective({key: OTHER[key]}, defaults | given | {key: OTHER[key]}, defaults)
+    refuse_ineffective({key: defaults[key]}, defaults | given, defaults)  # the default may be said aloud
 
 
 @pytest.mark.parametrize(("model", "key", "other", "value"), pairs(idle=False))
@@ -55,7 +55,7 @@ def test_elsewhere_it_changes_the_model_and_is_taken(model: str, key: str, other
     given = {other: value}
     assert anatomy(model, **given) != anatomy(model, **given, **{key: OTHER[key]})
     defaults = {k: default for k, (_, default) in signature_options(MODELS[model]).items()}
-    refuse_idle({key: OTHER[key]}, defaults | given | {key: OTHER[key]}, defaults)
+    refuse_ineffective({key: OTHER[key]}, defaults | given | {key: OTHER[key]}, defaults)
 
 
 def test_a_critic_that_is_told_nothing_beside_x_is_not_told_how(tmp_path) -> None:

@@ -21,7 +21,7 @@ from bestiary.data.batches import Batches
 from bestiary.data.dataset import Dataset, split
 from bestiary.data.spec import rows
 from bestiary.densities.likelihoods import Gaussian
-from bestiary.densities.posterior_and_prior import Diagonal, Place, Standard
+from bestiary.densities.posterior_and_prior import Diagonal, PriorSetting, Standard
 from bestiary.grammar.schedules import Linear
 from bestiary.models.model import Model
 from bestiary.models.vae import VAE
@@ -31,7 +31,7 @@ from bestiary.testing import check_model
 from bestiary.training.clock import Clock
 from bestiary.training.device import seeded
 from bestiary.training.parallel import Team
-from bestiary.training.part import Look
+from bestiary.training.part import TrainingData
 from bestiary.training.player import Adam, Player
 from bestiary.training.recipe import Recipe
 from bestiary.training.trainer import Trainer
@@ -50,7 +50,7 @@ def discrete(posterior: Callable[..., nn.Module], features: int, **options: obje
 
 
 def factors(latent: int = 3) -> VAE:
-    place = Place(SPEC, latent, lambda x: None)
+    place = PriorSetting(SPEC, latent, lambda x: None)
     return VAE(
         SPEC, nn.Linear(4, 8), Diagonal(8, latent), Standard(place), nn.Linear(latent, 4), Gaussian(SPEC.x),
         TotalCorrelation(latent), optimiser=Adam(1e-2),
@@ -76,7 +76,7 @@ def begun(name: str) -> VAE:
         model = MODELS[name]()
     examples = data().rows(np.arange(64))
     with seeded(1), torch.no_grad():
-        model.begin(Look(64, lambda n: examples[:n], lambda batch: model.draw(batch, exact=False)))
+        model.begin(TrainingData(64, lambda n: examples[:n], lambda batch: model.draw(batch, exact=False)))
     return model
 
 
@@ -241,7 +241,7 @@ def test_a_content_loss_plays_in_both_halves(half: str) -> None:
     main = next(player for player in model.players() if player.name in ("vae", "generator"))
     with seeded(3), torch.no_grad():
         terms, draw = main.loss(data().rows(np.arange(32)), Clock(torch.zeros(()), 40))
-    by_hand = part.weight * (part.of(draw.made) - part.of(draw.x)).square().mean()
+    by_hand = part.weight * (part.of(draw.output) - part.of(draw.x)).square().mean()
     name = "content" if half == "latent" else "Content"
     torch.testing.assert_close(terms[name], by_hand)
     lines = []

@@ -12,12 +12,12 @@ from bestiary.models.gan import GAN
 from bestiary.models.zoo import MODELS, build
 from bestiary.models.zoo_adversarial import wgan_turns
 from bestiary.networks.batch_norm import BatchNorm
-from bestiary.networks.conditioned import Fields
+from bestiary.networks.conditioned import ConditionTensors
 from bestiary.networks.critic import MinibatchLayer
 from bestiary.objectives.games import nonsaturating, saturating
 from bestiary.training.clock import Clock
 from bestiary.training.noise import batch_share
-from bestiary.training.part import Look
+from bestiary.training.part import TrainingData
 from bestiary.training.player import SGD
 from bestiary.training.turn import Turn
 
@@ -318,7 +318,7 @@ def test_a_label_reaches_the_penalty_and_the_unrolled_critic(
     seen = []
     inner = CriticView.judge
 
-    def judge(view: CriticView, x: Tensor, c: Fields, *more: object, **how: object) -> Tensor:
+    def judge(view: CriticView, x: Tensor, c: ConditionTensors, *more: object, **how: object) -> Tensor:
         told = inner(view, x, c, *more, **how)
         seen.append(c["label"])
         others = {"label": (c["label"] + 1) % 3}
@@ -413,7 +413,7 @@ def test_conditioned_columns_are_what_was_given() -> None:
     x = model.sample(5, {"x2": given.x[:, 1:2]})
     assert torch.equal(x[:, 1], given.x[:, 1])
     assert x.shape == (5, 3)
-    model.begin(Look(5, lambda n: given[:n], draw=lambda batch: None))
+    model.begin(TrainingData(5, lambda n: given[:n], draw=lambda batch: None))
     assert set(model.sample(50)[:, 1].tolist()) <= set(given.x[:, 1].tolist())
 
 

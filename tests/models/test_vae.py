@@ -167,8 +167,8 @@ def test_a_copys_prior_is_made_of_the_copys_codes(prior: str) -> None:
     ("prior", "why"), [("standard", ""), ("aggregated(5)", ""), ("vamp(5)", "prior"), ("maf", "prior")]
 )
 def test_a_prior_that_is_trained_is_not_sharded(prior: str, why: str) -> None:
-    assert why in small(SPECS["vector"], prior=prior).whole_only()
-    assert bool(small(SPECS["vector"], prior=prior).whole_only()) == bool(why)
+    assert why in small(SPECS["vector"], prior=prior).sharding_obstacle()
+    assert bool(small(SPECS["vector"], prior=prior).sharding_obstacle()) == bool(why)
 
 
 class Loose(nn.Linear):

@@ -21,12 +21,12 @@ from bestiary.models.model import Samples
 from bestiary.models.zoo import MODELS, build
 from bestiary.models.zoo_adversarial import ADVERSARIAL
 from bestiary.networks.full_precision import Tanh
-from bestiary.networks.mlp import Flat
+from bestiary.networks.mlp import FlatInput
 from bestiary.networks.output_layers import RowOutput
 from bestiary.objectives.games import GAMES
 from bestiary.runs.plan import plan
 from bestiary.training.clock import Clock
-from bestiary.training.part import Look
+from bestiary.training.part import TrainingData
 from bestiary.training.trainer import Trainer
 from tests.training.games import trainer
 
@@ -162,7 +162,7 @@ def game(name: str, spec: Spec, **options: object) -> Trainer:
     torch.manual_seed(0)
     data = examples(spec)
     model = build(name, spec, **FEW, **options)
-    model.begin(Look(40, lambda n: model.observe(data.rows(np.arange(min(n, 40)))), draw=lambda batch: None))
+    model.begin(TrainingData(40, lambda n: model.observe(data.rows(np.arange(min(n, 40)))), draw=lambda batch: None))
     return trainer(model, data, batch=8, log=2)
 
 
@@ -293,7 +293,7 @@ def test_what_a_decoder_must_give_follows_the_likelihood() -> None:
 
 
 @pytest.mark.parametrize(("part", "make"), [
-    ("encoder", Flat), ("encoder", nn.Sequential), ("decoder", nn.Sequential), ("generator", nn.Sequential),
+    ("encoder", FlatInput), ("encoder", nn.Sequential), ("decoder", nn.Sequential), ("generator", nn.Sequential),
 ])  # fmt: skip
 def test_an_empty_sequence_is_a_part_like_any_other(part: str, make) -> None:
     """`nn.Sequential()` is the identity, and false in the eyes of Python."""

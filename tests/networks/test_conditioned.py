@@ -7,7 +7,7 @@ from torch import nn
 from bestiary.data.spec import Field, known, label, numbers, pictures, rows, sequence
 from bestiary.data.support import Column, Levels, Reals
 from bestiary.errors import BestiaryError
-from bestiary.networks.conditioned import LEARNED_WIDTH, Conditioned, Reader, repeat_rows, rows_of
+from bestiary.networks.conditioned import LEARNED_WIDTH, Conditioned, Reader, repeat_rows, select_rows
 
 PETS = label(("cat", "dog", "newt"))
 ENERGY = numbers([Column("energy", Reals(3.0, 2.0)), Column("angle")], "energy")
@@ -84,7 +84,7 @@ def test_rows_of_a_condition_go_with_draws_of_z() -> None:
     assert again["label"].tolist() == [2, 0, 2, 0, 2, 0]
     assert torch.equal(again["sketch"].view(3, 2, 2, 6, 6)[1], c["sketch"])
     assert repeat_rows(c, 1) is c
-    assert rows_of(c, slice(1, 2))["label"].tolist() == [0]
+    assert select_rows(c, slice(1, 2))["label"].tolist() == [0]
 
 
 def test_a_missing_field_is_named() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bestiary.networks.inception import BLOCKS, STEM, Inception, plain_names
+from bestiary.networks.inception import BLOCKS, STEM, Inception, torchvision_names
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_numbered_names_are_renamed_and_the_training_head_left_out(fid: Inceptio
     for key, value in state.items():
         layer, _, rest = key.partition(".")
         numbered[f"{number[layer]}.{rest}"] = value
-    found = plain_names(numbered)
+    found = torchvision_names(numbered)
     assert found.keys() == state.keys()
     assert all(found[k] is state[k] for k in state)
-    assert plain_names({**state, "AuxLogits.fc.bias": torch.zeros(1)}).keys() == state.keys()
+    assert torchvision_names({**state, "AuxLogits.fc.bias": torch.zeros(1)}).keys() == state.keys()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from bestiary.networks.mlp import ACTIVATIONS, Flat, Shaped, mlp
+from bestiary.networks.mlp import ACTIVATIONS, FlatInput, ShapedOutput, mlp
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -31,10 +31,10 @@ def test_the_last_layer_is_linear_unless_asked() -> None:
 
 def test_images_are_flattened_and_given_back() -> None:
     x = torch.arange(2 * 3 * 4 * 5.0).view(2, 3, 4, 5)
-    torch.testing.assert_close(Shaped(Flat(), (3, 4, 5))(Flat()(x)), x)
-    assert Flat(nn.Linear(60, 2))(x.to(memory_format=torch.channels_last)).shape == (2, 2)
+    torch.testing.assert_close(ShapedOutput(FlatInput(), (3, 4, 5))(FlatInput()(x)), x)
+    assert FlatInput(nn.Linear(60, 2))(x.to(memory_format=torch.channels_last)).shape == (2, 2)
 
 
 def test_flat_does_not_depend_on_the_memory_layout() -> None:
     x = torch.randn(2, 3, 4, 5)
-    torch.testing.assert_close(Flat()(x.to(memory_format=torch.channels_last)), Flat()(x))
+    torch.testing.assert_close(FlatInput()(x.to(memory_format=torch.channels_last)), FlatInput()(x))

@@ -2,7 +2,7 @@
 
 import torch
 
-from bestiary.networks.vit import HEAD_WIDTH, Attention, ViT, vit_like
+from bestiary.networks.vit import HEAD_WIDTH, Attention, ViT, build_vit
 
 
 def test_published_number_of_parameters_and_names() -> None:
@@ -45,7 +45,7 @@ def small() -> ViT:
 
 def test_sizes_are_read_from_weights() -> None:
     net = small()
-    again = vit_like(net.state_dict())
+    again = build_vit(net.state_dict())
     again.load_state_dict(net.state_dict())
     x = torch.rand(2, 3, 16, 16)
     assert torch.equal(net(x), again(x))

@@ -30,7 +30,7 @@ def same(one, two) -> bool:
 
 def test_a_run_to_its_end(tmp_path):
     _, ending = played(tmp_path)
-    assert (ending.finished, ending.round, ending.why) == (True, 20, "all rounds played")
+    assert (ending.finished, ending.round, ending.reason) == (True, 20, "all rounds played")
     assert [line["round"] for line in read_journal(tmp_path / "journal.jsonl")] == [5, 10, 15, 20]
     assert [int(p.name) for p in checkpoints(tmp_path / "checkpoints")] == [15, 20]
 
@@ -54,7 +54,7 @@ def test_stopped_anywhere_it_goes_on_as_if_never_stopped(tmp_path, at):
             return loss
 
     ending = fit(trainer(Stops(turns=2), average=0.9), tmp_path / "b")
-    assert (ending.why, ending.round, ending.finished) == ("interrupted", at, at == 20)
+    assert (ending.reason, ending.round, ending.finished) == ("interrupted", at, at == 20)
     again = trainer(Duel(turns=2), average=0.9)
     resume(again, tmp_path / "b", quiet)
     assert again.round == at
@@ -65,7 +65,7 @@ def test_stopped_anywhere_it_goes_on_as_if_never_stopped(tmp_path, at):
 
 def test_the_time_limit_pauses(tmp_path):
     ending = fit(trainer(Duel()), tmp_path, limit=0.0)
-    assert (ending.why, ending.round, ending.finished) == ("time limit", 1, False)
+    assert (ending.reason, ending.round, ending.finished) == ("time limit", 1, False)
     assert [int(p.name) for p in checkpoints(tmp_path / "checkpoints")] == [1]
 
 
@@ -80,7 +80,7 @@ def test_patience_stops_and_keeps_the_best_weights(tmp_path):
         return {"bound": next(bounds)}
 
     ending = fit(game, tmp_path, validate)
-    assert ending.why == "early stop: no better validation bound since round 4"
+    assert ending.reason == "early stop: no better validation bound since round 4"
     assert (ending.round, ending.finished) == (8, True)
     assert torch.equal(game.weights()["a"], kept[1])
     again = trainer(Duel(), validate=2, patience=2)

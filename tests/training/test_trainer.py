@@ -8,7 +8,7 @@ from torch.func import functional_call
 from bestiary.errors import BestiaryError
 from bestiary.grammar.schedules import Linear
 from bestiary.networks.batch_norm import BatchNorm
-from bestiary.training.clock import mix
+from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded
 from bestiary.training.meter import NonFinite
 from bestiary.training.player import SGD, Adam, Player, RMSprop
@@ -117,7 +117,7 @@ def test_adam_takes_the_step_of_torchs_adam():
     model, twin = Duel(optimiser=Adam(0.01)), Duel()
     game = trainer(model)
     game.play(0)
-    with seeded(mix(0, 0, "critic", 0)):
+    with seeded(derive_seed(0, 0, "critic", 0)):
         loss = twin._loss("critic", twin.a)(game.batches.at(0), _clock())[0]["total"]
     (gradient,) = torch.autograd.grad(loss, [twin.a])
     torch.testing.assert_close(model.a.detach(), twin.a.detach() - 0.01 * gradient.sign(), rtol=1e-4, atol=1e-6)
@@ -325,7 +325,7 @@ def test_the_average_is_the_recursion_and_leaves_the_weights_alone():
         decay = min(0.9, (1 + round) / (10 + round))
         expected = decay * expected + (1 - decay) * model.a.detach()
     own = model.a.detach().clone()
-    with game.judged() as judged:
+    with game.evaluation_model() as judged:
         torch.testing.assert_close(judged.a.detach(), expected)
         assert not judged.training
     assert torch.equal(model.a, own)
@@ -357,7 +357,7 @@ def test_moments_of_batches_are_averaged_with_the_weights_that_meet_them():
         means.lerp_(model.norm.running_mean, 1 - decay)
         variances.lerp_(model.norm.running_var, 1 - decay)
     own = model.norm.running_mean.clone()
-    with game.judged():
+    with game.evaluation_model():
         torch.testing.assert_close(model.norm.running_mean, means)
         torch.testing.assert_close(model.norm.running_var, variances)
         assert not torch.equal(model.norm.running_mean, own)

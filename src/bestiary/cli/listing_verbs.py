@@ -32,7 +32,7 @@ def models(name: str | None, as_json: bool) -> None:
     if name not in MODELS:
         raise unknown("model", name, MODELS)
     from bestiary.models.recipes import RECIPES
-    from bestiary.models.zoo import LISTS
+    from bestiary.models.zoo import PART_LISTS
     from bestiary.training.recipe import Recipe
 
     sections, parts = {"model": _options(MODELS[name]), "training": _options(Recipe)}, _parts(MODELS[name])
@@ -47,7 +47,7 @@ def models(name: str | None, as_json: bool) -> None:
             cells = ((r["key"], r["default"], r["takes"], r["help"]) for r in members)
             table(cells, ("key", "default", "takes", "meaning"))
     for key, rows in parts.items():
-        print_lines("", _heading_of_parts(key, key in LISTS), "")
+        print_lines("", _heading_of_parts(key, key in PART_LISTS), "")
         table((f"  {r['part']}", r["summary"]) for r in rows)
     for recipe, options in RECIPES.get(name, {}).items():
         print_lines("", f"recipe={recipe} sets {to_words(options)}; recipe=fast sets the defaults above")

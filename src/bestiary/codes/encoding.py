@@ -13,8 +13,8 @@ from torch import Tensor
 from bestiary.data.batch import Batch
 from bestiary.errors import BestiaryError
 from bestiary.models.model import Encodes, Model, Shows
-from bestiary.networks.conditioned import NOTHING, Fields
-from bestiary.training.clock import mix
+from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors
+from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded
 
 __all__ = ["TOGETHER", "encode", "observe", "show"]
@@ -24,7 +24,7 @@ TOGETHER = 256  # examples encoded at once
 
 def observe(model: Model, examples: Batch, seed: int) -> Batch:
     """Examples as the model takes them. What was observed before stays as it is."""
-    with seeded(mix(seed, "observe")):
+    with seeded(derive_seed(seed, "observe")):
         return model.observe(examples)
 
 
@@ -37,7 +37,7 @@ def encode(model: Model, examples: Batch, seed: int) -> Tensor:
         return torch.cat([model.encode(part.to(model.device)).cpu() for part in parts])
 
 
-def show(model: Shows, z: Tensor, c: Fields = NOTHING) -> Tensor:
+def show(model: Shows, z: Tensor, c: ConditionTensors = NO_CONDITION) -> Tensor:
     """x of codes (N, …) on the CPU, in model units; the rows of c go with those of z."""
     with torch.no_grad():
         return model.show(z, c).float().cpu()

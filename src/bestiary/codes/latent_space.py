@@ -19,7 +19,7 @@ from bestiary.errors import BestiaryError
 from bestiary.measures.intervals import normal_interval
 from bestiary.measures.number import Number, Reference
 from bestiary.models.model import Coded, Model
-from bestiary.networks.conditioned import Fields, rows_of
+from bestiary.networks.conditioned import ConditionTensors, select_rows
 
 __all__ = ["Analogy", "again", "codes", "log_prior", "reach"]
 
@@ -34,7 +34,7 @@ class Analogy(NamedTuple):
     pixels: Tensor  # (B, …): the same arithmetic on the examples themselves
 
 
-def codes(model: Model, n: int, c: Fields, truncation: float | None = None) -> Tensor:
+def codes(model: Model, n: int, c: ConditionTensors, truncation: float | None = None) -> Tensor:
     """n draws of z ~ p(z|c), (n, …)."""
     if not isinstance(model, Coded):
         raise BestiaryError(f"{type(model).__name__} has no p(z) to draw codes from: encode examples instead")
@@ -47,7 +47,7 @@ def codes(model: Model, n: int, c: Fields, truncation: float | None = None) -> T
     return truncated((n, *model.code.shape), truncation, model.device)
 
 
-def log_prior(model: Model, c: Fields) -> Decode | None:
+def log_prior(model: Model, c: ConditionTensors) -> Decode | None:
     """log p(z|c) in nats, z (R, D) → (R,), up to a constant; None for a model without p(z). Rows of c go with those of
     z, again and again."""
     if not isinstance(model, Coded):
@@ -55,12 +55,12 @@ def log_prior(model: Model, c: Fields) -> Decode | None:
     return lambda z: model.log_pz(z, again(c, 0, len(z)))
 
 
-def again(c: Fields, first: int, n: int) -> Fields:
+def again(c: ConditionTensors, first: int, n: int) -> ConditionTensors:
     """n rows from number `first` on, as if they went on for ever."""
     if not c:
         return c
     rows = next(iter(c.values()))
-    return rows_of(c, torch.arange(first, first + n, device=rows.device) % len(rows))
+    return select_rows(c, torch.arange(first, first + n, device=rows.device) % len(rows))
 
 
 def reach(invert: Callable[[Tensor], Inversion], held: Tensor, own: Tensor, protocol: Mapping[str, Any]) -> Number:

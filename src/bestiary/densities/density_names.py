@@ -1,7 +1,7 @@
 """Tables of posteriors, priors and likelihoods by name: name → builder of the part.
 
 posterior(features: int, latent: int, *, options)   features of the encoder (B, F) → q(z|x) over (B, D)
-prior(place: Place, *, options)                     c → p(z|c) over (1, D) or (B, D)
+prior(setting: PriorSetting, *, options)                     c → p(z|c) over (1, D) or (B, D)
 likelihood(field: Field, *, options)                outputs of the decoder → p(x|z)
 """
 

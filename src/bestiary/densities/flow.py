@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from bestiary.densities.diagonal_gaussian import DiagonalNormal
-from bestiary.densities.posterior_and_prior import Diagonal, Place, Posterior, Prior, StandardBase, code_of
+from bestiary.densities.posterior_and_prior import Diagonal, Posterior, Prior, PriorSetting, StandardBase, code_field
 from bestiary.errors import BestiaryError
-from bestiary.networks.conditioned import NOTHING, Fields
+from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors
 from bestiary.networks.made import MADE
 from bestiary.training.clock import Clock
 
@@ -97,7 +97,7 @@ class IAF(Posterior):
         super().__init__()
         _check_latent("posterior=iaf", latent)
         _check_options("iaf", steps=steps, width=width, depth=depth)
-        self.code, self.head = code_of(latent), Diagonal(features, latent)
+        self.code, self.head = code_field(latent), Diagonal(features, latent)
         self.steps = nn.ModuleList(
             MADE(latent, 2, [width] * depth, features, reverse=bool(i % 2)).start_at([0.0, 0.0]) for i in range(steps)
         )
@@ -131,7 +131,7 @@ class FlowPosterior(Posterior):
 
     def __init__(self, flow: nn.Module, features: int, latent: int, context: int) -> None:
         super().__init__()
-        self.code = code_of(latent)
+        self.code = code_field(latent)
         self.head, self.context, self.flow = Diagonal(features, latent), nn.Linear(features, context), flow
 
     def forward(self, features: Tensor, clock: Clock | None = None) -> Flow:
@@ -146,7 +146,7 @@ class FlowPrior(Prior):
         super().__init__()
         self.flow, self.base = flow, StandardBase(latent)
 
-    def forward(self, c: Fields = NOTHING) -> Flow:
+    def forward(self, c: ConditionTensors = NO_CONDITION) -> Flow:
         to_base, from_base = _maps(self.flow, None)
         return Flow(self.base(), from_base, to_base)
 
@@ -217,30 +217,30 @@ def nsf_posterior(
 
 
 def maf(
-    place: Place,
+    setting: PriorSetting,
     *,
     steps: int = 4,  # transforms, each in the reverse order of the one before
     width: int = 128,  # units of a hidden layer
     depth: int = 1,  # hidden layers of each transform
 ) -> FlowPrior:
     """An autoregressive flow: the density in one pass, a draw in D."""
-    return FlowPrior(_zuko("prior=maf", "MAF", place.latent, 0, steps, width, depth), place.latent)
+    return FlowPrior(_zuko("prior=maf", "MAF", setting.latent, 0, steps, width, depth), setting.latent)
 
 
 def coupling(
-    place: Place,
+    setting: PriorSetting,
     *,
     steps: int = 6,  # transforms; each moves one half of z given the other
     width: int = 128,  # units of a hidden layer
     depth: int = 1,  # hidden layers of each transform
 ) -> FlowPrior:
     """Affine coupling layers (RealNVP, Dinh et al. 2017): fast in both directions."""
-    flow = _zuko("prior=coupling", "MAF", place.latent, 0, steps, width, depth, passes=2)
-    return FlowPrior(flow, place.latent)
+    flow = _zuko("prior=coupling", "MAF", setting.latent, 0, steps, width, depth, passes=2)
+    return FlowPrior(flow, setting.latent)
 
 
 def nsf(
-    place: Place,
+    setting: PriorSetting,
     *,
     steps: int = 3,  # transforms, each in the reverse order of the one before
     width: int = 128,  # units of a hidden layer
@@ -250,4 +250,4 @@ def nsf(
 ) -> FlowPrior:
     """Neural splines, autoregressive or coupled."""
     options = {"bins": bins, "passes": 2 if coupled else None}
-    return FlowPrior(_zuko("prior=nsf", "NSF", place.latent, 0, steps, width, depth, **options), place.latent)
+    return FlowPrior(_zuko("prior=nsf", "NSF", setting.latent, 0, steps, width, depth, **options), setting.latent)

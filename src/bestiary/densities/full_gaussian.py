@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bestiary.densities.diagonal_gaussian import StandardNormal
-from bestiary.densities.posterior_and_prior import Posterior, code_of
+from bestiary.densities.posterior_and_prior import Posterior, code_field
 from bestiary.errors import BestiaryError
 from bestiary.training.clock import Clock
 from bestiary.training.noise import normal
@@ -83,7 +83,7 @@ class Full(Posterior):
                 f"posterior=full with latent={latent} needs {latent * (latent + 3) // 2} encoder outputs for each x:"
                 f" use latent={MAX_LATENT} or less, or posterior=iaf"
             )
-        self.latent, self.code = latent, code_of(latent)
+        self.latent, self.code = latent, code_field(latent)
         self.head = nn.Linear(features, latent * (latent + 3) // 2)
         with torch.no_grad():  # start nearly diagonal
             self.head.weight[2 * latent :].mul_(0.01)

@@ -25,9 +25,9 @@ from torch import Tensor, nn
 
 from bestiary.densities.diagonal_gaussian import DiagonalNormal, widest_float
 from bestiary.densities.full_gaussian import FullNormal
-from bestiary.densities.posterior_and_prior import Place, Prior
+from bestiary.densities.posterior_and_prior import Prior, PriorSetting
 from bestiary.errors import BestiaryError
-from bestiary.networks.conditioned import NOTHING, Fields
+from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors
 from bestiary.training.noise import normal, uniform
 
 __all__ = ["GaussianMixture", "Mixture", "mixture_of"]
@@ -169,7 +169,7 @@ class Mixture(Prior):
 
     def __init__(
         self,
-        place: Place,
+        setting: PriorSetting,
         *,
         components: int = 50,  # K
     ) -> None:
@@ -177,8 +177,8 @@ class Mixture(Prior):
         if components < 1:
             raise BestiaryError(f"mixture(components={components}): components must be at least 1")
         self.logits = nn.Parameter(torch.zeros(components))
-        self.mean = nn.Parameter(torch.randn(components, place.latent))
-        self.log_var = nn.Parameter(torch.zeros(components, place.latent))
+        self.mean = nn.Parameter(torch.randn(components, setting.latent))
+        self.log_var = nn.Parameter(torch.zeros(components, setting.latent))
 
-    def forward(self, c: Fields = NOTHING) -> GaussianMixture:
+    def forward(self, c: ConditionTensors = NO_CONDITION) -> GaussianMixture:
         return GaussianMixture(self.logits.log_softmax(0), self.mean, self.log_var)

@@ -29,27 +29,19 @@ from bestiary.data.spec import Field, Spec
 from bestiary.data.support import Reals
 from bestiary.densities.diagonal_gaussian import DiagonalNormal, StandardNormal
 from bestiary.errors import BestiaryError
-from bestiary.networks.conditioned import NOTHING, Fields, Reader
+from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors, Reader
 from bestiary.networks.mlp import mlp
 from bestiary.training.clock import Clock
 from bestiary.training.noise import normal
 from bestiary.training.part import Part
 
 __all__ = [
-    "Conditional",
-    "Diagonal",
-    "Place",
-    "Posterior",
-    "Prior",
-    "Standard",
-    "StandardBase",
-    "as_posterior",
-    "as_prior",
-    "code_of",
+    "Conditional", "Diagonal", "Posterior", "Prior", "PriorSetting", "Standard", "StandardBase", "as_posterior",
+    "as_prior", "code_field",
 ]  # fmt: skip
 
 
-def code_of(latent: int) -> Field:
+def code_field(latent: int) -> Field:
     """The field that describes z: a row of D numbers."""
     return Field("z", "row", (latent,), Reals())
 
@@ -81,7 +73,7 @@ class _ModulePosterior(Posterior):
 
     def __init__(self, module: nn.Module, latent: int) -> None:
         super().__init__()
-        self.module, self.code = module, code_of(latent)
+        self.module, self.code = module, code_field(latent)
 
     def forward(self, features: Tensor, clock: Clock) -> Any:
         return self.module(features)
@@ -93,7 +85,7 @@ def as_posterior(module: nn.Module, latent: int) -> Posterior:
 
 
 @dataclass(frozen=True)
-class Place:
+class PriorSetting:
     """What the builder of a prior may use of the model."""
 
     spec: Spec  # of the data
@@ -107,11 +99,11 @@ class Prior(Part):
 
     infer: Callable[[Tensor], Any]  # x → q(z|x) of the model; set by the model
 
-    def training_target(self, c: Fields = NOTHING) -> Any:
+    def training_target(self, c: ConditionTensors = NO_CONDITION) -> Any:
         """The distribution to which the KL is taken in training: p(z|c), unless a prior overrides it."""
         return self(c)
 
-    def codes(self, n: int, c: Fields = NOTHING) -> Tensor:
+    def codes(self, n: int, c: ConditionTensors = NO_CONDITION) -> Tensor:
         """n draws z ~ p(z|c), (n, …), one for each row of c."""
         p = self(c)
         return p.rsample(()) if len(p.mean) == n > 1 else p.rsample((n,)).reshape(n, -1)
@@ -124,7 +116,7 @@ class _ModulePrior(Prior):
         super().__init__()
         self.module = module
 
-    def forward(self, c: Fields = NOTHING) -> Any:
+    def forward(self, c: ConditionTensors = NO_CONDITION) -> Any:
         return self.module()
 
 
@@ -138,7 +130,7 @@ class Diagonal(Posterior):
 
     def __init__(self, features: int, latent: int) -> None:
         super().__init__()
-        self.code = code_of(latent)
+        self.code = code_field(latent)
         self.head = nn.Linear(features, 2 * latent)
 
     def forward(self, features: Tensor, clock: Clock | None = None) -> DiagonalNormal:
@@ -163,14 +155,14 @@ class StandardBase(nn.Module):
 class Standard(Prior):
     """N(0, I)."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, setting: PriorSetting) -> None:
         super().__init__()
-        self.base = StandardBase(place.latent)
+        self.base = StandardBase(setting.latent)
 
-    def forward(self, c: Fields = NOTHING) -> StandardNormal:
+    def forward(self, c: ConditionTensors = NO_CONDITION) -> StandardNormal:
         return self.base()
 
-    def codes(self, n: int, c: Fields = NOTHING) -> Tensor:
+    def codes(self, n: int, c: ConditionTensors = NO_CONDITION) -> Tensor:
         return normal((n, self.base.zero.shape[1]), self.base.zero.device)
 
 
@@ -179,22 +171,22 @@ class Conditional(Prior):
 
     def __init__(
         self,
-        place: Place,
+        setting: PriorSetting,
         *,
         width: int = 64,  # units of its hidden layer
     ) -> None:
         super().__init__()
-        if not place.condition:
+        if not setting.condition:
             raise BestiaryError("prior=conditional is p(z|c), and this model takes no condition: add condition=label")
-        self.reader = Reader(place.condition)
-        self.net = mlp([self.reader.width, width, 2 * place.latent], "silu")
+        self.reader = Reader(setting.condition)
+        self.net = mlp([self.reader.width, width, 2 * setting.latent], "silu")
         with torch.no_grad():  # start near N(0, I)
             for p, scale in zip(self.net[-1].parameters(), (0.01, 0.0), strict=True):
                 p.mul_(scale)
 
-    def forward(self, c: Fields = NOTHING) -> DiagonalNormal:
+    def forward(self, c: ConditionTensors = NO_CONDITION) -> DiagonalNormal:
         mean, log_var = self.net(self.reader(c)).float().chunk(2, -1)
         return DiagonalNormal(mean, log_var)
 
-    def codes(self, n: int, c: Fields = NOTHING) -> Tensor:
+    def codes(self, n: int, c: ConditionTensors = NO_CONDITION) -> Tensor:
         return self(c).rsample(())

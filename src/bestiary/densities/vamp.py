@@ -23,10 +23,10 @@ import torch
 from torch import Tensor, nn
 
 from bestiary.densities.mixture import FullMixture, GaussianMixture, mixture_of
-from bestiary.densities.posterior_and_prior import Place, Prior
+from bestiary.densities.posterior_and_prior import Prior, PriorSetting
 from bestiary.errors import BestiaryError
-from bestiary.networks.conditioned import NOTHING, Fields
-from bestiary.training.part import Look
+from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors
+from bestiary.training.part import TrainingData
 
 __all__ = ["Aggregated", "Vamp"]
 
@@ -36,23 +36,23 @@ class Vamp(Prior):
 
     def __init__(
         self,
-        place: Place,
+        setting: PriorSetting,
         *,
         components: int = 500,  # K
         start: Literal["data", "free"] = "data",  # pseudo-inputs start as training examples, or as noise
     ) -> None:
         super().__init__()
         _check_components("vamp", components)
-        _check_unconditional("vamp", place)
-        self.infer, self.support, self.start = place.infer, place.spec.x.support, start
-        self.pseudo = nn.Parameter(self.support.into(self.support.free((components, *place.spec.shape))))
+        _check_unconditional("vamp", setting)
+        self.infer, self.support, self.start = setting.infer, setting.spec.x.support, start
+        self.pseudo = nn.Parameter(self.support.into(self.support.free((components, *setting.spec.shape))))
 
-    def begin(self, look: Look) -> None:
+    def begin(self, data: TrainingData) -> None:
         if self.start == "data":
             with torch.no_grad():
-                self.pseudo.copy_(self.support.into(_examples("vamp", look, len(self.pseudo))))
+                self.pseudo.copy_(self.support.into(_examples("vamp", data, len(self.pseudo))))
 
-    def forward(self, c: Fields = NOTHING) -> GaussianMixture | FullMixture:
+    def forward(self, c: ConditionTensors = NO_CONDITION) -> GaussianMixture | FullMixture:
         return mixture_of(self.infer(self.support.onto(self.pseudo)).components)
 
 
@@ -63,20 +63,20 @@ class Aggregated(Prior):
 
     def __init__(
         self,
-        place: Place,
+        setting: PriorSetting,
         *,
         components: int = 1000,  # K training examples, all encoded at every step
     ) -> None:
         super().__init__()
         _check_components("aggregated", components)
-        _check_unconditional("aggregated", place)
-        self.infer = place.infer
-        self.register_buffer("inputs", torch.full((components, *place.spec.shape), 0.5))
+        _check_unconditional("aggregated", setting)
+        self.infer = setting.infer
+        self.register_buffer("inputs", torch.full((components, *setting.spec.shape), 0.5))
 
-    def begin(self, look: Look) -> None:
-        self.inputs.copy_(_examples("aggregated", look, len(self.inputs)))
+    def begin(self, data: TrainingData) -> None:
+        self.inputs.copy_(_examples("aggregated", data, len(self.inputs)))
 
-    def forward(self, c: Fields = NOTHING) -> GaussianMixture | FullMixture:
+    def forward(self, c: ConditionTensors = NO_CONDITION) -> GaussianMixture | FullMixture:
         return mixture_of(self.infer(self.inputs).components)
 
 
@@ -85,18 +85,18 @@ def _check_components(name: str, components: int) -> None:
         raise BestiaryError(f"{name}(components={components}): components must be at least 1")
 
 
-def _check_unconditional(name: str, place: Place) -> None:
-    if place.condition:
+def _check_unconditional(name: str, setting: PriorSetting) -> None:
+    if setting.condition:
         raise BestiaryError(
             f"prior={name} is a mixture of q(z|u) without a condition: with condition= use prior=standard,"
             " prior=conditional or a flow"
         )
 
 
-def _examples(name: str, look: Look, n: int) -> Tensor:
+def _examples(name: str, data: TrainingData, n: int) -> Tensor:
     """n training examples x. Raises BestiaryError if there are fewer."""
-    if n > look.n:
+    if n > data.n:
         raise BestiaryError(
-            f"prior={name}({n}) needs {n} training examples and the data has {look.n}: use prior={name}({look.n})"
+            f"prior={name}({n}) needs {n} training examples and the data has {data.n}: use prior={name}({data.n})"
         )
-    return look.some(n).x
+    return data.examples(n).x

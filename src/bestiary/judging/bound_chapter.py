@@ -7,7 +7,7 @@ from bestiary.judging.chapter import Findings
 from bestiary.measures.bound import bound_numbers
 from bestiary.measures.number import Reference
 from bestiary.models.model import Bounds
-from bestiary.training.clock import mix
+from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded
 
 __all__ = ["bounds"]
@@ -22,7 +22,7 @@ def bounds(case: Case) -> Findings:
     floor = None
     if truth is not None:
         floor = Reference(truth.entropy, says="the entropy of π: no model's −E log p(x) is lower")
-    with seeded(mix(case.seed, "bound"), case.device):
+    with seeded(derive_seed(case.seed, "bound"), case.device):
         numbers, curve = bound_numbers(
             lambda part, ks: model.bounds(part.to(case.device), ks),
             case.look,

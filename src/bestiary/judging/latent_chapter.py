@@ -16,7 +16,7 @@ from bestiary.measures.code_numbers import active_units
 from bestiary.measures.surgery import aggregate, aggregate_dims, surgery
 from bestiary.models.model import Drawn
 from bestiary.objectives.draw import Draw
-from bestiary.training.clock import mix
+from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded
 
 __all__ = ["PAIRLESS", "has_rows_of_codes", "latent"]
@@ -47,7 +47,7 @@ def latent(case: Case) -> Findings:
     """The parts of the bound and the active units; evidence: what each dimension carries, (D,)."""
     model, examples = case.model, case.look[:MOST].to(case.device)
     assert isinstance(model, Drawn)  # the chapter needs it
-    with torch.no_grad(), seeded(mix(case.seed, "surgery"), case.device):
+    with torch.no_grad(), seeded(derive_seed(case.seed, "surgery"), case.device):
         whole = model.look(examples)
         q, p, draws = whole.q, whole.p, [_densities(model.draw(part)) for part in examples.split(TOGETHER)]
         z, log_px, log_pz, log_qz = (torch.cat(part) for part in zip(*draws, strict=True))
@@ -85,7 +85,7 @@ def _aggregates(q: object, p: object, z: Tensor, seed: int) -> Aggregates:
 
 def _shuffled(z: Tensor, mean: Tensor, log_var: Tensor, log_qz_dims: Tensor, seed: int) -> Tensor:
     """log q(z) − Σ_d log q(z_d), (N,), of codes in which each dimension comes from another example."""
-    generator = torch.Generator().manual_seed(mix(seed, "dealt") % 2**63)
+    generator = torch.Generator().manual_seed(derive_seed(seed, "dealt") % 2**63)
     order = torch.stack([torch.randperm(len(z), generator=generator) for _ in range(z.shape[1])], 1)
     z, mean, log_var, log_qz_dims = (t.gather(0, order) for t in (z, mean, log_var, log_qz_dims))
     q = DiagonalNormal(mean, log_var)

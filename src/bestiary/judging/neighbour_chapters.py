@@ -27,7 +27,7 @@ def copies(case: Case) -> Findings:
 
 def may_copy(case: Case) -> bool:
     """Not where a sample takes from a training example what may tell it from all others: it lies beside it."""
-    return case.model is None or not case.model.condition.singles
+    return case.model is None or not case.model.condition.identifies_examples
 
 
 def distances(case: Case) -> Findings:

@@ -27,7 +27,7 @@ from bestiary.measures.modes import mode_numbers
 from bestiary.measures.score import class_numbers, score_numbers, stacked_classes
 from bestiary.measures.statistics import statistics
 from bestiary.measures.two_sample import FOLDS, calibrated, two_sample_test
-from bestiary.training.clock import mix
+from bestiary.training.clock import derive_seed
 
 __all__ = [
     "classifier", "columns_of", "enough", "examples_compared", "fid_of", "has_classes", "has_modes", "kid_of",
@@ -135,7 +135,7 @@ def modes(case: Case) -> Findings:
     """How many modes of a known mixture are reached."""
     truth, fake = case.truth, case.sides.fake
     assert isinstance(truth, Mixture)  # the chapter asks for it
-    perfect = torch.from_numpy(truth.sample(len(fake), mix(case.seed, "perfect") % 2**32))
+    perfect = torch.from_numpy(truth.sample(len(fake), derive_seed(case.seed, "perfect") % 2**32))
     return Findings(mode_numbers(fake, torch.from_numpy(truth.means), truth.sigma, perfect, case.seed, case.protocol))
 
 

@@ -35,7 +35,7 @@ from bestiary.measures.frechet import same_features
 from bestiary.measures.intervals import Z, wilson
 from bestiary.measures.number import Number, Reference, percent, titled
 from bestiary.networks.mlp import mlp
-from bestiary.training.clock import mix
+from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded, threads_for
 
 __all__ = ["TwoSample", "auc", "calibrated", "classify", "two_sample_test"]
@@ -154,7 +154,7 @@ def _permuted(found: TwoSample, permutations: int, seed: int) -> float:
     said, real = int((found.logits > 0).sum()), int(found.real.sum())
     n = len(found.real)
     draws = (
-        np.random.default_rng(mix(seed, "permuted")).hypergeometric(real, n - real, said, permutations)
+        np.random.default_rng(derive_seed(seed, "permuted")).hypergeometric(real, n - real, said, permutations)
         if said
         else np.zeros(1)
     )

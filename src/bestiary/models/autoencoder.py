@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from bestiary.data.batch import Batch
 from bestiary.data.spec import Spec
 from bestiary.densities.likelihoods import Likelihood
-from bestiary.densities.posterior_and_prior import code_of
+from bestiary.densities.posterior_and_prior import code_field
 from bestiary.models.condition import Condition
 from bestiary.models.latent_model import Binarise, LatentModel
 from bestiary.models.model import Reconstructs
-from bestiary.networks.conditioned import Fields
+from bestiary.networks.conditioned import ConditionTensors
 from bestiary.objectives.draw import Draw
 from bestiary.training.clock import Clock
 from bestiary.training.noise import normal
@@ -44,7 +44,7 @@ class Autoencoder(LatentModel, Reconstructs):
         optimiser: Optimiser = Adam(),
         condition: Condition | None = None,
     ) -> None:
-        super().__init__(spec, code_of(latent), encoder, decoder, likelihood, binarise, condition)
+        super().__init__(spec, code_field(latent), encoder, decoder, likelihood, binarise, condition)
         self.to_code, self.noise, self.optimiser = to_code, noise, optimiser
 
     def players(self) -> list[Player]:
@@ -64,7 +64,7 @@ class Autoencoder(LatentModel, Reconstructs):
         draw = Draw(x, z, clock=clock, c=c, n=self.examples, px=px, target=target)
         return self.collect_terms(draw, {"total": -draw.log_px}), draw
 
-    def _code(self, x: Tensor, c: Fields) -> Tensor:
+    def _code(self, x: Tensor, c: ConditionTensors) -> Tensor:
         return self.to_code(self.encoder(x, c)).float()  # (B, D)
 
     def encode(self, batch: Batch) -> Tensor:

@@ -24,10 +24,10 @@ from bestiary.data.spec import Field, Spec, known
 from bestiary.data.support import Column, Columns
 from bestiary.errors import BestiaryError, unknown
 from bestiary.models.condition_words import read_condition
-from bestiary.networks.conditioned import Fields, rows_of, tensor_names
-from bestiary.training.part import Look, Part
+from bestiary.networks.conditioned import ConditionTensors, select_rows, tensor_names
+from bestiary.training.part import Part, TrainingData
 
-__all__ = ["STORED_ROWS", "Condition", "named", "parse_condition"]
+__all__ = ["STORED_ROWS", "Condition", "parse_condition", "split_names"]
 
 STORED_ROWS = 1024  # training examples whose conditions are stored
 
@@ -56,11 +56,11 @@ class Condition(Part):
         self.target = _drop_columns(spec.x, columns, len(self._target_indices)) if columns else spec.x
         order = [*condition_indices, *self._target_indices]
         self._inverse_order = sorted(range(spec.dimensions), key=order.__getitem__)
-        self.kept = all(f.layout in ("label", "row") for f in self.fields)  # whether conditions are stored
+        self.stores_examples = all(f.layout in ("label", "row") for f in self.fields)  # whether conditions are stored
         zeros = {f.name: torch.zeros(STORED_ROWS, *f.shape, dtype=torch.int64 if f.support.integer else torch.float32)
                  for f in self.fields}  # fmt: skip
         zeros |= {known(f.name): torch.zeros(STORED_ROWS, dtype=torch.bool) for f in self.fields if f.optional}
-        self._stored_names = list(zeros) if self.kept else []
+        self._stored_names = list(zeros) if self.stores_examples else []
         for i, name in enumerate(self._stored_names):  # numbered, since a column may have any name
             self.register_buffer(f"kept_{i}", zeros[name])
 
@@ -69,7 +69,7 @@ class Condition(Part):
         return [f.name for f in self.fields]
 
     @property
-    def singles(self) -> bool:
+    def identifies_examples(self) -> bool:
         """Whether c may identify a single example; a sample under it is then close to that example."""
         return any(f.layout != "label" for f in self.fields)
 
@@ -81,7 +81,7 @@ class Condition(Part):
     def reads(self) -> frozenset[str]:
         return frozenset(f.name for f in self.beside)
 
-    def of(self, batch: Batch) -> Fields:
+    def of(self, batch: Batch) -> ConditionTensors:
         """The condition c of each example of a batch. Raises BestiaryError if the batch lacks a field."""
         names = [name for f in self.beside for name in tensor_names(f)]
         if missing := [name for name in names if name not in batch.beside]:
@@ -96,14 +96,14 @@ class Condition(Part):
         """The columns of x that the model generates; all of x without conditions on columns."""
         return _select_columns(x, self._target_indices) if self._indices else x
 
-    def assemble(self, output: Tensor, c: Fields) -> Tensor:
+    def assemble(self, output: Tensor, c: ConditionTensors) -> Tensor:
         """x from the generated columns and those of c, in the order of the data."""
         if not self._indices:
             return output
         columns = torch.cat([*(c[name].to(output.dtype) for name in self.columns), output], 1)
         return _select_columns(columns, self._inverse_order)
 
-    def read(self, words: Any) -> Fields:
+    def read(self, words: Any) -> ConditionTensors:
         """Parse a user's condition: names of labels, numbers in the file's units, a caption; any number of rows.
 
         Raises BestiaryError if it is not one of this model's conditions. See condition_words.py.
@@ -112,7 +112,7 @@ class Condition(Part):
             raise BestiaryError("this model takes no condition: leave out condition=, or fit one with condition=label")
         return read_condition(words, self.fields)
 
-    def refuse(self, c: Fields, n: int) -> None:
+    def refuse(self, c: ConditionTensors, n: int) -> None:
         """Raise BestiaryError unless c has a row for each of n codes or samples."""
         for f in self.fields:
             if f.name not in c:
@@ -128,24 +128,24 @@ class Condition(Part):
                     raise BestiaryError(f"{n} samples need {n} conditions, one for each; got {len(c[name])}")
             f.refuse(c[f.name], "condition: ")
 
-    def begin(self, look: Look) -> None:
+    def begin(self, data: TrainingData) -> None:
         """Store the conditions of random training examples."""
-        if not (self.fields and self.kept):
+        if not (self.fields and self.stores_examples):
             return
-        c = self.of(look.some(STORED_ROWS))
+        c = self.of(data.examples(STORED_ROWS))
         order = torch.randperm(len(next(iter(c.values()))))  # data may be sorted by class
         for i, name in enumerate(self._stored_names):
             values = c[name][order]
             self.get_buffer(f"kept_{i}").copy_(values[torch.arange(STORED_ROWS) % len(values)])
 
-    def drawn(self, n: int) -> Fields:
+    def draw(self, n: int) -> ConditionTensors:
         """n random conditions of training examples. Raises BestiaryError if the model stores none."""
         if not self.fields:
             return {}
-        if not self.kept:
+        if not self.stores_examples:
             raise BestiaryError(f"this model stores no {', '.join(self.names)} to sample with: give condition=…")
         stored = {name: self.get_buffer(f"kept_{i}") for i, name in enumerate(self._stored_names)}
-        return rows_of(stored, torch.randint(STORED_ROWS, (n,), device=self.get_buffer("kept_0").device))
+        return select_rows(stored, torch.randint(STORED_ROWS, (n,), device=self.get_buffer("kept_0").device))
 
 
 def _select_columns(x: Tensor, indices: Sequence[int]) -> Tensor:
@@ -187,7 +187,7 @@ def parse_condition(text: str, spec: Spec) -> Condition:
     columns = [c.name for c in spec.x.columns] or (spec.x.component_names if len(spec.shape) == 1 else [])
     if text == "none":
         return Condition(spec)
-    names = named(text, [*spec.names, *columns])
+    names = split_names(text, [*spec.names, *columns])
     if names == ["vector"] and "vector" not in (*spec.names, *columns):
         names = [f.name for f in spec.beside if f.layout == "row"] or names
     if names == ["label"] and "label" not in (*spec.names, *columns) and spec.label is not None:
@@ -211,10 +211,10 @@ def _unknown_name(name: str, spec: Spec, columns: Sequence[str]) -> BestiaryErro
     return unknown("condition", name, ["none", *names])
 
 
-def named(text: str, names: Sequence[str] = ()) -> list[str]:
+def split_names(text: str, names: Sequence[str] = ()) -> list[str]:
     """Split names at commas; brackets around them are dropped. A text that is one of `names` is one name.
 
-    >>> named("(a, b)"), named("length (cm)"), named("a, b", ["a, b"])
+    >>> split_names("(a, b)"), split_names("length (cm)"), split_names("a, b", ["a, b"])
     (['a', 'b'], ['length (cm)'], ['a, b'])
     """
     text = text.strip()

@@ -23,14 +23,14 @@ from torch import Tensor
 from bestiary.data.spec import Field, known
 from bestiary.data.support import Column
 from bestiary.errors import BestiaryError, unknown
-from bestiary.networks.conditioned import Fields
+from bestiary.networks.conditioned import ConditionTensors
 
 __all__ = ["read_condition"]
 
 Row = Mapping[str, Any]  # one condition: values by the name of a label, a caption or a column
 
 
-def read_condition(words: Any, fields: Sequence[Field]) -> Fields:
+def read_condition(words: Any, fields: Sequence[Field]) -> ConditionTensors:
     """The condition c of these fields for a user's words, numbers or tensors: a row for each one given.
 
     Raises BestiaryError for unknown names, missing or wrong values.
@@ -60,7 +60,7 @@ def _example(fields: Sequence[Field]) -> str:
     return "[" + ", ".join("0" for f in fields for _ in f.columns) + "]"
 
 
-def _from_tensor(values: Tensor, fields: Sequence[Field]) -> Fields:
+def _from_tensor(values: Tensor, fields: Sequence[Field]) -> ConditionTensors:
     """One tensor for all fields, in model units."""
     if not values.numel():
         raise BestiaryError("condition= holds no rows: give one, e.g. condition=torch.tensor([0])")
@@ -77,7 +77,7 @@ def _from_tensor(values: Tensor, fields: Sequence[Field]) -> Fields:
     return {f.name: part for f, part in zip(fields, values.split(widths, 1), strict=True)} | masks
 
 
-def _from_tensors(c: Mapping[str, Tensor], fields: Sequence[Field]) -> Fields:
+def _from_tensors(c: Mapping[str, Tensor], fields: Sequence[Field]) -> ConditionTensors:
     """Tensors by field in model units; masks that are missing are added, all true."""
     names = {f.name for f in fields} | {known(f.name) for f in fields if f.optional}
     for name in c:

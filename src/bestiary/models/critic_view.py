@@ -19,7 +19,7 @@ from torch.func import functional_call
 
 from bestiary.data.spec import Field
 from bestiary.errors import BestiaryError
-from bestiary.networks.conditioned import NOTHING, Fields, Reader, append_channels
+from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors, Reader, append_channels
 from bestiary.networks.critic import Critic
 
 __all__ = ["CriticView", "Weights", "pack_examples"]
@@ -41,7 +41,9 @@ class CriticView(nn.Module):
         self.net, self.reader = net, Reader(fields)
         self.projected, self.pack, self.joint = projected, pack, joint
 
-    def forward(self, x: Tensor, c: Fields = NOTHING, per_example: bool = False, features: bool = False) -> Tensor:
+    def forward(
+        self, x: Tensor, c: ConditionTensors = NO_CONDITION, per_example: bool = False, features: bool = False
+    ) -> Tensor:
         """Logits (B/m,) in fp32 for packs x (B/m, …) and the conditions c of all B examples.
 
         per_example: the gradient of each logit reaches its own pack only. features: returns the critic's features h
@@ -54,12 +56,12 @@ class CriticView(nn.Module):
         options = {"per_example": True} if per_example and isinstance(self.net, Critic) else {}
         return self.net(*inputs, **options).float().view(len(x))
 
-    def judge(self, x: Tensor, c: Fields = NOTHING, weights: Weights = None, **options: bool) -> Tensor:
+    def judge(self, x: Tensor, c: ConditionTensors = NO_CONDITION, weights: Weights = None, **options: bool) -> Tensor:
         """`forward` with these weights."""
         return self(x, c, **options) if weights is None else functional_call(self, dict(weights), (x, c), options)
 
     def judge_both(
-        self, real: Tensor, fake: Tensor, c: Fields = NOTHING, weights: Weights = None, **options: bool
+        self, real: Tensor, fake: Tensor, c: ConditionTensors = NO_CONDITION, weights: Weights = None, **options: bool
     ) -> tuple[Tensor, Tensor]:
         """`judge` for real and for fake packs, in separate batches unless they are joint."""
         if not self.joint:

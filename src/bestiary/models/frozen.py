@@ -15,13 +15,13 @@ from torch import nn
 
 from bestiary.models.model import Model
 
-__all__ = ["Earlier", "Frozen", "run_path"]
+__all__ = ["EarlierRun", "Frozen", "run_path"]
 
 _RUN = re.compile(r"\s*run\((.+)\)\s*")
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierRun:
     """An earlier run, as config.toml describes it."""
 
     path: str

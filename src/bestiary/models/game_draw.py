@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bestiary.data.spec import Field
 from bestiary.models.critic_view import CriticView, Weights
-from bestiary.networks.conditioned import NOTHING, Fields
+from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors
 from bestiary.objectives.draw import Draw
 from bestiary.objectives.games import Game
 
@@ -51,14 +51,14 @@ class GameDraw(Draw):
         self.fresh_loss, self.weights, self.lookahead = fresh_loss, weights, lookahead
 
     @property
-    def made(self) -> Tensor:
+    def output(self) -> Tensor:
         """The samples in model units."""
         return self.target_field.support.uncentred(self.samples)
 
     @property
-    def critic_condition(self) -> Fields:
+    def critic_condition(self) -> ConditionTensors:
         """c for the critic; empty if the critic reads no condition."""
-        return self.c if self.critic.reader.fields else NOTHING
+        return self.c if self.critic.reader.fields else NO_CONDITION
 
     def judge(self, x: Tensor, per_example: bool = False) -> Tensor:
         """The critic's logits (B/m,) of packs x, with the weights of this draw."""
@@ -70,7 +70,7 @@ class GameDraw(Draw):
         return self.judge(x, per_example=True)
 
     @cached_property
-    def sides(self) -> tuple[Tensor, Tensor]:
+    def logits(self) -> tuple[Tensor, Tensor]:
         """The critic's logits of real and of fake packs."""
         return self.critic.judge_both(self.real_view, self.fake_view, self.critic_condition, self.weights)
 

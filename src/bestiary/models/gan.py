@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from bestiary.data.batch import Batch
 from bestiary.data.spec import Spec
-from bestiary.densities.posterior_and_prior import code_of
+from bestiary.densities.posterior_and_prior import code_field
 from bestiary.models.condition import Condition
 from bestiary.models.critic_view import CriticView, Weights, pack_examples
 from bestiary.models.game_draw import GameDraw, GameNetworks
@@ -28,7 +28,7 @@ from bestiary.models.model import Coded, Model
 from bestiary.models.tricks.slope_penalty import SlopePenalty
 from bestiary.models.tricks.trick import Trick
 from bestiary.models.vitals import as_in_training, critic_vitals, sample_vitals
-from bestiary.networks.conditioned import NOTHING, Fields, as_conditioned, rows_of
+from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors, as_conditioned, select_rows
 from bestiary.objectives.games import Game
 from bestiary.training.clock import Clock
 from bestiary.training.noise import normal
@@ -62,10 +62,10 @@ class GAN(Model, Coded):
         generator_options: PlayerOptions = PlayerOptions(),
     ) -> None:
         super().__init__(spec, condition)
-        self.code, self.latent = code_of(latent), latent
+        self.code, self.latent = code_field(latent), latent
         self.generator, self.critic = as_conditioned(generator), critic
         self.tricks = nn.ModuleDict(tricks or {})
-        self.adversarial, self.group = adversarial, critic.pack
+        self.adversarial, self.batch_multiple = adversarial, critic.pack
         self.critic_options, self.generator_options = critic_options, generator_options
         self.game = game
         for trick in self.trick_list:
@@ -89,7 +89,7 @@ class GAN(Model, Coded):
             *self.part_players(),
         ]  # fmt: skip
 
-    def whole_only(self) -> str:
+    def sharding_obstacle(self) -> str:
         """FSDP2 would use the critic's own weights instead of unrolled or past ones."""
         tricks = [f"{name}=" for name in ("unroll", "simultaneous") if name in self.tricks]
         return f"{' and '.join(tricks)} judges with other weights than the critic's present ones" if tricks else ""
@@ -104,7 +104,7 @@ class GAN(Model, Coded):
         z, samples = self._draw_samples(len(batch), c, grad=False)
         real = self.view(self.centred(batch.x), clock)
         draw = self._game_draw(batch, c, z, samples, real, clock)
-        on_real, on_fake = draw.sides
+        on_real, on_fake = draw.logits
         total = self.game.critic(on_real, on_fake).mean()
         shown_value = torch.sigmoid if self.game.is_logit else torch.Tensor.float
         own = {"total": total, "real": shown_value(on_real).mean(), "fake": shown_value(on_fake).mean()}
@@ -127,13 +127,13 @@ class GAN(Model, Coded):
         if not self.adversarial:
             return draw.fake_view.new_zeros(())
         if self.game.paired or self.critic.joint:
-            on_real, on_fake = draw.sides
+            on_real, on_fake = draw.logits
         else:
             on_real = on_fake = draw.judge(draw.fake_view)
         return self.adversarial * self.game.generator(on_real, on_fake).mean()
 
     def _game_draw(
-        self, batch: Batch, c: Fields, z: Tensor, samples: Tensor, real: Tensor, clock: Clock,
+        self, batch: Batch, c: ConditionTensors, z: Tensor, samples: Tensor, real: Tensor, clock: Clock,
         fake: Tensor | None = None, weights: Weights = None, lookahead: bool = False,
     ) -> GameDraw:  # fmt: skip
         fake = self.view(samples, clock) if fake is None else fake
@@ -143,14 +143,16 @@ class GAN(Model, Coded):
             fresh_loss=lambda: self._fresh_critic_loss(batch, c, real, clock),
         )  # fmt: skip
 
-    def _fresh_critic_loss(self, batch: Batch, c: Fields, real: Tensor, clock: Clock) -> Callable[[Weights], Tensor]:
+    def _fresh_critic_loss(
+        self, batch: Batch, c: ConditionTensors, real: Tensor, clock: Clock
+    ) -> Callable[[Weights], Tensor]:
         """The critic's full loss on new samples, as a function of its weights."""
         z, samples = self._draw_samples(len(batch), c)
         fake = self.view(samples, clock)
 
         def loss(weights: Weights) -> Tensor:
             draw = self._game_draw(batch, c, z, samples, real, clock, fake, weights, lookahead=True)
-            return self.collect_terms(draw, {"total": self.game.critic(*draw.sides)}, "critic_terms")["total"]
+            return self.collect_terms(draw, {"total": self.game.critic(*draw.logits)}, "critic_terms")["total"]
 
         return loss
 
@@ -165,14 +167,14 @@ class GAN(Model, Coded):
     def view(self, x: Tensor, clock: Clock | None) -> Tensor:
         """x as the critic sees it, (B/m, m·C, …): through the tricks, and packed. Without a clock nothing is random."""
         for trick in self.trick_list:
-            x = trick.shown(x, clock)
+            x = trick.view(x, clock)
         return pack_examples(x, self.critic.pack)
 
     def centred(self, x: Tensor) -> Tensor:
         """x in the units of the game: [0, 1] → [−1, 1] for images."""
         return self.spec.x.support.centred(x)
 
-    def _draw_samples(self, n: int, c: Fields, grad: bool = True) -> tuple[Tensor, Tensor]:
+    def _draw_samples(self, n: int, c: ConditionTensors, grad: bool = True) -> tuple[Tensor, Tensor]:
         """n codes z and the samples G(z, c), in the units of the game."""
         z = self.codes(n, c)
         with torch.set_grad_enabled(grad and torch.is_grad_enabled()):
@@ -200,20 +202,20 @@ class GAN(Model, Coded):
 
     def _critic_logits(self, real: Batch, fake: Tensor, n: int) -> tuple[Tensor, Tensor]:
         """The critic's logits (n/m,) of the first n real and the first n fake examples."""
-        c = rows_of(self.condition.of(real), slice(n)) if self.critic.reader.fields else NOTHING
+        c = select_rows(self.condition.of(real), slice(n)) if self.critic.reader.fields else NO_CONDITION
         real_view, fake_view = (self.view(self.centred(x[:n]), None) for x in (real.x, fake))
         return self.critic.judge_both(real_view, fake_view, c)
 
     # --------------------------------------------------------------- abilities
 
-    def codes(self, n: int, c: Fields = NOTHING) -> Tensor:
+    def codes(self, n: int, c: ConditionTensors = NO_CONDITION) -> Tensor:
         return normal((n, self.latent), self.device)
 
-    def generate(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
+    def generate(self, z: Tensor, c: ConditionTensors = NO_CONDITION) -> Tensor:
         """G(z, c) in the units of the game, together with the columns of x that are in c."""
         return self.condition.assemble(self.generator(z, c), c)
 
-    def show(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
+    def show(self, z: Tensor, c: ConditionTensors = NO_CONDITION) -> Tensor:
         """G(z, c) in model units."""
         self.condition.refuse(c, len(z))
         return self.spec.x.support.uncentred(self.generate(z, c).float())

@@ -23,7 +23,7 @@ from bestiary.models.vae_networks import image_shape
 from bestiary.networks import dcgan, residual
 from bestiary.networks.batch_norm import BatchNorm
 from bestiary.networks.critic import Critic
-from bestiary.networks.mlp import ACTIVATIONS, Flat, Maxout, Shaped
+from bestiary.networks.mlp import ACTIVATIONS, FlatInput, Maxout, ShapedOutput
 from bestiary.networks.output_layers import output_layers
 
 __all__ = ["GAN_NETWORKS", "Style"]
@@ -85,14 +85,14 @@ def _layers(sizes: Sequence[int], activation: str, norm: str) -> list[nn.Module]
 def _mlp_generator(field: Field, inputs: int, style: Style) -> nn.Module:
     sizes = [inputs, *style.hidden]
     layers = [*_layers(sizes, style.activation, style.norm), nn.Linear(sizes[-1], field.dimensions)]
-    return Shaped(nn.Sequential(*layers, *output_layers(field)), field.shape)
+    return ShapedOutput(nn.Sequential(*layers, *output_layers(field)), field.shape)
 
 
 def _mlp_critic(shape: tuple[int, ...], style: Style, condition_width: int, kernels: int) -> Critic:
     if style.critic_activation == "maxout":
         _check_no_norm(style, "a critic of maxout layers")
     sizes = [prod(shape), *(style.critic_hidden or style.hidden)]
-    body = Flat(*_layers(sizes, style.critic_activation, style.critic_norm))
+    body = FlatInput(*_layers(sizes, style.critic_activation, style.critic_norm))
     return Critic(body, sizes[-1], condition_width, kernels)
 
 

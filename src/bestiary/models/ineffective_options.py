@@ -6,13 +6,13 @@ from typing import Any
 from bestiary.errors import BestiaryError
 from bestiary.grammar.values import text
 
-__all__ = ["IDLE", "refuse_idle"]
+__all__ = ["INEFFECTIVE", "refuse_ineffective"]
 
 _CONVOLUTIONS = ("conv", "dcgan", "residual")
 
 
 # option → another option, and the values of that option with which it has no effect
-IDLE: dict[str, tuple[str, tuple[object, ...]]] = {
+INEFFECTIVE: dict[str, tuple[str, tuple[object, ...]]] = {
     "hidden": ("network", _CONVOLUTIONS),
     "critic_hidden": ("network", _CONVOLUTIONS),
     "activation": ("network", _CONVOLUTIONS),
@@ -33,23 +33,23 @@ REPLACED_OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
 }
 
 
-def replaced(given: Mapping[str, Any]) -> set[str]:
+def replaced_options(given: Mapping[str, Any]) -> set[str]:
     """The options of networks that the user's own networks replace."""
     own = {part for parts in REPLACED_OPTIONS for part in parts if given.get(part) is not None}
     return {option for parts, options in REPLACED_OPTIONS.items() if own.issuperset(parts) for option in options}
 
 
-def refuse_idle(given: Mapping[str, Any], options: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+def refuse_ineffective(given: Mapping[str, Any], options: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
     """Raise BestiaryError for a given option that has no effect.
 
     given: the user's options; those equal to the default are allowed. options: all options, with `auto` replaced.
     """
     changed = {key for key in given if given[key] != defaults[key]}
-    replaced_options = replaced(given)
-    for key in sorted(changed & replaced_options):
+    replaced = replaced_options(given)
+    for key in sorted(changed & replaced):
         raise BestiaryError(f"{key}={text(given[key])} belongs to a network that you replace by your own: leave it out")
-    for key, (other, values) in IDLE.items():
-        if other in replaced_options:  # the user's network may be of any kind
+    for key, (other, values) in INEFFECTIVE.items():
+        if other in replaced:  # the user's network may be of any kind
             continue
         if key in changed and options.get(other) in values:
             raise BestiaryError(

@@ -21,9 +21,9 @@ from bestiary.data.spec import Field, Spec
 from bestiary.densities.likelihoods import DataDistribution, Likelihood
 from bestiary.models.condition import Condition
 from bestiary.models.model import Encodes, Model, Shows
-from bestiary.networks.conditioned import NOTHING, Fields, as_conditioned
+from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors, as_conditioned
 from bestiary.training.noise import uniform
-from bestiary.training.part import Look
+from bestiary.training.part import TrainingData
 
 __all__ = ["Binarise", "LatentModel"]
 
@@ -48,10 +48,10 @@ class LatentModel(Model, Shows, Encodes):
         self.encoder, self.decoder = as_conditioned(encoder), as_conditioned(decoder)
         self.likelihood = likelihood
 
-    def begin(self, look: Look) -> None:
+    def begin(self, data: TrainingData) -> None:
         """Before the first round. Raises BestiaryError if training examples are outside the likelihood's support."""
-        self.likelihood.check(self.condition.target_of(look.some(1024).x))
-        super().begin(look)
+        self.likelihood.check(self.condition.target_of(data.examples(1024).x))
+        super().begin(data)
 
     def observe(self, batch: Batch) -> Batch:
         """The batch with binarised x, unless it was observed before or the model does not binarise."""
@@ -69,7 +69,7 @@ class LatentModel(Model, Shows, Encodes):
         """The decoder's input for codes z."""
         return z
 
-    def px(self, h: Tensor, c: Fields = NOTHING) -> DataDistribution:
+    def px(self, h: Tensor, c: ConditionTensors = NO_CONDITION) -> DataDistribution:
         """p(x|z, c) for decoder inputs h (R, …) and the conditions of the R rows."""
         return self.likelihood(self.decoder(h, c))
 
@@ -78,13 +78,13 @@ class LatentModel(Model, Shows, Encodes):
         """Whether samples are means E[x|z], as is usual for images, instead of draws from p(x|z)."""
         return self.spec.x.pictured and not self.likelihood.autoregressive
 
-    def show(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
+    def show(self, z: Tensor, c: ConditionTensors = NO_CONDITION) -> Tensor:
         """E[x|z, c] for codes (n, …); a draw of x if the likelihood has no closed form of the mean."""
         self.condition.refuse(c, len(z))
         px = self.px(self.embed(z), c)
         return self.condition.assemble(px.sample() if self.likelihood.autoregressive else px.mean, c)
 
-    def make(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
+    def make(self, z: Tensor, c: ConditionTensors = NO_CONDITION) -> Tensor:
         """Samples x for codes (n, …): E[x|z, c] for images, a draw from p(x|z, c) for numbers."""
         if self.shows_means:
             return self.show(z, c)

@@ -3,7 +3,7 @@
     Model       spec, condition      the data, and the condition c (tensors by name)
                 reads()              the names of the fields beside x that it needs
                 players()            the players that train it
-                begin(look)          once, before the first round of a new run
+                begin(data)          once, before the first round of a new run
                 observe(batch)       x as the model sees it, such as a binarised image; observe ∘ observe = observe
                 vitals(batch, …)     numbers of a few held-out examples, from which signs of failures are read
 
@@ -35,10 +35,10 @@ from torch import Tensor, nn
 from bestiary.data.batch import Batch
 from bestiary.data.spec import Field, Spec
 from bestiary.models.condition import Condition
-from bestiary.networks.conditioned import NOTHING, Fields
+from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors
 from bestiary.objectives.draw import Draw
 from bestiary.training.clock import Clock
-from bestiary.training.part import Look, Part, add_terms, parts_overriding
+from bestiary.training.part import Part, TrainingData, add_terms, parts_overriding
 from bestiary.training.player import Player, Terms
 
 __all__ = ["Bounds", "Coded", "Drawn", "Encodes", "Model", "Reconstructs", "Samples", "Shows"]
@@ -48,7 +48,7 @@ class Model(nn.Module):
     """Networks and parts, and the players that train them."""
 
     discrete: bool = False  # whether bounds are on the log of a probability, not of a density
-    group: int = 1  # the number of examples on each process must be a multiple of it
+    batch_multiple: int = 1  # the number of examples on each process must be a multiple of it
     examples: Tensor  # number of training examples
     round: Tensor  # of the main player's last turn; schedules read it when the model is used outside of a turn
 
@@ -90,11 +90,11 @@ class Model(nn.Module):
         """The names of the fields beside x that the parts need."""
         return frozenset().union(*(part.reads() for _, part in self.parts))
 
-    def begin(self, look: Look) -> None:
+    def begin(self, data: TrainingData) -> None:
         """Let every part see the training data before the first round."""
-        self.examples.fill_(look.n)
+        self.examples.fill_(data.n)
         for _, part in self.parts:
-            part.begin(look)
+            part.begin(data)
 
     @abstractmethod
     def players(self) -> list[Player]:
@@ -116,7 +116,7 @@ class Model(nn.Module):
         """For each hook of a turn the parts that override it."""
         return {method: parts_overriding(self.parts, method) for method in ("terms", "critic_terms", "after")}
 
-    def collect_terms(self, draw: Draw, own: Terms = NOTHING, method: str = "terms") -> Terms:
+    def collect_terms(self, draw: Draw, own: Terms = NO_CONDITION, method: str = "terms") -> Terms:
         """The model's own terms with those of its parts, averaged; `total` is the sum of all totals.
 
         Terms of the objective are listed as the model's own, terms of another part under the part's name.
@@ -139,7 +139,7 @@ class Model(nn.Module):
         """0-d numbers of a held-out batch that show how well the model works. fitted: a batch of training examples."""
         return {}
 
-    def whole_only(self) -> str:
+    def sharding_obstacle(self) -> str:
         """The reason why this model's weights cannot be sharded over processes; empty if they can."""
         return ""
 
@@ -148,7 +148,7 @@ class Samples:
     """A model that samples."""
 
     @abstractmethod
-    def sample(self, n: int, c: Fields | None = None) -> Tensor:
+    def sample(self, n: int, c: ConditionTensors | None = None) -> Tensor:
         """n samples in model units, under conditions c (n rows), or under random conditions of training examples."""
         raise NotImplementedError
 
@@ -160,7 +160,7 @@ class Shows:
     condition: Condition
 
     @abstractmethod
-    def show(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
+    def show(self, z: Tensor, c: ConditionTensors = NO_CONDITION) -> Tensor:
         """x for codes z (n, …), in model units; deterministic, row by row. The mean, if there is a likelihood."""
         raise NotImplementedError
 
@@ -174,11 +174,11 @@ class Coded(Shows, Samples):
         return False
 
     @abstractmethod
-    def codes(self, n: int, c: Fields = NOTHING) -> Tensor:
+    def codes(self, n: int, c: ConditionTensors = NO_CONDITION) -> Tensor:
         """n draws of z ~ p(z|c)."""
         raise NotImplementedError
 
-    def log_pz(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
+    def log_pz(self, z: Tensor, c: ConditionTensors = NO_CONDITION) -> Tensor:
         """log p(z|c) in nats, (B,), up to a constant."""
         return -0.5 * z.square().flatten(1).sum(1)
 
@@ -187,13 +187,13 @@ class Coded(Shows, Samples):
         """Whether p(z) is N(0, I)."""
         return True
 
-    def make(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
+    def make(self, z: Tensor, c: ConditionTensors = NO_CONDITION) -> Tensor:
         """A draw of x for each code, if p(x|z) has noise; else the same as `show`."""
         return self.show(z, c)
 
-    def sample(self, n: int, c: Fields | None = None) -> Tensor:
+    def sample(self, n: int, c: ConditionTensors | None = None) -> Tensor:
         """n samples; see `Samples`."""
-        c = self.condition.drawn(n) if c is None else c
+        c = self.condition.draw(n) if c is None else c
         return self.make(self.codes(n, c), c)
 
 

@@ -24,10 +24,10 @@ from bestiary.models.autoencoder import Autoencoder
 from bestiary.models.frozen import Frozen
 from bestiary.models.model import Bounds, Coded, Drawn, Encodes, Model, Reconstructs
 from bestiary.models.vae import VAE
-from bestiary.networks.conditioned import NOTHING, Fields
+from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors
 from bestiary.objectives.draw import Draw
 from bestiary.training.clock import Clock
-from bestiary.training.part import Look
+from bestiary.training.part import TrainingData
 from bestiary.training.player import FOREVER, Adam, Optimiser, Player, Terms
 
 __all__ = ["TwoStage", "TwoStageVAE", "inference_mode"]
@@ -70,12 +70,12 @@ class _TwoStage(Model, Coded, Encodes):
     def reads(self) -> frozenset[str]:
         return self.first_model.reads() | super().reads()
 
-    def begin(self, look: Look) -> None:
-        self.examples.fill_(look.n)
+    def begin(self, data: TrainingData) -> None:
+        self.examples.fill_(data.n)
         if not isinstance(self.first, Frozen):
-            self.first.begin(look)
+            self.first.begin(data)
         for _, part in self.parts:
-            part.begin(look)
+            part.begin(data)
 
     def players(self) -> list[Player]:
         first_players = [] if isinstance(self.first, Frozen) else self.first.players()
@@ -93,7 +93,7 @@ class _TwoStage(Model, Coded, Encodes):
             z, c = self._codes(batch)
         return {"total": -self.prior(c).log_prob(z).mean()}, None
 
-    def _codes(self, batch: Batch) -> tuple[Tensor, Fields]:
+    def _codes(self, batch: Batch) -> tuple[Tensor, ConditionTensors]:
         """The codes of a batch (K, B, D), and its condition."""
         batch = self.observe(batch)
         return self.first_model.encode(batch)[None], self.condition.of(batch)
@@ -104,10 +104,10 @@ class _TwoStage(Model, Coded, Encodes):
     def encode(self, batch: Batch) -> Tensor:
         return self.first_model.encode(batch)
 
-    def codes(self, n: int, c: Fields = NOTHING) -> Tensor:
+    def codes(self, n: int, c: ConditionTensors = NO_CONDITION) -> Tensor:
         return self.prior.codes(n, c)
 
-    def log_pz(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
+    def log_pz(self, z: Tensor, c: ConditionTensors = NO_CONDITION) -> Tensor:
         return self.prior(c).log_prob(z)
 
     @property
@@ -118,16 +118,16 @@ class _TwoStage(Model, Coded, Encodes):
     def shows_means(self) -> bool:
         return self.first_model.shows_means
 
-    def show(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
+    def show(self, z: Tensor, c: ConditionTensors = NO_CONDITION) -> Tensor:
         return self.first_model.show(z, c)
 
-    def make(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
+    def make(self, z: Tensor, c: ConditionTensors = NO_CONDITION) -> Tensor:
         return self.first_model.make(z, c)
 
     def vitals(self, batch: Batch, fitted: Batch | None = None) -> dict[str, Tensor]:
         return self.first_model.vitals(batch, fitted)
 
-    def whole_only(self) -> str:
+    def sharding_obstacle(self) -> str:
         return "a model of two stages has weights that are not trained while others are"
 
 
@@ -141,7 +141,7 @@ class TwoStage(_TwoStage, Reconstructs):
 class TwoStageVAE(_TwoStage, Drawn, Bounds):
     """The first model is a VAE: bounds with the new prior p(z|c)."""
 
-    def _codes(self, batch: Batch) -> tuple[Tensor, Fields]:
+    def _codes(self, batch: Batch) -> tuple[Tensor, ConditionTensors]:
         draw = self.first_model.draw(batch, 1)
         return draw.z, draw.c
 

@@ -29,7 +29,7 @@ from bestiary.errors import BestiaryError
 from bestiary.models.condition import Condition
 from bestiary.models.latent_model import Binarise, LatentModel
 from bestiary.models.model import Bounds, Coded, Drawn
-from bestiary.networks.conditioned import NOTHING, Fields, repeat_rows
+from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors, repeat_rows
 from bestiary.objectives.draw import Draw, repeat_x
 from bestiary.objectives.elbo import Objective, ObjectiveFunction
 from bestiary.training.clock import Clock
@@ -66,7 +66,7 @@ class VAE(LatentModel, Coded, Drawn, Bounds):
         main = Player("vae", self.own_parameters(), self.loss, after=self.after, optimiser=self.optimiser, main=True)
         return [main, *self.part_players()]
 
-    def whole_only(self) -> str:
+    def sharding_obstacle(self) -> str:
         """FSDP2 gathers gradients at the input and output tensors of a network, and a prior has no input."""
         return (
             "FSDP2 cannot gather the gradient of a trained prior, which has no input tensor"
@@ -80,7 +80,7 @@ class VAE(LatentModel, Coded, Drawn, Bounds):
         draw = self.draw(batch, self.samples, clock, exact=False)
         return self.collect_terms(draw), draw
 
-    def infer(self, x: Tensor, c: Fields = NOTHING, clock: Clock | None = None) -> Any:
+    def infer(self, x: Tensor, c: ConditionTensors = NO_CONDITION, clock: Clock | None = None) -> Any:
         """q(z|x, c) for observed x (see `observe`)."""
         return self.posterior(self.encoder(x, c), self.clock if clock is None else clock)
 
@@ -159,12 +159,12 @@ class VAE(LatentModel, Coded, Drawn, Bounds):
     def embed(self, z: Tensor) -> Tensor:
         return self.posterior.embed(z)
 
-    def codes(self, n: int, c: Fields = NOTHING) -> Tensor:
+    def codes(self, n: int, c: ConditionTensors = NO_CONDITION) -> Tensor:
         return self.prior.codes(n, c)
 
-    def log_pz(self, z: Tensor, c: Fields = NOTHING) -> Tensor:
+    def log_pz(self, z: Tensor, c: ConditionTensors = NO_CONDITION) -> Tensor:
         return self.prior(c).log_prob(z)
 
     @property
     def standard(self) -> bool:
-        return isinstance(self.prior(NOTHING), StandardNormal) if not self.condition.fields else False
+        return isinstance(self.prior(NO_CONDITION), StandardNormal) if not self.condition.fields else False

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from bestiary.data.spec import Field
 from bestiary.errors import BestiaryError, unknown
 from bestiary.networks.conv import ConvDecoder, conv_encoder
-from bestiary.networks.mlp import Flat, Shaped, mlp
+from bestiary.networks.mlp import FlatInput, ShapedOutput, mlp
 
 __all__ = [
     "VAE_NETWORKS", "check_draw", "check_module", "check_output", "choose", "count_features", "image_shape",
@@ -45,12 +45,12 @@ def _stack(shape: Shape, k: int) -> Shape:
 
 
 def _mlp_encoder(shape: Shape, condition_width: int, hidden: Sequence[int], width: int, activation: str) -> nn.Module:
-    return Flat(*mlp([prod(shape) + condition_width, *hidden], activation, last=True).children())
+    return FlatInput(*mlp([prod(shape) + condition_width, *hidden], activation, last=True).children())
 
 
 def _mlp_decoder(latent: int, shape: Shape, hidden: Sequence[int], width: int, activation: str, k: int) -> nn.Module:
     shape = _stack(shape, k)
-    return Shaped(mlp([latent, *hidden[::-1], prod(shape)], activation), shape)
+    return ShapedOutput(mlp([latent, *hidden[::-1], prod(shape)], activation), shape)
 
 
 def _conv_encoder(shape: Shape, condition_width: int, hidden: Sequence[int], width: int, activation: str) -> nn.Module:

@@ -22,7 +22,7 @@ from bestiary.objectives.elbo import OBJECTIVES
 from bestiary.objectives.games import GAMES
 from bestiary.objectives.penalties import PENALTIES
 
-__all__ = ["LISTS", "MODELS", "PARTS", "build"]
+__all__ = ["MODELS", "PARTS", "PART_LISTS", "build"]
 
 MODELS: dict[str, Callable[..., Model]] = {**LATENT, **ADVERSARIAL}
 
@@ -40,7 +40,7 @@ PARTS: dict[str, Mapping[str, Callable[..., Any]]] = {
 
 
 # options that take several parts → their parts by name; each may also be given as an option of its own, pack=2
-LISTS: dict[str, Mapping[str, Callable[..., Any]]] = {"tricks": TRICKS}
+PART_LISTS: dict[str, Mapping[str, Callable[..., Any]]] = {"tricks": TRICKS}
 
 
 def build(name: str, spec: Spec, **options: object) -> Model:
@@ -52,7 +52,7 @@ def build(name: str, spec: Spec, **options: object) -> Model:
         raise unknown("model", name, MODELS)
     refuse_renamed(options)
     known = signature(MODELS[name]).parameters.keys() - {"spec"}
-    all_options, _ = infer(MODELS[name], spec, merge_part_options(MODELS[name], options, LISTS))
+    all_options, _ = infer(MODELS[name], spec, merge_part_options(MODELS[name], options, PART_LISTS))
     for option in all_options.keys() - known:
         raise unknown(f"option of {name}", option, known)
     return MODELS[name](spec, **all_options)

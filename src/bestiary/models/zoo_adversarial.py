@@ -35,7 +35,7 @@ from bestiary.models.gan import GAN, PlayerOptions
 from bestiary.models.gan_networks import GAN_NETWORKS, Style
 from bestiary.models.model import Model
 from bestiary.models.tricks.slope_penalty import SlopePenalty
-from bestiary.models.tricks.table import tricks_of
+from bestiary.models.tricks.table import parse_tricks
 from bestiary.models.tricks.trick import Setting, Trick, check_not_negative
 from bestiary.models.vae_networks import check_module, check_output, choose
 from bestiary.networks.conditioned import Conditioned, reader_width
@@ -100,7 +100,7 @@ def gan(
     c = parse_condition(condition, spec)
     projected = _is_projected(c, condition, conditioning)
     slope_penalty, losses = _build("penalty", penalty, PENALTIES), _build("game", game, GAMES)
-    all_tricks = _with_penalty(tricks_of(tricks), slope_penalty, lazy)
+    all_tricks = _with_penalty(parse_tricks(tricks), slope_penalty, lazy)
     setting = Setting(
         spec, losses, adversarial, slope_penalty is not None, critic_norm, critic, projected, all_tricks
     )  # fmt: skip

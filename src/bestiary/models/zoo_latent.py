@@ -16,7 +16,7 @@ from torch import nn
 from bestiary.data.spec import Spec
 from bestiary.densities.density_names import LIKELIHOODS, POSTERIORS, PRIORS
 from bestiary.densities.likelihoods import Likelihood
-from bestiary.densities.posterior_and_prior import Place, as_posterior
+from bestiary.densities.posterior_and_prior import PriorSetting, as_posterior
 from bestiary.errors import BestiaryError
 from bestiary.grammar.part_calls import build_part, parse_part
 from bestiary.grammar.schedules import Schedule, parse_schedule
@@ -65,7 +65,7 @@ def vae(
         spec, c, latent, network, hidden, width, activation, encoder, decoder, family
     )
     q = build_part("posterior", posterior, POSTERIORS, features, latent)
-    place = Place(spec, latent, infer=lambda x: q(encoder_c(x)), condition=c.fields)
+    place = PriorSetting(spec, latent, infer=lambda x: q(encoder_c(x)), condition=c.fields)
     model = VAE(
         spec,
         encoder=encoder_c,

@@ -23,12 +23,12 @@ from bestiary.data.spec import Field, known
 from bestiary.errors import BestiaryError
 
 __all__ = [
-    "NOTHING", "Conditioned", "Fields", "Reader", "append_channels", "as_conditioned", "reader_width", "repeat_rows",
-    "rows_of", "tensor_names",
+    "NO_CONDITION", "ConditionTensors", "Conditioned", "Reader", "append_channels", "as_conditioned", "reader_width",
+    "repeat_rows", "select_rows", "tensor_names",
 ]  # fmt: skip
 
-Fields = Mapping[str, Tensor]  # c: tensors by the field's name, rows alike
-NOTHING: Fields = {}
+ConditionTensors = Mapping[str, Tensor]  # c: tensors by the field's name, rows alike
+NO_CONDITION: ConditionTensors = {}
 LEARNED_WIDTH = 64  # numbers that a sequence of words or a picture is read into
 
 
@@ -37,12 +37,12 @@ def tensor_names(f: Field) -> tuple[str, ...]:
     return (f.name, known(f.name)) if f.optional else (f.name,)
 
 
-def rows_of(c: Fields, rows: slice | Tensor) -> dict[str, Tensor]:
+def select_rows(c: ConditionTensors, rows: slice | Tensor) -> dict[str, Tensor]:
     """The condition of some of the examples: the same rows of every tensor."""
     return {name: values[rows] for name, values in c.items()}
 
 
-def repeat_rows(c: Fields, k: int) -> Fields:
+def repeat_rows(c: ConditionTensors, k: int) -> ConditionTensors:
     """The condition k times, one copy after the other: one for each of K draws of z."""
     return c if k == 1 else {name: v.repeat(k, *[1] * (v.ndim - 1)) for name, v in c.items()}
 
@@ -105,14 +105,14 @@ class Reader(nn.Module):
     def width(self) -> int:
         return reader_width(self.fields)
 
-    def forward(self, c: Fields) -> Tensor:
+    def forward(self, c: ConditionTensors) -> Tensor:
         for name in (name for f in self.fields for name in tensor_names(f)):
             if name not in c:
                 names = ", ".join(f.name for f in self.fields)
                 raise BestiaryError(f"this model takes the condition {names}: give {name} of each example too")
         return torch.cat([self._read(i, f, c) for i, f in enumerate(self.fields)], 1)
 
-    def _read(self, i: int, f: Field, c: Fields) -> Tensor:
+    def _read(self, i: int, f: Field, c: ConditionTensors) -> Tensor:
         value = c[f.name]
         if f.layout == "label":
             # a comparison instead of F.one_hot, which waits for the device to find the largest label
@@ -134,7 +134,7 @@ class Conditioned(nn.Module):
         super().__init__()
         self.net, self.reader, self.join = net, Reader(fields), join
 
-    def forward(self, a: Tensor, c: Fields = NOTHING) -> Tensor:
+    def forward(self, a: Tensor, c: ConditionTensors = NO_CONDITION) -> Tensor:
         if not self.reader.fields:
             return self.net(a)
         return self.net(append_channels(a.flatten(1) if self.join == "rows" else a, self.reader(c)))

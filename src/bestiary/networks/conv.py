@@ -12,7 +12,7 @@ from math import prod
 from torch import Tensor, nn
 
 from bestiary.networks.image_sizes import FromGrid, ToGrid, down, halvings, up
-from bestiary.networks.mlp import Flat
+from bestiary.networks.mlp import FlatInput
 
 __all__ = ["ConvDecoder", "conv_encoder"]
 
@@ -39,7 +39,7 @@ class ConvDecoder(nn.Module):
         sizes = halvings(shape[1:])[::-1]
         widths = [*_channels(width, len(sizes) - 1)[::-1], channels]
         features = widths[0] * prod(sizes[0])
-        self.first = Flat(nn.Linear(latent, features), nn.SiLU(), ToGrid(widths[0], sizes[0]))
+        self.first = FlatInput(nn.Linear(latent, features), nn.SiLU(), ToGrid(widths[0], sizes[0]))
         layers: list[nn.Module] = []
         for i in range(len(sizes) - 1):
             layers += [up(widths[i], widths[i + 1], sizes[i], sizes[i + 1]), nn.SiLU()]

@@ -24,7 +24,7 @@ from bestiary.networks.batch_norm import BatchNorm
 from bestiary.networks.critic import Critic
 from bestiary.networks.full_precision import Tanh
 from bestiary.networks.image_sizes import FromGrid, ToGrid, down, halvings, up
-from bestiary.networks.mlp import Flat
+from bestiary.networks.mlp import FlatInput
 
 __all__ = ["NORMS", "POOLS", "Generator", "critic"]
 
@@ -51,7 +51,7 @@ class Generator(nn.Module):
         stages, norm_layer, bias = len(sizes) - 1, NORMS[norm], norm == "none"
         widths = [*_channels(width, stages, constant)[::-1], shape[0]]
         first = nn.Linear(latent, widths[0] * prod(sizes[0]), bias=bias)
-        self.project = Flat(first, ToGrid(widths[0], sizes[0]))
+        self.project = FlatInput(first, ToGrid(widths[0], sizes[0]))
         layers: list[nn.Module] = [norm_layer(widths[0]), nn.ReLU(inplace=True)]
         for i in range(stages - 1):
             layers += [up(widths[i], widths[i + 1], sizes[i], sizes[i + 1], bias=bias)]

@@ -7,7 +7,7 @@
 
 A convolution is conv → BatchNorm (ε = 10⁻³, running moments) → ReLU. It keeps the size, except in the stem and where it
 halves the grid. The parameters have the names of torchvision's `inception_v3` and of pytorch-fid, whose files hold the
-same shapes; `plain_names` renames the files of pytorch-fid's wrapper, which numbers its blocks. The two versions
+same shapes; `torchvision_names` renames the files of pytorch-fid's wrapper, which numbers its blocks. The two versions
 differ in pooling, and the number of classes in a file tells which version it is:
 
     FID          1008 classes, or no head: average pooling leaves the padding out, and 7c pools by the maximum; the
@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["FEATURES", "SIDE", "Inception", "plain_names"]
+__all__ = ["FEATURES", "SIDE", "Inception", "torchvision_names"]
 
 SIDE, FEATURES = 299, 2048
 FID_CLASSES = 1008
@@ -176,7 +176,7 @@ _WRAPPER_NAMES = {
 }
 
 
-def plain_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def torchvision_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The same weights under torchvision's names, without the auxiliary head `AuxLogits`."""
     renamed = {}
     for key, value in weights.items():

@@ -9,7 +9,7 @@ from math import prod
 
 from torch import Tensor, nn
 
-__all__ = ["ACTIVATIONS", "Flat", "Maxout", "Shaped", "mlp"]
+__all__ = ["ACTIVATIONS", "FlatInput", "Maxout", "ShapedOutput", "mlp"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
@@ -38,14 +38,14 @@ def mlp(sizes: Sequence[int], activation: str = "tanh", last: bool = False) -> n
     return nn.Sequential(*layers)
 
 
-class Flat(nn.Sequential):
+class FlatInput(nn.Sequential):
     """Layers after a flattening: (B, …) → (B, F) → layers."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.flatten(1))
 
 
-class Shaped(nn.Sequential):
+class ShapedOutput(nn.Sequential):
     """Layers before a reshaping: layers → (B, F) → (B, *shape)."""
 
     def __init__(self, layers: nn.Module, shape: Sequence[int]) -> None:

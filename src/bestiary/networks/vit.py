@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["HEAD_WIDTH", "Attention", "ViT", "vit_like"]
+__all__ = ["HEAD_WIDTH", "Attention", "ViT", "build_vit"]
 
 HEAD_WIDTH = 64  # width of a head in ViT-Ti, -S and -B alike
 EPS = 1e-6
@@ -71,7 +71,7 @@ class ViT(nn.Module):
         return self.norm(h)[:, 0]
 
 
-def vit_like(weights: Mapping[str, Tensor]) -> ViT:
+def build_vit(weights: Mapping[str, Tensor]) -> ViT:
     """A new ViT with the sizes of these weights. The weights are not loaded."""
     width, _, patch, _ = weights["patch_embed.proj.weight"].shape
     depth = len({key.split(".")[1] for key in weights if key.startswith("blocks.")})

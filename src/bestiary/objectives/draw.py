@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bestiary.densities.diagonal_gaussian import closed_kl
 from bestiary.densities.full_gaussian import JOINT_KL
-from bestiary.networks.conditioned import NOTHING, Fields
+from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors
 from bestiary.training.clock import Clock
 
 __all__ = ["Draw"]
@@ -30,8 +30,9 @@ class Draw:
     """
 
     def __init__(
-        self, x: Tensor, z: Tensor | None = None, *, clock: Clock, c: Fields = NOTHING, n: Tensor | int = 1,
-        q: Any = None, p: Any = None, px: Any = None, fake: Tensor | None = None, target: Tensor | None = None,
+        self, x: Tensor, z: Tensor | None = None, *, clock: Clock, c: ConditionTensors = NO_CONDITION,
+        n: Tensor | int = 1, q: Any = None, p: Any = None, px: Any = None, fake: Tensor | None = None,
+        target: Tensor | None = None,
     ) -> None:  # fmt: skip
         self.x, self.c, self.clock, self.n = x, c, clock, n
         self.q, self.p, self.px, self.fake = q, p, px, fake
@@ -72,7 +73,7 @@ class Draw:
         return (self.log_qz - self.log_pz).mean(0)
 
     @property
-    def made(self) -> Tensor:
+    def output(self) -> Tensor:
         """The model's output for z: samples of a game, else E[x|z], (K·B, …)."""
         return self.px.mean if self.fake is None else self.fake
 

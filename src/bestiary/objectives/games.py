@@ -23,8 +23,8 @@ game: the critic's loss, its optimum l*, the loss at l* up to the constants writ
 (Goodfellow et al. 2014, arXiv 1406.2661; Mao et al. 2017, 1611.04076; Arjovsky et al. 2017, 1701.07875; Lim and Ye
 2017, 1705.02894; Huang et al. 2024, 2501.05441; Nowozin et al. 2016, 1606.00709.)
 
-A game is a pair of loss functions, per example; `apart` builds one from separate losses on real and on fake. A new game
-is a function that returns a `Game`, and a line in `GAMES`. Its keyword options are typed in parentheses:
+A game is a pair of loss functions, per example; `separable_game` builds one from separate losses on real and on fake. A
+new game is a function that returns a `Game`, and a line in `GAMES`. Its keyword options are typed in parentheses:
 `game=least_squares(-1,1,0)`.
 
 Legend: B batch; logits and losses (B,).
@@ -41,8 +41,8 @@ from torch import Tensor
 from bestiary.errors import BestiaryError, unknown
 
 __all__ = [
-    "DIVERGENCES", "GAMES", "Divergence", "Game", "apart", "f_game", "hinge", "least_squares", "nonsaturating",
-    "relativistic", "saturating", "smooth_labels", "wasserstein",
+    "DIVERGENCES", "GAMES", "Divergence", "Game", "f_game", "hinge", "least_squares", "nonsaturating", "relativistic",
+    "saturating", "separable_game", "smooth_labels", "wasserstein",
 ]  # fmt: skip
 
 OnLogits = Callable[[Tensor], Tensor]
@@ -60,7 +60,7 @@ class Game(NamedTuple):
     bounded: bool = True  # whether the critic's loss is bounded below; if not, the critic's slope must be bounded
 
 
-def apart(
+def separable_game(
     real: OnLogits, fake: OnLogits, generator: OnLogits, optimum: OnLogits | None = None, is_logit: bool = False
 ) -> Game:
     """The game with the critic's loss real(l(real)) + fake(l(fake)) and the generator's loss generator(l(fake))."""
@@ -75,7 +75,7 @@ def apart(
 
 def saturating() -> Game:
     """The minimax game of the first GAN paper, Algorithm 1."""
-    return apart(
+    return separable_game(
         real=lambda logit: F.softplus(-logit),  # −log σ(l) = softplus(−l)
         fake=F.softplus,
         generator=lambda logit: -F.softplus(logit),
@@ -102,7 +102,7 @@ def least_squares(
             f"least_squares: the critic's targets a={a} on fake and b={b} on real must differ: use"
             " game=least_squares(0,1,1)"
         )
-    return apart(
+    return separable_game(
         real=lambda logit: (logit - b).square() / 2,
         fake=lambda logit: (logit - a).square() / 2,
         generator=lambda logit: (logit - c).square() / 2,
@@ -112,12 +112,12 @@ def least_squares(
 
 def wasserstein() -> Game:
     """The difference of the critic's means on real and fake. The critic's slope must be bounded by 1 elsewhere."""
-    return apart(real=torch.neg, fake=lambda logit: logit, generator=torch.neg)._replace(bounded=False)
+    return separable_game(real=torch.neg, fake=lambda logit: logit, generator=torch.neg)._replace(bounded=False)
 
 
 def hinge() -> Game:
     """The hinge loss, with the margin of a support vector machine."""
-    return apart(
+    return separable_game(
         real=lambda logit: F.relu(1 - logit),
         fake=lambda logit: F.relu(1 + logit),
         generator=torch.neg,
@@ -184,7 +184,7 @@ def f_game(
     if divergence not in DIVERGENCES:
         raise unknown("divergence", divergence, DIVERGENCES)
     d = DIVERGENCES[divergence]
-    return apart(
+    return separable_game(
         real=lambda logit: -d.output(logit),
         fake=d.dual,
         generator=lambda logit: -d.dual(logit),

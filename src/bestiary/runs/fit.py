@@ -39,13 +39,13 @@ from bestiary.runs.start_weights import adopt, read_start, weights_of, write_sta
 from bestiary.runs.validation import validator
 from bestiary.storage.atomic import write_atomic
 from bestiary.storage.run_files import note, read_config, read_env, update_env, write_config
-from bestiary.training.clock import mix
+from bestiary.training.clock import derive_seed
 from bestiary.training.device import choose_device, has_native_bf16, seeded, threads_for, tune_cpu
 from bestiary.training.driver import Ending, RunFailed
 from bestiary.training.driver import fit as play
 from bestiary.training.driver import resume as go_back
 from bestiary.training.parallel import Team, join, under_torchrun
-from bestiary.training.part import Look
+from bestiary.training.part import TrainingData
 from bestiary.training.recipe import Recipe
 from bestiary.training.trainer import Trainer
 from bestiary.version import __version__
@@ -138,7 +138,7 @@ def _started(what: Plan, start: str | Path | Fitted, root: str | Path) -> Plan:
 
 
 def _may_be_sharded(model: Model, team: Team) -> None:
-    if team.sharded and (why := model.whole_only()):
+    if team.sharded and (why := model.sharding_obstacle()):
         raise BestiaryError(f"{why}, and FSDP2 cannot shard what is borrowed: use --parallel ddp")
 
 
@@ -259,15 +259,15 @@ def _run(
             seconds=round(ending.seconds, 1),
             finished=ending.finished,
             round=ending.round,
-            why=ending.why,
+            why=ending.reason,
         )
         kept = trainer.facts.get("best_round", inf) if what.recipe.patience else inf
         write_signs(path, what, trainer.rounds, kept=kept)
         write_card(path)
-        note(path, f"ends at round {ending.round}: {ending.why}")
+        note(path, f"ends at round {ending.round}: {ending.reason}")
         _mark(path.parent).unlink(missing_ok=True)
     team.wait()
-    if ending.why == "interrupted":
+    if ending.reason == "interrupted":
         raise Interrupted(_how_to_go_on(what, path, ending, trainer.rounds))
     if not quiet and not ending.finished:
         warn(_how_to_go_on(what, path, ending, trainer.rounds))
@@ -279,16 +279,16 @@ def _how_to_go_on(what: Plan, path: Path, ending: Ending, rounds: int) -> str:
     if what.data == "array" or what.parts:  # which a command line cannot give again
         again = "".join(f", {k}={type(v).__name__}(…)" for k, v in what.parts.items())
         how = f"bst.fit({'x, ' if what.data == 'array' else ''}resume={str(path)!r}{again})"
-    return f"{ending.why} at round {ending.round} of {rounds}; everything is saved. Go on: {how}"
+    return f"{ending.reason} at round {ending.round} of {rounds}; everything is saved. Go on: {how}"
 
 
 def _model(what: Plan) -> Model:
     """The model with its first weights, a function of the seed."""
-    with seeded(mix(what.recipe.seed, "weights")):
+    with seeded(derive_seed(what.recipe.seed, "weights")):
         model = build(what.model, what.dataset.spec, **what.model_options)
     fits_training(model, what.recipe)
     taken, left = adopt(model, what.weights)  # parts that look at the data look through these weights
-    with seeded(mix(what.recipe.seed, "begin")), torch.no_grad():
+    with seeded(derive_seed(what.recipe.seed, "begin")), torch.no_grad():
         model.begin(_look(what, model))
     adopt(model, what.weights)
     if what.weights and not taken:
@@ -305,15 +305,17 @@ def _left(what: Plan, left: list[str]) -> str:
     return f"begins from {what.start.get('run', '')}; {len(left)} of {len(what.weights)} tensors do not fit: {shown}"
 
 
-def _look(what: Plan, model: Model) -> Look:
+def _look(what: Plan, model: Model) -> TrainingData:
     """Training examples as the model observes them; the same ones at every call."""
     rows = what.dataset.parts["train"]
-    order = np.random.Generator(np.random.PCG64(mix(what.recipe.seed, "begin"))).permutation(len(rows))
+    order = np.random.Generator(np.random.PCG64(derive_seed(what.recipe.seed, "begin"))).permutation(len(rows))
 
     def some(n: int) -> Batch:
         return model.observe(what.dataset.rows(np.sort(rows[order[:n]]), model.reads()))
 
-    return Look(len(rows), some, lambda batch: model.draw(batch, exact=False) if isinstance(model, Drawn) else None)
+    return TrainingData(
+        len(rows), some, lambda batch: model.draw(batch, exact=False) if isinstance(model, Drawn) else None
+    )
 
 
 def _trainer(what: Plan, model: Model, device: torch.device, precision: str, team: Team, graphs: bool) -> Trainer:

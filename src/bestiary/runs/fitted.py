@@ -38,14 +38,14 @@ from bestiary.errors import BestiaryError, unknown
 from bestiary.grammar.options import gathered, signature_options
 from bestiary.measures.number import Number
 from bestiary.models.model import Bounds, Coded, Encodes, Model, Samples, Shows
-from bestiary.models.zoo import LISTS, MODELS, build
-from bestiary.networks.conditioned import NOTHING, Fields, rows_of
+from bestiary.models.zoo import MODELS, PART_LISTS, build
+from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors, select_rows
 from bestiary.runs.data_check import check_data
 from bestiary.runs.plan import GIVEN
 from bestiary.runs.run_folder import find
 from bestiary.runs.start_weights import earlier_options, typed_options
 from bestiary.storage.run_files import read_config, read_signs
-from bestiary.training.clock import mix
+from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded
 from bestiary.training.trainer import load_weights
 
@@ -60,7 +60,7 @@ def options_of(config: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
     """The model's options as config.toml holds them, with the parts that cannot be written down put back."""
     saved = {k: v for k, v in config["model"].items() if k != "name"}
     known = signature_options(MODELS[config["model"]["name"]]) if config["model"]["name"] in MODELS else {}
-    parts = gathered(MODELS[config["model"]["name"]], parts, LISTS) if known else parts
+    parts = gathered(MODELS[config["model"]["name"]], parts, PART_LISTS) if known else parts
     for key in parts:
         if key not in known and key not in config["data"]:
             raise unknown(f"part of {config['model']['name']}", key, known)
@@ -162,22 +162,22 @@ class Fitted:
 
         def draw(block: int) -> Tensor:
             """Blocks of one size, each with noise of its own: the first rows do not know how many follow."""
-            with seeded(mix(seed, "sample", block), self.device):
+            with seeded(derive_seed(seed, "sample", block), self.device):
                 c = None if rows is None else again(rows, block * BLOCK, BLOCK)
                 if truncation is None:
                     return model.sample(BLOCK, c)
-                c = model.condition.drawn(BLOCK) if c is None else c
+                c = model.condition.draw(BLOCK) if c is None else c
                 return model.make(codes(model, BLOCK, c, truncation), c)  # type: ignore[operator]
 
         with torch.no_grad():
             return torch.cat([draw(block).float().cpu() for block in range(-(-n // BLOCK))])[:n]
 
-    def _conditions(self, n: int, seed: int) -> Fields | None:
+    def _conditions(self, n: int, seed: int) -> ConditionTensors | None:
         """Of training examples, where the model keeps none."""
-        if self.model.condition.kept:
+        if self.model.condition.stores_examples:
             return None
         rows = self.dataset.parts["train"]
-        order = np.random.Generator(np.random.PCG64(mix(seed, "conditions"))).permutation(len(rows))
+        order = np.random.Generator(np.random.PCG64(derive_seed(seed, "conditions"))).permutation(len(rows))
         chosen = rows[order[np.arange(-(-n // BLOCK) * BLOCK) % len(rows)]]
         return self.model.condition.of(self.dataset.rows(chosen, self.model.reads()).to(self.device))
 
@@ -188,20 +188,20 @@ class Fitted:
         """
         return self.spec.x.back(self.sample_x(n, seed, truncation, condition)).numpy()
 
-    def told(self, condition: Any) -> Fields:
+    def told(self, condition: Any) -> ConditionTensors:
         """A condition in words as the model takes it; nothing of a model that is told nothing."""
         if condition is None:
             if self.model.condition.fields:
                 told = ", ".join(self.model.condition.names)
                 raise BestiaryError(f"this run is told {told}: say under which, with condition=…")
-            return NOTHING
+            return NO_CONDITION
         return {name: values.to(self.device) for name, values in self.model.condition.read(condition).items()}
 
     def sample_z(self, n: int, seed: int = 0, truncation: float | None = None, condition: Any = None) -> Tensor:
         """n draws of z ~ p(z|c), (n, …), by noise of their own: not the codes of `sample`."""
         at_least_one(n)
-        with torch.no_grad(), seeded(mix(seed, "sample_z"), self.device):
-            c = self.model.condition.drawn(n) if condition is None else again(self.told(condition), 0, n)
+        with torch.no_grad(), seeded(derive_seed(seed, "sample_z"), self.device):
+            c = self.model.condition.draw(n) if condition is None else again(self.told(condition), 0, n)
             return codes(self.model, n, c, truncation).cpu()
 
     def part(self, name: str, most: int | None = None, seed: int = 0) -> Batch:
@@ -209,7 +209,7 @@ class Fitted:
         if name not in self.dataset.parts:
             raise unknown("part of the data", name, self.dataset.parts)
         rows = self.dataset.parts[name]
-        order = np.random.Generator(np.random.PCG64(mix(seed, "part", name))).permutation(len(rows))[:most]
+        order = np.random.Generator(np.random.PCG64(derive_seed(seed, "part", name))).permutation(len(rows))[:most]
         return self.dataset.rows(rows[order])
 
     def observe(self, examples: Examples, seed: int = 0) -> Batch:
@@ -226,7 +226,7 @@ class Fitted:
         if not isinstance(model, Bounds):
             raise BestiaryError(f"{type(model).__name__} bounds no likelihood: judge its samples, run.judge()")
         batch = self.observe(examples, seed)
-        with torch.no_grad(), seeded(mix(seed, "bound"), self.device):
+        with torch.no_grad(), seeded(derive_seed(seed, "bound"), self.device):
             parts = [model.bound(part.to(self.device), k).cpu() for part in batch.split(TOGETHER)]
         return torch.cat(parts) - self.spec.log_scale
 
@@ -236,7 +236,7 @@ class Fitted:
         with torch.no_grad():
             return self._show(again(self.told(condition), 0, len(codes_)))(codes_).float().cpu()
 
-    def _show(self, c: Fields) -> Callable[[Tensor], Tensor]:
+    def _show(self, c: ConditionTensors) -> Callable[[Tensor], Tensor]:
         """z → x without noise; the rows of c go with those of z, again and again."""
         model = self.model
         if not isinstance(model, Shows):
@@ -260,25 +260,25 @@ class Fitted:
         x, found = examples.x.to(self.device), []
         first = self._starts(examples, c, starts, seed)
         for i in range(0, len(x), batch):
-            part = c if rows == 1 else rows_of(c, slice(i, i + batch))
+            part = c if rows == 1 else select_rows(c, slice(i, i + batch))
             log_pz = log_prior(self.model, part)
             found.append(invert(self._show(part), x[i : i + batch], first[:, i : i + batch], log_pz, **how))
         z, made, error = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
         return Inversion(z, made, error)
 
-    def _own_conditions(self, examples: Batch) -> Fields:
+    def _own_conditions(self, examples: Batch) -> ConditionTensors:
         """Those that stand beside the examples; without them, which, is to be said."""
         condition = self.model.condition
         if not condition.fields or not condition.reads() <= examples.beside.keys():
             return self.told(None)
         return {name: values.to(self.device) for name, values in condition.of(examples).items()}
 
-    def _starts(self, examples: Batch, c: Fields, n: int, seed: int) -> Tensor:
+    def _starts(self, examples: Batch, c: ConditionTensors, n: int, seed: int) -> Tensor:
         """(n, B, …); a model without p(z) starts around 0."""
         model = self.model
         assert isinstance(model, Shows)  # what shows nothing cannot be inverted
         shape = (n, len(examples), *model.code.shape)
-        with torch.no_grad(), seeded(mix(seed, "invert"), self.device):
+        with torch.no_grad(), seeded(derive_seed(seed, "invert"), self.device):
             if isinstance(model, Coded):
                 z = codes(model, n * len(examples), again(c, 0, n * len(examples))).view(shape)
             else:
@@ -305,7 +305,7 @@ class Fitted:
             raise BestiaryError(f"the codes of this run have {shape[0] if shape else 0} dimensions; got {z.shape[-1]}")
         c, ways = self.told(condition), z.flatten(0, -2)
         each = torch.arange(len(ways) // n, device=self.device).repeat_interleave(n)
-        rows = rows_of(again(c, 0, len(ways) // n), each)
+        rows = select_rows(again(c, 0, len(ways) // n), each)
         with torch.no_grad():
             x = self._show(rows)(ways.to(self.device)).float().cpu()
         return x.unflatten(0, z.shape[:-1])

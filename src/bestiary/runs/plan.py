@@ -30,12 +30,12 @@ from bestiary.grammar.options import called, gathered, list_options, signature_o
 from bestiary.grammar.schedules import Schedule, parse_schedule
 from bestiary.grammar.values import text
 from bestiary.models.auto_options import infer, training_rules
-from bestiary.models.frozen import Earlier
-from bestiary.models.ineffective_options import refuse_idle, replaced
+from bestiary.models.frozen import EarlierRun
+from bestiary.models.ineffective_options import refuse_ineffective, replaced_options
 from bestiary.models.model import Model
 from bestiary.models.recipes import with_recipe
 from bestiary.models.tricks.table import refuse_renamed, trick_options
-from bestiary.models.zoo import LISTS, MODELS, PARTS
+from bestiary.models.zoo import MODELS, PART_LISTS, PARTS
 from bestiary.runs.start_weights import with_earlier
 from bestiary.training.device import infer_precision
 from bestiary.training.recipe import Recipe
@@ -111,7 +111,7 @@ class Plan:
             "training": self.recipe.to_dict(),
             "inferred": {k: {"value": text(value), "reason": why} for k, (value, why) in self.inferred.items()},
             "origin": {**self.dataset.source, **_folder(self.data)},
-            "earlier": {k: v.to_dict() for k, v in self.model_options.items() if isinstance(v, Earlier)},
+            "earlier": {k: v.to_dict() for k, v in self.model_options.items() if isinstance(v, EarlierRun)},
             "start": dict(self.start),
         }
 
@@ -125,20 +125,22 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None, resume
         _readable(str(data))
     sections: dict[str, Any] = {
         "data": signature_options(loader(data)),
-        "model": signature_options(MODELS[model]) | list_options(MODELS[model], LISTS),
+        "model": signature_options(MODELS[model]) | list_options(MODELS[model], PART_LISTS),
         "training": Recipe,
     }
     refuse_renamed(options or {})
     given, by_recipe = with_recipe(model, options or {})
     routed = route(given, sections)
-    routed["model"] = gathered(MODELS[model], routed["model"], LISTS)
+    routed["model"] = gathered(MODELS[model], routed["model"], PART_LISTS)
     dataset = load(data, **routed["data"])
     routed["model"], weights = with_earlier(routed["model"], dataset)
     recipe, why = _steps(Recipe(**routed["training"]), len(dataset.parts["train"]))
     model_options, inferred = infer(MODELS[model], dataset.spec, routed["model"], recipe.steps)
     if not resumed:
-        refuse_idle(routed["model"], model_options, {k: default for k, (_, default) in sections["model"].items()})
-    inferred = {k: found for k, found in inferred.items() if k not in replaced(routed["model"])}
+        refuse_ineffective(
+            routed["model"], model_options, {k: default for k, (_, default) in sections["model"].items()}
+        )
+    inferred = {k: found for k, found in inferred.items() if k not in replaced_options(routed["model"])}
     for key, rule in training_rules(MODELS[model]).items():
         if key not in routed["training"] and (found := rule(recipe)):
             recipe, inferred[key] = replace(recipe, **{key: found.value}), found
@@ -180,11 +182,11 @@ def settled(what: Plan, device: torch.device, weights: int) -> Plan:
 def _schedules_end(options: Mapping[str, Any], recipe: Recipe) -> None:
     """Refuse a schedule that the run is too short for: what it leads to would never be reached."""
     found = {k: parse_schedule(v) if k in SCHEDULED and isinstance(v, str) else v for k, v in options.items()}
-    for key in (PARTS.keys() - LISTS.keys()) & {k for k, v in options.items() if isinstance(v, str)}:
+    for key in (PARTS.keys() - PART_LISTS.keys()) & {k for k, v in options.items() if isinstance(v, str)}:
         found |= {f"{key}={options[key]}: {k}": v for k, v in called(key, options[key], PARTS[key])[1].items()}
-    for key in LISTS.keys() & {k for k, v in options.items() if isinstance(v, str)}:
+    for key in PART_LISTS.keys() & {k for k, v in options.items() if isinstance(v, str)}:
         for word in split(options[key]):
-            found |= {f"{key}={word}: {k}": v for k, v in called(key, word, LISTS[key])[1].items()}
+            found |= {f"{key}={word}: {k}": v for k, v in called(key, word, PART_LISTS[key])[1].items()}
     for key, schedule in found.items():
         if isinstance(schedule, Schedule) and recipe.steps is not None and schedule.steps > recipe.steps:
             raise BestiaryError(
@@ -195,7 +197,7 @@ def _schedules_end(options: Mapping[str, Any], recipe: Recipe) -> None:
 
 def fits_training(model: Model, recipe: Recipe) -> None:
     """Refuse packs that a batch does not hold a whole number of, and a run that ends before a player begins."""
-    m, batch = model.group, recipe.batch
+    m, batch = model.batch_multiple, recipe.batch
     for player in model.players():
         if recipe.steps is not None and player.rounds.start >= recipe.steps:
             raise BestiaryError(
@@ -209,7 +211,7 @@ def fits_training(model: Model, recipe: Recipe) -> None:
 
 def is_part(value: Any) -> bool:
     """Whether a value is an object from Python rather than something that can be written in a command."""
-    return type(value) is not tuple and not isinstance(value, str | int | float | NoneType | Schedule | Earlier)
+    return type(value) is not tuple and not isinstance(value, str | int | float | NoneType | Schedule | EarlierRun)
 
 
 def _readable(data: str) -> None:
@@ -224,7 +226,7 @@ def _readable(data: str) -> None:
 def _writable(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as config.toml holds them."""
     named = {k: f"{GIVEN}: {type(v).__name__}" if is_part(v) else v for k, v in options.items() if v is not None}
-    return {k: str(v) if isinstance(v, Schedule | Earlier) else v for k, v in named.items()}
+    return {k: str(v) if isinstance(v, Schedule | EarlierRun) else v for k, v in named.items()}
 
 
 def _folder(data: str) -> dict[str, str]:

@@ -19,14 +19,14 @@ from bestiary.data.dataset import Dataset
 from bestiary.errors import BestiaryError
 from bestiary.grammar.options import signature_options
 from bestiary.grammar.values import coerce
-from bestiary.models.frozen import Earlier, run_path
+from bestiary.models.frozen import EarlierRun, run_path
 from bestiary.models.model import Model
 from bestiary.models.zoo import MODELS
 from bestiary.runs.data_check import check_data
 from bestiary.runs.run_folder import find
 from bestiary.storage.atomic import write_atomic
 from bestiary.storage.run_files import read_config
-from bestiary.training.parallel import placed
+from bestiary.training.parallel import place_like
 
 __all__ = ["adopt", "earlier_options", "read_start", "typed_options", "weights_of", "with_earlier", "write_start"]
 
@@ -38,12 +38,12 @@ def typed_options(model: str, saved: Mapping[str, Any]) -> dict[str, Any]:
     """Options as config.toml holds them, read by the annotations of the model's."""
     known = signature_options(MODELS[model]) if model in MODELS else {}
     plain = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k in known}
-    return {k: v if isinstance(v, Earlier) else coerce(v, known[k][0], k) for k, v in plain.items()}
+    return {k: v if isinstance(v, EarlierRun) else coerce(v, known[k][0], k) for k, v in plain.items()}
 
 
-def earlier_options(config: Mapping[str, Any]) -> dict[str, Earlier]:
+def earlier_options(config: Mapping[str, Any]) -> dict[str, EarlierRun]:
     """The options of a run that hold a model of an earlier one."""
-    found = {k: Earlier(**{**d, "options": typed_options(d["model"], d["options"])})
+    found = {k: EarlierRun(**{**d, "options": typed_options(d["model"], d["options"])})
              for k, d in config.get("earlier", {}).items()}  # fmt: skip
     return found
 
@@ -70,7 +70,7 @@ def with_earlier(options: Mapping[str, Any], dataset: Dataset) -> tuple[dict[str
         saved, digest = weights_of(run)
         plain = {k: v for k, v in config["model"].items() if k != "name"} | earlier_options(config)
         name = config["model"]["name"]
-        found[key] = Earlier(str(run), digest, name, typed_options(name, plain))
+        found[key] = EarlierRun(str(run), digest, name, typed_options(name, plain))
         weights |= {f"{key}.model.{k}": v for k, v in saved.items()}
     return found, weights
 
@@ -90,7 +90,7 @@ def adopt(model: Model, weights: Mapping[str, Tensor]) -> tuple[int, list[str]]:
             elif own[name].shape != value.shape:
                 left.append(f"{name} ({tuple(value.shape)}, here {tuple(own[name].shape)})")
             else:
-                own[name].copy_(placed(value.to(own[name].device), own[name]))
+                own[name].copy_(place_like(value.to(own[name].device), own[name]))
                 taken += 1
     return taken, left
 

@@ -17,8 +17,8 @@ from bestiary.measures.copies import copying
 from bestiary.measures.intervals import normal_interval
 from bestiary.measures.neighbours import distances
 from bestiary.models.model import Bounds, Encodes, Samples, Shows
-from bestiary.networks.conditioned import Fields
-from bestiary.training.clock import mix
+from bestiary.networks.conditioned import ConditionTensors
+from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded
 from bestiary.training.trainer import Trainer
 
@@ -44,7 +44,7 @@ def validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], di
 
     def sample(model: Any, n: int) -> Tensor:
         """Under conditions as the data have them: of training examples, where the model keeps none."""
-        return model.sample(n, None if model.condition.kept else _conditions(model, of_fit, n))
+        return model.sample(n, None if model.condition.stores_examples else _conditions(model, of_fit, n))
 
     def copied(model: Any) -> float:
         """The low end of the share of samples that copy those of the training examples that are searched."""
@@ -55,18 +55,18 @@ def validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], di
         return copying(fake, train, held, radius=radius[0]).low or 0.0
 
     def validate() -> dict[str, float]:
-        with trainer.judged() as judged:
+        with trainer.evaluation_model() as judged:
             model: Any = judged
-            with seeded(mix(seed, "picture"), device):
+            with seeded(derive_seed(seed, "picture"), device):
                 picture = _shown(model, kept[:PICTURED].to(device), sample)
-            numbers = _bound(model, kept, device, mix(seed, "validation"), spec.log_scale)
+            numbers = _bound(model, kept, device, derive_seed(seed, "validation"), spec.log_scale)
             if len(kept) >= LEAST_VITAL:
-                with seeded(mix(seed, "vitals"), device):
+                with seeded(derive_seed(seed, "vitals"), device):
                     some, fitted = (model.observe(b[:VITAL_EXAMPLES].to(device)) for b in (kept, of_fit))
                     numbers |= {k: float(v) for k, v in model.vitals(some, fitted).items()}
                     # what is fitted to each example shows overfitting in its loss
                     alone = not isinstance(model, Bounds | Encodes) and isinstance(model, Samples)
-                    if alone and not model.condition.singles:
+                    if alone and not model.condition.identifies_examples:
                         numbers["copied"] = copied(model)
         if trainer.team.rank == 0 and picture is not None:
             stored = spec.x.back(picture).cpu().numpy()
@@ -79,11 +79,11 @@ def validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], di
 def _some(dataset: Dataset, part: str, n: int, seed: int, reads: frozenset[str]) -> Batch:
     """Up to n examples of a part; some sets keep them sorted by class."""
     rows = dataset.parts[part]
-    chosen = rows[np.random.Generator(np.random.PCG64(mix(seed, "validation"))).permutation(len(rows))[:n]]
+    chosen = rows[np.random.Generator(np.random.PCG64(derive_seed(seed, "validation"))).permutation(len(rows))[:n]]
     return dataset.rows(chosen, reads)
 
 
-def _conditions(model: Any, batch: Batch, n: int) -> Fields:
+def _conditions(model: Any, batch: Batch, n: int) -> ConditionTensors:
     rows = torch.arange(n) % len(batch)
     return model.condition.of(batch[rows].to(model.device))
 

@@ -14,7 +14,7 @@ import torch
 from bestiary.codes.latent_space import again
 from bestiary.errors import BestiaryError
 from bestiary.runs.fitted import Fitted
-from bestiary.training.clock import mix
+from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded
 
 __all__ = ["STEPS", "sampled"]
@@ -41,7 +41,7 @@ def sampled(
     told = run.told(condition)
     z = run.sample_z(n // STEPS + 1, seed, truncation, condition)
     rows = [again(told, i, 1) or None for i in range(n // STEPS)]  # each way has the next
-    with seeded(mix(seed, "walk"), run.device):  # some decoders draw
+    with seeded(derive_seed(seed, "walk"), run.device):  # some decoders draw
         x = torch.cat(
             [run.walk(a, b, STEPS, walk, c) for (a, b), c in zip(pairwise(z), rows, strict=True)]
         )  # row by row: many take little memory

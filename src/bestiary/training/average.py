@@ -1,9 +1,9 @@
 """Exponential moving average of the weights, θ̄ ← d θ̄ + (1 − d) θ, with d_t = min(d, (1 + t)/(10 + t)) at round t.
 
-The warm-up of d removes the random start from the average quickly, as in TensorFlow's ExponentialMovingAverage. t counts
-from the first round in which the weight's owner plays; while no owner plays, the average does not change. The running
-moments of BatchNorm are averaged too: the current ones belong to θ, which θ̄ trails by about 1/(1 − d) rounds, and they
-would shift and scale the outputs of θ̄. All other buffers are left as they are.
+The warm-up of d removes the random start from the average quickly, as in TensorFlow's ExponentialMovingAverage. t
+counts from the first round in which the weight's owner plays; while no owner plays, the average does not change. The
+running moments of BatchNorm are averaged too: the current ones belong to θ, which θ̄ trails by about 1/(1 − d) rounds,
+and they would shift and scale the outputs of θ̄. All other buffers are left as they are.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bestiary.training.parallel import full_tensor, local_tensor, placed
+from bestiary.training.parallel import full_tensor, local_tensor, place_like
 from bestiary.training.player import FOREVER, Player
 
 __all__ = ["Average"]
@@ -74,7 +74,7 @@ class Average:
         """Load the averages of a checkpoint."""
         for i, m in enumerate(self.mean):
             # older checkpoints have no averages of moments
-            m.copy_(placed(state[str(i)], m) if str(i) in state else self._weights[i])
+            m.copy_(place_like(state[str(i)], m) if str(i) in state else self._weights[i])
 
 
 def _moments(module: nn.Module) -> list[tuple[Tensor, int]]:

@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 from torch import Tensor
 
-__all__ = ["Clock", "mix"]
+__all__ = ["Clock", "derive_seed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,12 @@ class Clock:
     phase: int = 1  # the player's phase in this round; a plain number, since each phase has its own CUDA graph
 
 
-def mix(*name: int | str) -> int:
+def derive_seed(*name: int | str) -> int:
     """A 63-bit seed: a hash of (seed, round, player, turn) or of any other strings and numbers.
 
-    >>> mix(0, 1, "vae", 0) == mix(0, 1, "vae", 0), mix(0, 1, "vae", 0) == mix(0, 1, "vae", 1)
-    (True, False)
+    >>> derive_seed(0, 1, "vae", 0) == derive_seed(0, 1, "vae", 0)
+    True
+    >>> derive_seed(0, 1, "vae", 0) == derive_seed(0, 1, "vae", 1)
+    False
     """
     return int.from_bytes(blake2b(repr(name).encode(), digest_size=8).digest(), "little") >> 1

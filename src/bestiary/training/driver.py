@@ -40,7 +40,7 @@ class RunFailed(BestiaryError):
 class Ending:
     """The reason why, and the round in which, a run ended."""
 
-    why: str
+    reason: str
     round: int
     finished: bool  # whether no rounds are left to play
     seconds: float  # in total, including the time before a resume

@@ -21,7 +21,7 @@ from bestiary.errors import BestiaryError
 
 __all__ = [
     "Team", "full_tensor", "global_mean", "global_rows", "global_sum", "join", "launch", "local_rows", "local_tensor",
-    "placed", "under_torchrun", "wait_for_gloo",
+    "place_like", "under_torchrun", "wait_for_gloo",
 ]  # fmt: skip
 
 
@@ -113,7 +113,7 @@ def local_tensor(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def placed(value: Tensor, p: Tensor) -> Tensor:
+def place_like(value: Tensor, p: Tensor) -> Tensor:
     """A saved tensor with the device, memory layout and sharding of `p`; fused optimisers need the same layout."""
     from torch.distributed.tensor import DTensor, distribute_tensor
 

@@ -1,6 +1,6 @@
 """Parts: the base class of posterior, prior, likelihood, objective, condition and trick, with the hooks of training.
 
-    begin(look)         once, before the first round of a new run; a codebook starts from outputs of the encoder
+    begin(data)         once, before the first round of a new run; a codebook starts from outputs of the encoder
     terms(draw)         terms of the main player's loss: `total` is added to its loss, the others go to the journal
     critic_terms(draw)  the same for the critic's loss in a game
     after(draw)         after the main player's step, with the draw of that step; a codebook moves its words
@@ -24,24 +24,24 @@ from torch import Tensor, nn
 from bestiary.data.batch import Batch
 from bestiary.training.player import Player
 
-__all__ = ["Look", "Part", "add_terms", "parts_overriding"]
+__all__ = ["Part", "TrainingData", "add_terms", "parts_overriding"]
 
 PartTerms = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Look:
+class TrainingData:
     """The training data, for the hook `begin` before the first round."""
 
     n: int  # number of training examples
-    some: Callable[[int], Batch]  # k → k training examples as the model observes them, the same at every call
+    examples: Callable[[int], Batch]  # k → k training examples as the model observes them, the same at every call
     draw: Callable[[Batch], Any]  # batch → the model's Draw (objectives/draw.py)
 
 
 class Part(nn.Module):
     """A part of a model. The hooks do nothing here; see the top of this file."""
 
-    def begin(self, look: Look) -> None:
+    def begin(self, data: TrainingData) -> None:
         return None
 
     def terms(self, draw: Any) -> PartTerms:

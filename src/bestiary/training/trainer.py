@@ -29,14 +29,14 @@ from bestiary.data.batch import Batch
 from bestiary.data.batches import Batches
 from bestiary.errors import BestiaryError
 from bestiary.training.average import Average
-from bestiary.training.clock import Clock, mix
+from bestiary.training.clock import Clock, derive_seed
 from bestiary.training.device import seed_noise
 from bestiary.training.meter import Meter, NonFinite
 from bestiary.training.noise import batch_share
-from bestiary.training.parallel import Team, full_tensor, placed
+from bestiary.training.parallel import Team, full_tensor, place_like
 from bestiary.training.player import FOREVER, Player, refuse_shared, stages
 from bestiary.training.recipe import Recipe
-from bestiary.training.turn import Captured, Turn
+from bestiary.training.turn import CapturedTurn, Turn
 
 __all__ = ["Trainer", "load_weights"]
 
@@ -74,7 +74,9 @@ class Trainer:
             Turn(p, self.device, precision, recipe.clip, team.wrap(), team.sharded, owns_all, reshard) for p in players
         ]
         self.uses_graphs = graphs and self.device.type == "cuda" and team.world == 1
-        self.captured: dict[tuple[str, int, int], Captured] = {}  # turns as graphs, by player, phase and stage
+        self.captured_turns: dict[
+            tuple[str, int, int], CapturedTurn
+        ] = {}  # turns as graphs, by player, phase and stage
         self.average = Average(model, recipe.average, players) if recipe.average else None
         self.meter = Meter()
         self.best: dict[str, Tensor] = {}  # weights at the best validation bound, if recipe.patience is set
@@ -99,7 +101,7 @@ class Trainer:
                 for i in range(turns):
                     if i not in batches:
                         batches[i] = self.batches.at(round, i)
-                    seed_noise(mix(self.recipe.seed, round, player.name, i), self.device)
+                    seed_noise(derive_seed(self.recipe.seed, round, player.name, i), self.device)
                     clock = Clock(self._time, stop - start, self._turn.fill_(i), phase)
                     values = play_turn(batches[i], clock, is_logged and i == turns - 1)
                     self.meter.add(player.name, round, values)
@@ -158,11 +160,11 @@ class Trainer:
 
     # ---------------------------------------------------------------------------------------------- turns
 
-    def _turn_for(self, player: Player, turn: Turn, phase: int) -> Turn | Captured:
+    def _turn_for(self, player: Player, turn: Turn, phase: int) -> Turn | CapturedTurn:
         """The turn of a player in a phase: eager, or the CUDA graph of this phase and stage."""
         if not self.uses_graphs:
             return turn
-        return self.captured.setdefault((player.name, phase, int(self.facts.get("stage", 0))), Captured(turn))
+        return self.captured_turns.setdefault((player.name, phase, int(self.facts.get("stage", 0))), CapturedTurn(turn))
 
     @property
     def names(self) -> dict[str, list[str]]:
@@ -196,7 +198,7 @@ class Trainer:
         return numbers
 
     @contextmanager
-    def judged(self) -> Iterator[nn.Module]:
+    def evaluation_model(self) -> Iterator[nn.Module]:
         """Within the block: the model in evaluation mode, with averaged weights if there are any."""
         self.model.eval()
         try:
@@ -211,7 +213,7 @@ class Trainer:
         """The weights to save as the result: the best if there are any, else the averaged, else the present ones."""
         if self.best and self.recipe.patience:
             return self.best
-        with self.judged():
+        with self.evaluation_model():
             return {k: full_tensor(v).detach().clone() for k, v in self.model.state_dict().items()}
 
     def keep_best(self) -> None:
@@ -243,7 +245,7 @@ class Trainer:
             for key, value in _with_prefix(state, f"optimiser/{turn.player.name}").items():
                 i, name = key.split("/", 1)
                 p = turn.parameters[int(i)]
-                turn.optimiser.state[p][name] = placed(value, p)
+                turn.optimiser.state[p][name] = place_like(value, p)
         if self.average is not None:
             self.average.restore(_with_prefix(state, "average"))
         self.meter.restore(
@@ -279,7 +281,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         )
     with torch.no_grad():
         for name, tensor in own_weights.items():
-            tensor.copy_(placed(weights[name], tensor))
+            tensor.copy_(place_like(weights[name], tensor))
 
 
 def _with_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

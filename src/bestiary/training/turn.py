@@ -25,7 +25,7 @@ from bestiary.training.clock import Clock
 from bestiary.training.parallel import full_tensor
 from bestiary.training.player import Player, Terms
 
-__all__ = ["WARM_TURNS", "Captured", "Turn"]
+__all__ = ["WARM_TURNS", "CapturedTurn", "Turn"]
 
 WARM_TURNS = 3  # eager turns before the capture, which create optimiser moments and workspaces
 
@@ -151,7 +151,7 @@ def _norm(parameters: list[nn.Parameter]) -> Tensor:
     return full_tensor(torch.nn.utils.get_total_norm(grads))
 
 
-class Captured:
+class CapturedTurn:
     """A turn as a CUDA graph. The Python code of its loss and `after` runs only once, so it must be tensor code."""
 
     def __init__(self, turn: Turn) -> None:

@@ -16,7 +16,7 @@ from bestiary.densities.posterior_and_prior import Posterior, Prior
 from bestiary.objectives.draw import Draw
 from bestiary.training.clock import Clock
 from bestiary.training.parallel import global_sum
-from bestiary.training.part import Look
+from bestiary.training.part import TrainingData
 
 
 class Nearest:
@@ -59,8 +59,8 @@ class Codebook(Posterior):
         self.register_buffer("book", torch.randn(words, width))
         self.register_buffer("count", torch.ones(words))
 
-    def begin(self, look: Look) -> None:
-        e = look.draw(look.some(64)).q.e.flatten(0, 1)
+    def begin(self, data: TrainingData) -> None:
+        e = data.draw(data.examples(64)).q.e.flatten(0, 1)
         self.book.copy_(e[torch.randperm(len(e))[: len(self.book)]])
 
     def forward(self, features: Tensor, clock: Clock) -> Nearest:

@@ -25,5 +25,5 @@ class Content(Trick):
         return nn.functional.leaky_relu(x.flatten(1) @ self.lens)
 
     def terms(self, draw: Draw) -> dict[str, Tensor]:
-        made = self.of(draw.made).unflatten(0, (-1, len(draw.x)))  # (K, B, F)
+        made = self.of(draw.output).unflatten(0, (-1, len(draw.x)))  # (K, B, F)
         return {"total": self.weight * (made - self.of(draw.x)).square().mean((0, 2))}

@@ -25,5 +25,5 @@ class Augmentation(Trick):
         if not setting.spec.x.maps:
             raise BestiaryError(f"augment= needs images, and this is a {setting.spec.x.noun}: leave it out")
 
-    def shown(self, x: Tensor, clock: Clock | None) -> Tensor:
+    def view(self, x: Tensor, clock: Clock | None) -> Tensor:
         return self.lens(x)

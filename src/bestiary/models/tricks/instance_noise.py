@@ -25,5 +25,5 @@ class InstanceNoise(Trick):
         check_not_negative(noise=min(sigma.start, sigma.stop) if isinstance(sigma, Schedule) else sigma)
         self.sigma = sigma
 
-    def shown(self, x: Tensor, clock: Clock | None) -> Tensor:
+    def view(self, x: Tensor, clock: Clock | None) -> Tensor:
         return x if clock is None else x + at(self.sigma, clock) * normal(x.shape, x.device)

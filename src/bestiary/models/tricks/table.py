@@ -21,7 +21,7 @@ from bestiary.models.tricks.trick import Trick
 from bestiary.models.tricks.unrolling import Unrolling
 from bestiary.models.tricks.weight_clipping import WeightClipping
 
-__all__ = ["RENAMED", "TRICKS", "refuse_renamed", "trick_options", "tricks_of"]
+__all__ = ["RENAMED", "TRICKS", "parse_tricks", "refuse_renamed", "trick_options"]
 
 TRICKS: dict[str, Callable[..., Trick]] = {
     "augment": Augmentation,
@@ -49,12 +49,12 @@ def refuse_renamed(options: Mapping[str, object]) -> None:
         raise BestiaryError(f"{key}= is an option of its trick now: use {RENAMED[key]}")
 
 
-def tricks_of(words: str | Iterable[str | Trick]) -> dict[str, Trick]:
+def parse_tricks(words: str | Iterable[str | Trick]) -> dict[str, Trick]:
     """The tricks by name, in the order of the table, from the option `tricks=`: a text, or a list of names and tricks.
 
     Raises BestiaryError for an unknown name or option, and for a trick that is given twice.
 
-    >>> list(tricks_of("noise(0.1),augment((cutout,))"))
+    >>> list(parse_tricks("noise(0.1),augment((cutout,))"))
     ['augment', 'noise']
     """
     tricks: dict[str, Trick] = {}

@@ -1,6 +1,6 @@
 """The base class of tricks, additions to the bare game. A new one is a file with a class here and a line in `table.py`.
 
-    shown(x, clock)            transforms real and fake examples before the critic        augment, noise
+    view(x, clock)             transforms real and fake examples before the critic        augment, noise
     terms, critic_terms        terms of the losses (training/part.py)                     matching, history, penalty
     weights(draw, weights)     the critic's weights that the generator plays against      unroll, simultaneous
     after, after_critic        after a step                                               weight_clip, history
@@ -86,7 +86,7 @@ class Trick(Part):
     def before_critic(self, view: CriticView, clock: Clock) -> None:
         """Before each turn of the critic, within its loss."""
 
-    def shown(self, x: Tensor, clock: Clock | None) -> Tensor:
+    def view(self, x: Tensor, clock: Clock | None) -> Tensor:
         """x as the critic sees it. Outside of training `clock` is None, and no noise may be added."""
         return x
 
