@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
+from bestiary.data.glyphs import CHARACTERS
 from bestiary.data.load import load
 from bestiary.data.spec import pictures, rows
 from bestiary.errors import BestiaryError
@@ -26,7 +27,7 @@ def test_the_same_always_and_in_blocks_of_any_size(name: str) -> None:
     one, two = extractor(name, GREY, 3), extractor(name, GREY, 3)
     torch.testing.assert_close(one(x, 20), two(x, 7), atol=1e-5, rtol=1e-5)
     assert one.says == two.says
-    assert one(x).shape == (20, one.dimension) == (20, {"pixels": 784, "random": 512, "mnist": 64}[name])
+    assert one(x).shape == (20, one.dimension) == (20, {"pixels": 784, "random": 512, "mnist": 64, "glyphs": 64}[name])
     assert not one(x).requires_grad
 
 
@@ -184,3 +185,21 @@ def test_random_features_are_named_by_what_they_are() -> None:
         assert extractor("random", GREY).says == names[0, GREY.shape]
     finally:
         torch.set_num_threads(before)
+
+
+def test_the_shipped_classifier_reads_glyphs_it_has_not_seen(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the ink alone: of the same glyphs upside down it reads few."""
+    monkeypatch.setenv("BESTIARY_CACHE", str(tmp_path))
+    data = load("glyphs", n=700, seed=7)
+    assert fitting(data.spec, data.modes).value == "glyphs"
+    read = extractor("glyphs", data.spec)
+    x, words = data.rows(np.arange(700)).x, data.spec["label"].words
+    names = np.array(sorted(CHARACTERS["all"]))
+
+    def accuracy(x: torch.Tensor) -> float:
+        return float((names[read.classes(x).argmax(1)] == np.array(words)[data.stored["label"]]).mean())
+
+    assert accuracy(x) > 0.97
+    assert accuracy(x.flip(2)) < 0.5
+    assert read(x).shape == (700, 64)
+    assert fitting(data.spec).value == "mnist"  # grey images of that size, of which nothing more is known

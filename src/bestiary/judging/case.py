@@ -136,9 +136,11 @@ def check_tests(tests: str) -> None:
         raise unknown("tests", tests, get_args(Tests))
 
 
-def choose_features(name: str, spec: Spec, seed: int, device: str | torch.device = "cpu") -> Extractor:
-    """By name, by a file of weights, or (auto) what fits the data."""
-    return extractor(fitting(spec).value if name == "auto" else name, spec, seed, device)
+def choose_features(
+    name: str, spec: Spec, seed: int, device: str | torch.device = "cpu", modes: str = ""
+) -> Extractor:
+    """By name, by a file of weights, or (auto) what fits the data; `modes`: `Dataset.modes`."""
+    return extractor(fitting(spec, modes).value if name == "auto" else name, spec, seed, device)
 
 
 def space_name(spec: Spec, space: str = "pixels") -> str:

@@ -33,7 +33,7 @@ from bestiary.judging.judge import judge_case
 from bestiary.judging.sample_chapters import columns_of
 from bestiary.measures.neighbours import distances
 from bestiary.measures.number import Judgement
-from bestiary.training.clock import mix
+from bestiary.training.clock import derive_seed
 
 __all__ = ["judge_samples"]
 
@@ -75,7 +75,7 @@ def judge_samples(
         seen_of=len(datasets["real"]),
         protocol=_protocol(sources, x, seed, spec),
         notes=(*_sizes(x), *_of_loading(datasets), *_other_units(x["fake"], x["real"], spec)),
-        features=None if tests == "none" else choose_features(features, spec, seed, device),
+        features=None if tests == "none" else choose_features(features, spec, seed, device, datasets["real"].modes),
         tests=tests,
         seed=seed,
     )
@@ -186,7 +186,7 @@ def _side(side: str, source: Any, options: dict[str, Any]) -> Dataset:
 
 def _all(dataset: Dataset, like: Dataset, n: int, seed: int) -> Tensor:
     """Up to n examples of a set, over all of its parts and shuffled by seed, in the model units of the set `like`."""
-    rows = np.random.Generator(np.random.PCG64(mix(seed, "all"))).permutation(len(dataset))[:n]
+    rows = np.random.Generator(np.random.PCG64(derive_seed(seed, "all"))).permutation(len(dataset))[:n]
     stored, own, wanted = np.ascontiguousarray(dataset.x[rows]), dataset.spec.x, like.spec.x
     if own.layout != "row" or wanted.layout != "row" or not (own.columns or wanted.columns):
         return own.units(torch.as_tensor(stored))

@@ -31,11 +31,10 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError, unknown
-from bestiary.measures.intervals import Z
+from bestiary.measures.intervals import Z, student
 from bestiary.measures.number import Number, Reference, titled
 
 __all__ = [
-    "STUDENT",
     "Moments",
     "Sums",
     "fid",
@@ -290,8 +289,6 @@ def kids(x: Tensor, y: Tensor, block: int = BLOCK) -> Tensor:
     return torch.tensor([jackknife(sums(a, b))[0] for a, b in pairs if len(a) == size], dtype=torch.float64)
 
 
-STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}  # by freedom
-
 Pairs = Literal["all", "blocks"]
 
 
@@ -327,5 +324,5 @@ def _over_blocks(values: Tensor) -> tuple[float, float | None, float | None]:
     m, g = float(values.mean()), len(values)
     if g < 2:
         return m, None, None
-    half = STUDENT.get(g - 1, Z + 2.6 / (g - 1)) * float(values.std()) / sqrt(g)
+    half = student(g - 1) * float(values.std()) / sqrt(g)
     return m, m - half, m + half

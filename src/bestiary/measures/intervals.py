@@ -12,7 +12,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-__all__ = ["ENDS", "Z", "median_interval", "normal_interval", "quantile_ends", "wilson"]
+__all__ = ["ENDS", "Z", "median_interval", "normal_interval", "quantile_ends", "student", "wilson"]
 
 Z = 1.96  # the standard normal lies within ± Z with probability 0.95
 ENDS = (0.025, 0.975)  # quantiles between which 95% lie
@@ -48,3 +48,36 @@ def quantile_ends(draws: Tensor) -> tuple[float, float]:
     """Ends between which 95% of the draws (R,) lie."""
     low, high = draws.quantile(torch.tensor(ENDS).to(draws)).tolist()
     return low, high
+
+
+def student(freedom: int) -> float:
+    """How many estimated standard errors the ends lie from a mean, with so many degrees of freedom.
+
+    >>> round(student(9), 3), round(student(1), 3)
+    (2.262, 12.706)
+    """
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, ENDS[1]))
+
+
+def student(freedom: int) -> float:
+    """How many standard errors the ends lie from a mean whose error is itself estimated, with so many degrees of freedom.
+
+    >>> round(student(9), 3), round(student(1), 3)
+    (2.262, 12.706)
+    """
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, ENDS[1]))
+
+
+def student(freedom: int) -> float:
+    """How many standard errors the ends lie from a mean whose error is itself estimated, with so many degrees of freedom.
+
+    >>> round(student(9), 3), round(student(1), 3)
+    (2.262, 12.706)
+    """
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, ENDS[1]))

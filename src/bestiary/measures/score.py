@@ -23,8 +23,7 @@ from torch import Tensor
 from bestiary.data.spec import pictures
 from bestiary.errors import BestiaryError
 from bestiary.measures.features import extractor
-from bestiary.measures.frechet import STUDENT
-from bestiary.measures.intervals import Z
+from bestiary.measures.intervals import Z, student
 from bestiary.measures.number import Number, Reference, titled
 
 __all__ = ["class_kl", "class_numbers", "score", "score_numbers", "stacked_classes"]
@@ -55,7 +54,7 @@ def _split_scores(logits: Tensor) -> tuple[float, float | None, float | None]:
     if len(logits) < 10 * SPLITS:
         return score(logits), None, None
     each = torch.tensor([score(part) for part in logits.tensor_split(SPLITS)])
-    middle, half = float(each.mean()), STUDENT[SPLITS - 1] * float(each.std()) / sqrt(SPLITS)
+    middle, half = float(each.mean()), student(SPLITS - 1) * float(each.std()) / sqrt(SPLITS)
     return middle, middle - half, middle + half
 
 
@@ -97,7 +96,7 @@ def class_numbers(
             ceiling=Reference(there, least, greatest, "real examples"),
             protocol={**said, "interval": f"95%, {DRAWS} bootstrap samples less their bias, or by Chao's variance"},
             says="Classes that at least one sample is told to be of.",
-            plain=_plain(most, least, there, reached, classes), weight=75,
+            plain=_plain(reached, most, there, least, min(len(fake), len(real))), weight=75,
         ),
         Number(
             names[1], titled("KL of predicted classes", features), *_with_interval(fake, real, classes), "nats",
@@ -109,11 +108,11 @@ def class_numbers(
     ]  # fmt: skip
 
 
-def _plain(most: int, least: int, there: int, reached: int, classes: int) -> str:
-    """Which classes are missing; only where chance does not explain it. Nothing where the data themselves lack many."""
+def _plain(reached: int, most: int, there: int, least: int, n: int) -> str:
+    """Whether classes are missing: said where chance does not explain it, or where n is enough to find them all."""
     if most < least:
         return f"About {there - reached} of {there} classes are missing."
-    return "No class is missing." if reached >= there == classes else ""
+    return "No class is missing." if reached >= there and n >= 10 * there else ""
 
 
 def _with_interval(fake: Tensor, real: Tensor, classes: int) -> tuple[float, float, float]:

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.frechet import STUDENT, same_features
+from bestiary.measures.frechet import same_features
+from bestiary.measures.intervals import student
 from bestiary.measures.number import Number, Reference
 
 __all__ = ["correlations", "means_apart", "separations", "spreads_apart", "statistics"]
@@ -165,7 +166,7 @@ def _jackknife(f: Callable[[Tensor, Tensor], float], fake: Tensor, real: Tensor)
         return None
     group = torch.arange(len(fake), device=fake.device) % groups
     left = torch.tensor([f(fake[group != g], real[group != g]) for g in range(groups)])
-    half = STUDENT[groups - 1] * sqrt((groups - 1) / groups * float((left - left.mean()).square().sum()))
+    half = student(groups - 1) * sqrt((groups - 1) / groups * float((left - left.mean()).square().sum()))
     return half if isfinite(half) else None
 
 

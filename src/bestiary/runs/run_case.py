@@ -95,7 +95,7 @@ def _features(name: str, run: Fitted, spare: Batch, seed: int) -> Extractor:
     """The features that samples and data are compared in."""
     label = run.spec.label
     if name != "labels":
-        return choose_features(name, run.spec, seed, run.device)
+        return choose_features(name, run.spec, seed, run.device, run.dataset.modes)
     if label is None or label.optional:
         raise BestiaryError("features=labels need data with one label each, and these have none: use features=auto")
     if len(spare) < LEAST_FITTED:
