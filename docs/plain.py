@@ -14,7 +14,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bestiary.grammar.options import comments, part_options, signature_options, signed
+from bestiary.grammar.part_calls import part_signature
+from bestiary.grammar.signatures import option_comments, part_options, signature_options
 from bestiary.grammar.values import expects, text
 
 __all__ = ["fields_of", "rst", "write_pages", "write_zoo"]
@@ -58,7 +59,7 @@ def fields_of(thing: Any) -> list[str]:
     """The comments that stand beside a dataclass's fields."""
     if not (inspect.isclass(thing) and dataclasses.is_dataclass(thing)):
         return []
-    return [line for name, says in comments(thing).items() for line in (f"- ``{name}`` — {inline(says)}", "")]
+    return [line for name, says in option_comments(thing).items() for line in (f"- ``{name}`` — {inline(says)}", "")]
 
 
 def write_pages(package: Path, folder: Path, rooms: dict[str, str]) -> None:
@@ -82,7 +83,7 @@ def write_zoo(
     page = _heading("The zoo", "=") + "Every named model, and its options as ``key=value``.\n\n"
     for name, make in models.items():
         page += _heading(name, "-") + "\n".join(rst((make.__doc__ or "").splitlines())) + OPTIONS
-        says = comments(make)
+        says = option_comments(make)
         for key, (annotation, default) in signature_options(make).items():
             cells = (f"``{key}``", inline(text(default)), inline(expects(annotation)), inline(says.get(key, "")))
             page += "   * - " + "\n     - ".join(cells) + "\n"
@@ -93,7 +94,7 @@ def write_zoo(
     )
     for key, table in parts.items():
         page += f"``{key}=``\n\n" + "".join(
-            f"- ``{signed(n, part_options(b))}``: {inline((b.__doc__ or '').strip().splitlines()[0])}\n"
+            f"- ``{part_signature(n, part_options(b))}``: {inline((b.__doc__ or '').strip().splitlines()[0])}\n"
             for n, b in table.items()
         )
         page += "\n"

@@ -27,7 +27,7 @@ from bestiary.data.load import loader
 from bestiary.data.spec import Spec
 from bestiary.data.support import Column
 from bestiary.errors import BestiaryError, unknown
-from bestiary.grammar.options import signature_options
+from bestiary.grammar.signatures import signature_options
 from bestiary.judging.case import LEAST, Case, Sides, Tests, check_tests, choose_features
 from bestiary.judging.judge import judge_case
 from bestiary.judging.sample_chapters import columns_of

@@ -35,7 +35,8 @@ from bestiary.data.load import load as load_data
 from bestiary.data.load import named
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError, unknown
-from bestiary.grammar.options import gathered, signature_options
+from bestiary.grammar.part_lists import merge_part_options
+from bestiary.grammar.signatures import signature_options
 from bestiary.measures.number import Number
 from bestiary.models.model import Bounds, Coded, Encodes, Model, Samples, Shows
 from bestiary.models.zoo import MODELS, PART_LISTS, build
@@ -60,7 +61,7 @@ def options_of(config: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
     """The model's options as config.toml holds them, with the parts that cannot be written down put back."""
     saved = {k: v for k, v in config["model"].items() if k != "name"}
     known = signature_options(MODELS[config["model"]["name"]]) if config["model"]["name"] in MODELS else {}
-    parts = gathered(MODELS[config["model"]["name"]], parts, PART_LISTS) if known else parts
+    parts = merge_part_options(MODELS[config["model"]["name"]], parts, PART_LISTS) if known else parts
     for key in parts:
         if key not in known and key not in config["data"]:
             raise unknown(f"part of {config['model']['name']}", key, known)

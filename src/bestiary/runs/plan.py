@@ -25,9 +25,12 @@ from bestiary.data.dataset import Dataset
 from bestiary.data.load import load, loader, named
 from bestiary.data.spec import Inferred
 from bestiary.errors import BestiaryError, unknown
+from bestiary.grammar.calls import split_arguments
 from bestiary.grammar.command_line import route, to_words
-from bestiary.grammar.options import called, gathered, list_options, signature_options, split
+from bestiary.grammar.part_calls import parse_part
+from bestiary.grammar.part_lists import list_part_options, merge_part_options
 from bestiary.grammar.schedules import Schedule, parse_schedule
+from bestiary.grammar.signatures import signature_options
 from bestiary.grammar.values import text
 from bestiary.models.auto_options import infer, training_rules
 from bestiary.models.frozen import EarlierRun
@@ -125,13 +128,13 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None, resume
         _readable(str(data))
     sections: dict[str, Any] = {
         "data": signature_options(loader(data)),
-        "model": signature_options(MODELS[model]) | list_options(MODELS[model], PART_LISTS),
+        "model": signature_options(MODELS[model]) | list_part_options(MODELS[model], PART_LISTS),
         "training": Recipe,
     }
     refuse_renamed(options or {})
     given, by_recipe = with_recipe(model, options or {})
     routed = route(given, sections)
-    routed["model"] = gathered(MODELS[model], routed["model"], PART_LISTS)
+    routed["model"] = merge_part_options(MODELS[model], routed["model"], PART_LISTS)
     dataset = load(data, **routed["data"])
     routed["model"], weights = with_earlier(routed["model"], dataset)
     recipe, why = _steps(Recipe(**routed["training"]), len(dataset.parts["train"]))
@@ -183,10 +186,10 @@ def _schedules_end(options: Mapping[str, Any], recipe: Recipe) -> None:
     """Refuse a schedule that the run is too short for: what it leads to would never be reached."""
     found = {k: parse_schedule(v) if k in SCHEDULED and isinstance(v, str) else v for k, v in options.items()}
     for key in (PARTS.keys() - PART_LISTS.keys()) & {k for k, v in options.items() if isinstance(v, str)}:
-        found |= {f"{key}={options[key]}: {k}": v for k, v in called(key, options[key], PARTS[key])[1].items()}
+        found |= {f"{key}={options[key]}: {k}": v for k, v in parse_part(key, options[key], PARTS[key])[1].items()}
     for key in PART_LISTS.keys() & {k for k, v in options.items() if isinstance(v, str)}:
-        for word in split(options[key]):
-            found |= {f"{key}={word}: {k}": v for k, v in called(key, word, PART_LISTS[key])[1].items()}
+        for word in split_arguments(options[key]):
+            found |= {f"{key}={word}: {k}": v for k, v in parse_part(key, word, PART_LISTS[key])[1].items()}
     for key, schedule in found.items():
         if isinstance(schedule, Schedule) and recipe.steps is not None and schedule.steps > recipe.steps:
             raise BestiaryError(

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bestiary.data.dataset import Dataset
 from bestiary.errors import BestiaryError
-from bestiary.grammar.options import signature_options
+from bestiary.grammar.signatures import signature_options
 from bestiary.grammar.values import coerce
 from bestiary.models.frozen import EarlierRun, run_path
 from bestiary.models.model import Model

@@ -21,7 +21,7 @@ from typing import Any
 from bestiary.data.files import plain_name
 from bestiary.data.load import loader
 from bestiary.errors import BestiaryError
-from bestiary.grammar.options import signature_options
+from bestiary.grammar.signatures import signature_options
 from bestiary.grammar.values import coerce
 from bestiary.models.zoo import MODELS
 from bestiary.runs.fit import fit
