@@ -349,7 +349,7 @@ def test_without_a_condition_there_is_nothing_to_tell() -> None:
     told = parse_condition("none", TABLE)
     assert told.fields == ()
     assert told.target is TABLE.x
-    assert told.of(Batch(table())) == told.drawn(3) == {}
+    assert told.of(Batch(table())) == told.draw(3) == {}
     assert told.reads() == set()
     with pytest.raises(BestiaryError, match="takes no condition"):
         told.read("cat")

@@ -181,7 +181,7 @@ def test_every_game_is_played_on_every_kind_of_data(name: str, kind: str) -> Non
         played.play(round)
     assert all(np.isfinite(number) for number in played.line().values())
     assert not all(torch.equal(a, b) for a, b in zip(before, played.model.parameters(), strict=True))
-    with played.judged() as model:
+    with played.evaluation_model() as model:
         assert model.sample(3).shape == (3, *spec.shape)
 
 

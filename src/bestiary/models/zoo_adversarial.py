@@ -72,8 +72,7 @@ def gan(
     # the game
     game: str | Game = "saturating",  # the losses of critic and generator
     adversarial: float = 1.0,  # weight of the game in the generator's loss; 0: only feature matching
-    penalty: str
-    | Penalty = "none",  # on the critic's slope: gp(10), r1(10), r1r2(10); auto: gp with a weight by the data
+    penalty: str | Penalty = "none",  # on the critic's slope: gp(10), r1(10), r1r2(10); auto: gp, weight by the data
     lazy: int = 1,  # the penalty is computed in every lazy-th round only, with lazy times its weight
     tricks: str | list[Any] = "",  # additions to the game, e.g. pack(2),noise(linear(0.1,0,2000))
     critic_turns: int | Literal["wgan"] = 1,  # critic steps in a round; wgan: 5, but 100 at first and in every 500th
