@@ -31,7 +31,7 @@ def test_images_of_an_energy(tmp_path, conditioning: str) -> None:
     assert (again.sample(8, condition=[3, 0.5]) == run.sample(8, condition=[3, 0.5])).all()
     with pytest.raises(BestiaryError, match="2 numbers came with each example, and now 1"):
         bst.load(run.path, data=data, numbers=energy).part("train")
-    with pytest.raises(BestiaryError, match="told 2 numbers"):
+    with pytest.raises(BestiaryError, match="condition of this run has 2 values"):
         run.sample(4, condition=[1.0])
     with pytest.raises(BestiaryError, match="come with numbers: give condition=numbers"):
         bst.fit(data, "cgan", root=tmp_path, quiet=True, numbers=beside)
