@@ -59,25 +59,3 @@ def student(freedom: int) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, ENDS[1]))
-
-
-def student(freedom: int) -> float:
-    """How many standard errors the ends lie from a mean whose error is itself estimated, with so many degrees of freedom.
-
-    >>> round(student(9), 3), round(student(1), 3)
-    (2.262, 12.706)
-    """
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, ENDS[1]))
-
-
-def student(freedom: int) -> float:
-    """How many standard errors the ends lie from a mean whose error is itself estimated, with so many degrees of freedom.
-
-    >>> round(student(9), 3), round(student(1), 3)
-    (2.262, 12.706)
-    """
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, ENDS[1]))
