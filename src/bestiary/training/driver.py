@@ -141,13 +141,18 @@ def fit(
                 if reason or (recipe.save and round % recipe.save == 0) or stage_ends:
                     save()
         except NonFinite as error:
-            last = checkpoints(folder / "checkpoints")
-            where = f"the last good checkpoint is {last[-1]}" if last else "there is no checkpoint"
-            symptom = f"the run has failed: {error}"
-            raise RunFailed(f"{symptom}; {where}. Try a smaller lr, or clip=1.", symptom) from error
+            raise _failure(error, folder) from error
     finished = trainer.time >= trainer.rounds or bool(trainer.facts.get("stopped"))
     seconds = earlier_seconds + time.monotonic() - start
     return Ending(reason or "all rounds played", trainer.round, finished, seconds)
+
+
+def _failure(error: NonFinite, folder: Path) -> RunFailed:
+    """What has failed, where the last good checkpoint is, and what to try."""
+    last = checkpoints(folder / "checkpoints")
+    where = f"the last good checkpoint is {last[-1]}" if last else "there is no checkpoint"
+    symptom = f"the run has failed: {error}"
+    return RunFailed(f"{symptom}; {where}. Try a smaller lr, or clip=1.", symptom)
 
 
 def _validation_numbers(trainer: Trainer, validate: Validate) -> dict[str, float]:
