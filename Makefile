@@ -22,7 +22,7 @@ help: ## list the targets
 
 setup: $(VENV)/.ok ## make .venv with all that development needs
 
-demo: $(VENV)/.demo ## fit a VAE and a GAN on digits, judge both, write the report (no download)
+demo: $(VENV)/.demo ## fit a VAE and a GAN on drawn letters, judge both, write the report (no download)
 	$(BIN)/bestiary demo
 
 test: $(VENV)/.ok ## run the tests (ARGS=tests/data for a part of them)
