@@ -1,15 +1,21 @@
 """Both readers of delimited text give the same columns, or the same words of refusal."""
 
+import csv
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bestiary.data.arrow_csv import arrow_columns
+from bestiary.data.arrow_csv import cell_text, distinct_cells, plain_numbers, text_columns
 from bestiary.data.table_files import NOTHING, read_text
 from bestiary.errors import BestiaryError
 
-pytest.importorskip("pyarrow")
+needs_pyarrow = pytest.mark.skipif(not find_spec("pyarrow"), reason="pyarrow is not installed")
 
 ODD = {
     "numbers": "a,b\n1,2.5\n-3e-4,+7\n",
@@ -42,32 +48,56 @@ ODD = {
     "a lone carriage return": "a,b\n1,2\r3,4\n5,6\n",
     "nothing but missing": "a,b\n,1\n,2\n",
     "odd spaces": "a,b\n\u00a01,2\n3,\u20034\n",
+    "separators that strip takes for blanks": "a,b\nx\x1c,1\ny\x85,2\n",
+    "a first line of delimiters alone": ",,\na,b,c\n1,2,3\n",
+    "one row and a line of delimiters alone": "1,2\n,\n",
+    "not quite nan": "a,b\nnan(x),-nan\n3,4\n",
+    "a quote after a blank": 'a,b\n1, "x, y"\n2, z\n',
+    "quotes within cells": 'a,b\n1,5" wide\n2,"5"" wide" or so\n',
+    "a quote that does not end": 'a,b\n1,"x\n2,y\n',
+    "quoted blanks": 'a,b\n" "," "\n1,2\n3,4\n',
+    "CRLF in quotes": 'a,b\r\n1,"x\r\ny"\r\n2,z\r\n',
+    "quoted words of a missing value": 'a,b\n"NA",x\n"1","?"\n',
+    "NUL": "a,b\n1\0,x\0\n2,y\n",
+    "a cell longer than csv takes": f"a,b\n{'x' * 140_000},1\ny,2\n",
+    "a long cell behind the first lines": "a,b\n" + "1,2\n" * 60 + f"{'x' * 140_000},2\n",
+    "a word behind many numbers": "a,b\n" + "1,2\n" * 60 + "x,2\n",
+    "a quoted line end behind many lines": "a,b\n" + "1,2\n" * 60 + '"x\ny",2\n',
+    "form feeds": "a,b\n1,2\n\x0c3,4\n5\x0c,6\n",
+}
+ENCODED = {
+    "latin-1": "größe,a\n1,2\n".encode("latin-1"),
+    "latin-1 behind the first lines": b"a,b\n" + b"1,2\n" * 60 + "é,2\n".encode("latin-1"),
+    "UTF-16": "a,b\n1,2\n3,4\n".encode("utf-16"),
+    "half a character at the end": "a,b\n1,2\n3,é".encode()[:-1],
 }
 
 
-def both(tmp_path, monkeypatch, text, header=None):
-    """What each reader gives: columns as lists, or the error."""
+def read_by_both(tmp_path, monkeypatch, content, header=None):
+    """What each reader gives: columns with their types and exact values, or the error's message."""
     path = tmp_path / "t.csv"
-    path.write_bytes(text.encode())
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
     def outcome():
         try:
             raw = read_text(path, header)
         except BestiaryError as error:
             return str(error)
-        return {name: (values.dtype.kind, [repr(v) for v in values.tolist()]) for name, values in raw.items()}
+        return {name: (values.dtype.str, [repr(v) for v in values.tolist()]) for name, values in raw.items()}
 
     fast = outcome()
     with monkeypatch.context() as patched:
-        patched.setattr("bestiary.data.table_files.arrow_columns", lambda *_: None)
+        patched.setattr("bestiary.data.table_files.text_columns", lambda *_: None)
         return fast, outcome()
 
 
+@needs_pyarrow
 @pytest.mark.parametrize("header", [None, True, False])
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("name", [*ODD, *ENCODED])
 def test_odd_files_are_read_alike(tmp_path, monkeypatch, name, header):
-    fast, slow = both(tmp_path, monkeypatch, ODD[name], header)
+    fast, slow = read_by_both(tmp_path, monkeypatch, (ODD | ENCODED)[name], header)
     assert fast == slow
+    assert "damaged" not in str(slow)  # which would say that a reader had stumbled
 
 
 cells = st.one_of(
@@ -80,26 +110,87 @@ cells = st.one_of(
 )
 
 
+@needs_pyarrow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(2, 4).flatmap(lambda n: st.lists(st.lists(cells, min_size=n, max_size=n), min_size=1, max_size=6)))
 def test_any_cells_are_read_alike(tmp_path, monkeypatch, rows):
     lines = [",".join(f"c{i}" for i in range(len(rows[0]))), *(",".join(row) for row in rows)]
-    fast, slow = both(tmp_path, monkeypatch, "\n".join(lines) + "\n")
+    fast, slow = read_by_both(tmp_path, monkeypatch, "\n".join(lines) + "\n")
     assert fast == slow
 
 
-def test_plain_tables_are_read_by_pyarrow_and_others_are_left_alone():
+pieces = st.sampled_from(
+    ["a", "b", "1", "2.5", "", " ", '"', '""', ",", ",", ",", "\n", "\n", "\r\n", "\r", "\t", "é", "\0"]
+)
+
+
+@needs_pyarrow
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(pieces, max_size=40).map("".join), st.sampled_from([None, True, False]))
+def test_any_quotes_and_line_ends_are_read_alike(tmp_path, monkeypatch, text, header):
+    fast, slow = read_by_both(tmp_path, monkeypatch, text, header)
+    assert fast == slow
+
+
+@needs_pyarrow
+@pytest.mark.parametrize("seed", range(3))
+def test_written_tables_are_read_alike_and_by_pyarrow(tmp_path, monkeypatch, seed):
+    """Numbers of every size, words with quotes and commas, gaps; as the csv module writes them."""
+    rng = np.random.default_rng(seed)
+    words = np.array(["red", 'say "so"', "a, b", "", "x\ny", "NA", "ünï"])
+    rows = [
+        [x, int(i), "" if gap else x, w]
+        for x, i, gap, w in zip(
+            (rng.normal(size=500) * 10.0 ** rng.integers(-300, 300, 500)).tolist(),
+            rng.integers(-(2**62), 2**62, 500), rng.random(500) < 0.1, rng.choice(words, 500), strict=True,
+        )
+    ]  # fmt: skip
+    path = tmp_path / "t.csv"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, quoting=csv.QUOTE_NONNUMERIC if seed else csv.QUOTE_MINIMAL).writerows([[*"abcd"], *rows])
+    assert text_columns(path, ",", 4) is not None
+    fast, slow = read_by_both(tmp_path, monkeypatch, path.read_bytes())
+    assert fast == slow
+    assert [float(x) for x in fast["a"][1]] == [row[0] for row in rows]
+
+
+@needs_pyarrow
+def test_plain_files_are_cut_by_pyarrow_and_others_left_to_python(tmp_path):
     """Otherwise the comparisons above would compare a reader with itself."""
-    columns = arrow_columns(b"1,x\nNA, y \n", ",", 2, NOTHING)
-    assert np.array_equal(columns[0], [1, np.nan], equal_nan=True)
-    assert columns[1] == ["x", "y"]
-    for body in (b'1,"x"\n', b"1\n2,3\n", b"1,\0\n", b"1,2\r3,4\n"):
-        assert arrow_columns(body, ",", 2, NOTHING) is None
+    path = tmp_path / "t.csv"
+    path.write_bytes(b'a,b\r\n1," x ""\r\ny"\r\nNA,z\r\n')
+    numbers, words = text_columns(path, ",", 2)
+    assert np.array_equal(plain_numbers(numbers[1:], NOTHING), [1, np.nan], equal_nan=True)
+    assert plain_numbers(words[1:], NOTHING) is None
+    assert distinct_cells(words)[0] == ["b", 'x "\ny', "z"]
+    assert distinct_cells(words)[1].tolist() == [0, 1, 2]
+    assert cell_text(words[1].as_py()) == 'x "\ny'
+    for text in (b'1, "x"\n2,3\n', b"1\n2,3\n", b'" "," "\n', b"1,2\n3\n", b"1,\xff\n"):
+        path.write_bytes(text)
+        assert text_columns(path, ",", 2) is None
+    assert text_columns(path, ",", 1) is None
 
 
 def test_without_pyarrow_tables_are_read_as_well(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,x\n")
-    raw = read_text(tmp_path / "t.csv", None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,2\n3,x\n")
+    assert text_columns(path, ",", 2) is None
+    raw = read_text(path, None)
     assert raw["a"].tolist() == [1, 3]
     assert raw["b"].tolist() == ["2", "x"]
+
+
+TABLES = sorted(Path(os.environ.get("BESTIARY_DATA", "/nowhere"), "tables").glob("*.*"))
+
+
+@needs_pyarrow
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.name)
+def test_tables_of_the_machine_are_read_alike(monkeypatch, path):
+    fast = read_text(path, None)
+    monkeypatch.setattr("bestiary.data.table_files.text_columns", lambda *_: None)
+    slow = read_text(path, None)
+    assert list(fast) == list(slow)
+    for name in fast:
+        assert fast[name].dtype == slow[name].dtype
+        assert fast[name].tobytes() == slow[name].tobytes()

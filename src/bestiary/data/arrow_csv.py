@@ -1,65 +1,98 @@
-"""Columns of a large delimited text by pyarrow, where that reads it exactly as the csv module of Python would.
+"""Columns of a delimited text by pyarrow, where it reads the text exactly as Python's csv module does.
 
-It cuts the cells and converts numbers in C++, a million rows in seconds. What it might read otherwise is left to
-the reader of table_files.py, and `None` says so: quotes, lines of another number of cells, NUL, a lone carriage return.
-A column in which some cell is a word is given as words, stripped, and typed by the same function as theirs: `float`
-decides what a number is, and a number that pyarrow accepts is one that `float` accepts, with the same value.
+It cuts the cells and converts plain numbers in C++, a million rows in seconds. Each function returns None where pyarrow
+might differ from Python, and table_files.py then asks Python:
+
+    the whole file    a quote after a blank, lines of unequal numbers of cells, a cell longer than csv takes
+    a column          a cell that is a number to one of the two only, such as nan(x) or ١٢
 
 Legend: N rows.
 """
 
-from functools import reduce
+import csv
+import re
+from pathlib import Path
 from typing import Any
 
-__all__ = ["arrow_columns"]
+import numpy as np
+
+__all__ = ["cell_text", "distinct_cells", "plain_numbers", "text_columns"]
+
+_BLANK_AND_QUOTE = rb'(?:\A(?:\xef\xbb\xbf)?|[%s\r\n]) +"'  # at the start of a cell
+_BLOCK = 1 << 22  # bytes cut at a time; a line must be shorter
 
 
-def arrow_columns(body: bytes, delimiter: str, width: int, missing: frozenset[str]) -> list[Any] | None:
-    """The lines of `body` as `width` columns, each float64 (N,) or a list of words; None where pyarrow is not installed
-    or might not read them as Python does. `missing`: words in lower case that say that there is no number."""
+def text_columns(path: Path, delimiter: str, width: int) -> list[Any] | None:
+    """Cut a file into `width` columns of cells (N,), header included, without the lines whose cells are all empty.
+
+    None where pyarrow is not installed, or might cut otherwise than `csv.reader(…, skipinitialspace=True)`.
+    """
     try:
-        import pyarrow
         import pyarrow.compute as compute
     except ImportError:
         return None
-    if b'"' in body or b"\0" in body or body.count(b"\r") != body.count(b"\r\n"):
+    text = path.read_bytes()
+    if width < 2 or (b' "' in text and re.search(_BLANK_AND_QUOTE % delimiter.encode(), text)):
         return None
-    table = _cells(body, delimiter, width)
-    if table is None:
+    columns = _cut(text, delimiter, width)
+    if columns is None or any(_longest(column) > csv.field_size_limit() for column in columns):
         return None
-    columns = [compute.utf8_ltrim(column, " ") for column in table.columns]
-    some = reduce(compute.or_, (compute.not_equal(column, "") for column in columns))
-    if not compute.all(some).as_py():  # lines of delimiters alone hold no example
-        columns = [column.filter(some) for column in columns]
-    words = pyarrow.array(sorted(missing))
-    return [_typed(compute.utf8_trim_whitespace(column), words) for column in columns]
+    empty = compute.equal(compute.utf8_ltrim(columns[0], " "), "")
+    for column in columns[1:]:
+        if not compute.any(empty).as_py():  # also of no lines at all
+            return columns
+        empty = compute.and_(empty, compute.equal(compute.utf8_ltrim(column, " "), ""))
+    if compute.any(empty).as_py() and b'"' in text:  # a quoted blank is a cell, and cannot be told from others any more
+        return None
+    return [column.filter(compute.invert(empty)) for column in columns]
 
 
-def _cells(body: bytes, delimiter: str, width: int) -> Any:
-    """All cells as text, in a table of `width` columns; None where some line has another number of cells."""
+def _cut(text: bytes, delimiter: str, width: int) -> list[Any] | None:
+    """All cells as they stand; None where pyarrow finds another number of them in some line."""
     import pyarrow
-    from pyarrow import csv
+    from pyarrow import csv as arrow
 
     names = [str(i) for i in range(width)]
     try:
-        return csv.read_csv(
-            pyarrow.py_buffer(body),
-            csv.ReadOptions(column_names=names),
-            csv.ParseOptions(delimiter=delimiter, quote_char=False, ignore_empty_lines=True),
-            csv.ConvertOptions(column_types=dict.fromkeys(names, pyarrow.string()), strings_can_be_null=False),
+        table = arrow.read_csv(
+            pyarrow.py_buffer(text),
+            arrow.ReadOptions(column_names=names, block_size=_BLOCK),
+            arrow.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in text),
+            arrow.ConvertOptions(column_types=dict.fromkeys(names, pyarrow.string()), strings_can_be_null=False),
         )
     except pyarrow.ArrowInvalid:
         return None
+    return list(table.columns)
 
 
-def _typed(column: Any, missing: Any) -> Any:
-    """Numbers if every cell is one or says that it is missing; else the words."""
+def _longest(cells: Any) -> int:
+    """Bytes of the longest cell."""
+    import pyarrow.compute as compute
+
+    return compute.max(compute.binary_length(cells)).as_py() or 0
+
+
+def plain_numbers(cells: Any, missing: frozenset[str]) -> np.ndarray | None:
+    """Cells (N,) as float64, NaN where they are one of the words `missing`; None where one is no plain number."""
     import pyarrow
     import pyarrow.compute as compute
 
-    absent = compute.is_in(compute.utf8_lower(column), value_set=missing)
+    trimmed = compute.ascii_trim_whitespace(cells)
+    absent = compute.is_in(compute.ascii_lower(trimmed), value_set=pyarrow.array(sorted(missing)))
     try:
-        numbers = compute.if_else(absent, None, column).cast(pyarrow.float64())
+        numbers = compute.if_else(absent, None, trimmed).cast(pyarrow.float64())
     except pyarrow.ArrowInvalid:
-        return column.to_pylist()
-    return numbers.to_numpy()  # a missing one is NaN
+        return None
+    values = numbers.to_numpy()
+    return values if np.isnan(values).sum() == numbers.null_count else None  # pyarrow takes nan(x) for a number
+
+
+def distinct_cells(cells: Any) -> tuple[list[str], np.ndarray]:
+    """The distinct cells, and the place among them of each cell (N,)."""
+    encoded = cells.dictionary_encode().combine_chunks()
+    return [cell_text(cell) for cell in encoded.dictionary.to_pylist()], encoded.indices.to_numpy()
+
+
+def cell_text(cell: str) -> str:
+    """A cell as Python reads it: any end of a line is \\n, and blanks at its ends do not count."""
+    return cell.replace("\r\n", "\n").replace("\r", "\n").strip()

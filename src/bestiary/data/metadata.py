@@ -12,8 +12,6 @@ silently: images without an entry and entries without an image are in the notes.
 Legend: N images.
 """
 
-import csv
-import io
 import json
 import posixpath
 from collections.abc import Iterator, Sequence
@@ -26,7 +24,7 @@ import numpy as np
 from bestiary.data.decode import Unusable
 from bestiary.data.listing import METADATA, Entry
 from bestiary.data.missing_values import Values, values_of
-from bestiary.data.table_files import NOTHING
+from bestiary.data.table_files import NOTHING, even_rows
 from bestiary.errors import BestiaryError
 
 __all__ = ["Metadata", "column_of", "metadata_of", "picture_name"]
@@ -140,17 +138,10 @@ def _json_rows(table: Entry) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _csv_rows(table: Entry) -> Iterator[tuple[int, dict[str, Any]]]:
     """Rows of a CSV; a column of which every cell is a number is numbers."""
-    reader = csv.reader(io.StringIO(_text(table), newline=""), skipinitialspace=True)
-    try:
-        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
-    except csv.Error as error:
-        raise BestiaryError(f"{table.name}, line {reader.line_num} is no CSV: {error}") from error
+    rows = even_rows(table.name, _text(table), ",")
     head = rows[0][1] if rows else []
     if len(set(head)) < len(head):
         raise BestiaryError(f"{table.name}: two columns have the same name: rename one")
-    for line, cells in rows:
-        if len(cells) != len(head):
-            raise BestiaryError(f"{table.name}, line {line}: {len(cells)} cells where the first line has {len(head)}")
     columns = [_read_numbers([None if cell.lower() in NOTHING else cell for cell in column])
                for column in zip(*(cells for _, cells in rows[1:]), strict=True)]  # fmt: skip
     for (line, _), values in zip(rows[1:], zip(*columns, strict=True), strict=True):

@@ -4,7 +4,8 @@
     header      present if the first line has no number in it, unless `header=` says
     missing     an empty cell, NA, N/A, NaN, null, None or ?
 
-Where pyarrow is installed it reads large texts (arrow_csv.py), and gives what the reader here gives.
+Where pyarrow is installed it cuts the text (arrow_csv.py), and gives what the reader here gives; what is cut by blanks,
+has lines of unequal length or odd quotes is read here.
 
 Legend: N rows.
 """
@@ -12,84 +13,141 @@ Legend: N rows.
 import csv
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from bestiary.data.arrow_csv import arrow_columns
+from bestiary.data.arrow_csv import cell_text, distinct_cells, plain_numbers, text_columns
 from bestiary.data.formats import reading
 from bestiary.errors import BestiaryError
 from bestiary.storage.atomic import io_error
 
-__all__ = ["NOTHING", "PARQUET", "SUFFIXES", "Raw", "pyarrow_or_error", "read_parquet", "read_text", "typed_values"]
+__all__ = [
+    "NOTHING",
+    "PARQUET",
+    "SUFFIXES",
+    "Raw",
+    "even_rows",
+    "pyarrow_or_error",
+    "read_parquet",
+    "read_text",
+    "typed_values",
+]
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".dat", ".parquet", ".pq")
 PARQUET = (".parquet", ".pq")
 NOTHING = frozenset(("", "na", "n/a", "nan", "null", "none", "?"))
-LOOKED_AT = 50  # lines that tell the delimiter
+_FIRST = 50  # lines that show the delimiter
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 Raw = dict[str, np.ndarray]  # column → (N,) float64 with NaN, or words with "" where missing
 
 
 class Table(NamedTuple):
-    """What a text holds."""
+    """A text cut into columns."""
 
-    names: list[str] | None  # the cells of the header, where there is one
+    header: list[str] | None  # the cells that name the columns, where there are some
     columns: list[np.ndarray]
 
 
 def read_text(path: Path, header: bool | None) -> Raw:
-    """A text table as columns of numbers or words; `header`: whether the first line names them, None to look."""
-    text = _text(path)
-    lines = list(islice((line for line in io.StringIO(text, newline=None) if line.strip()), LOOKED_AT))
+    """Read a text table as columns of numbers or words; `header`: whether the first line names them, None to look.
+
+    Raises BestiaryError with the path, and the line where one is at fault.
+    """
+    lines = _first_lines(path)
     if len(lines) < 2:
         raise BestiaryError(f"{path} has {len(lines)} line(s): a table needs a row for each example")
-    mark = _delimiter(lines)
     with reading(path):
-        table = _fast_table(text, lines[0], mark, header) or _table(path, _cells(text, mark), header)
-    return _named(path, *table)
+        mark = _delimiter(lines)
+        table = _table_by_arrow(path, lines, mark, header) or _table(path, even_rows(path, _text(path), mark), header)
+        return _named(path, table)
+
+
+def _first_lines(path: Path) -> list[str]:
+    """The first lines that are not blank: they show the delimiter."""
+    with _errors_in_words(path), open(path, encoding="utf-8-sig") as file:
+        lines = (line for text in file for line in text.splitlines() if line.strip())
+        return list(islice(lines, _FIRST))
 
 
 def _text(path: Path) -> str:
-    try:
+    with _errors_in_words(path):
         return path.read_text(encoding="utf-8-sig")
+
+
+@contextmanager
+def _errors_in_words(path: Path) -> Iterator[None]:
+    try:
+        yield
     except UnicodeDecodeError as error:
         raise BestiaryError(f"{path} is not text in UTF-8 ({error}): save it again as CSV in UTF-8") from error
     except OSError as error:
         raise io_error(f"read {path}", error) from error
 
 
-def _fast_table(text: str, line: str, mark: str, header: bool | None) -> Table | None:
-    """The table by pyarrow, where it reads it as `_table` would."""
-    if not mark or text.partition(line)[0].strip() or line.count('"') % 2:
+def _table_by_arrow(path: Path, lines: list[str], mark: str, header: bool | None) -> Table | None:
+    """The table that `_table` would give; None where pyarrow is not installed or may read the text otherwise."""
+    widths = _widths(lines, mark) if mark else []
+    columns = text_columns(path, mark, widths[0]) if widths else None
+    if columns is None or len(columns[0]) < 2:
         return None
-    first = _cells(line, mark)[0][1]
+    first = [cell_text(column[0].as_py()) for column in columns]
     named = _has_header(first) if header is None else header
-    body = text.partition(line)[2] if named else text
-    columns = arrow_columns(body.encode(), mark, len(first), NOTHING)
-    if columns is None or not len(columns[0]):
-        return None
-    return Table(first if named else None, [_typed(c) if isinstance(c, list) else c for c in columns])
+    return Table(first if named else None, [_typed_cells(column[1 if named else 0 :]) for column in columns])
+
+
+def _typed_cells(cells: Any) -> np.ndarray:
+    """`_typed` of a column of pyarrow's, asking Python of each distinct cell only."""
+    numbers = plain_numbers(cells, NOTHING)
+    if numbers is not None:
+        return numbers
+    distinct, places = distinct_cells(cells)
+    return _typed(distinct)[places]
 
 
 def _delimiter(lines: list[str]) -> str:
     """The character that cuts each of these lines into the same number of cells; '' is blanks."""
     for mark in (";", "\t", "|", ","):  # a comma last: it may stand in numbers
-        counts = {len(row) for row in csv.reader(lines, delimiter=mark)}
-        if len(counts) == 1 and counts != {1}:
+        widths = set(_widths(lines, mark))
+        if len(widths) == 1 and widths != {1}:
             return mark
     most = max((",", ";", "\t", "|"), key=lambda mark: sum(line.count(mark) for line in lines))
     return most if all(most in line for line in lines) else ""
 
 
-def _cells(text: str, mark: str) -> list[tuple[int, list[str]]]:
-    """(line number, cells) of each line that is not blank."""
-    if not mark:
-        return [(i, line.split()) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
+def _widths(lines: list[str], mark: str) -> list[int]:
+    """How many cells each line has; nothing where the csv module refuses one of them, which `_rows` explains."""
+    try:
+        return [len(row) for row in csv.reader(lines, delimiter=mark, skipinitialspace=True)]
+    except csv.Error:
+        return []
+
+
+def even_rows(name: Path | str, text: str, mark: str) -> list[tuple[int, list[str]]]:
+    """Cut a text at `mark`, or at blanks if it is empty, into (line number, cells) of each line that has some.
+
+    Raises BestiaryError, with `name` and the line, where a line has another number of cells than the first.
+    """
+    rows = _rows(name, text, mark) if mark else [(i, line.split()) for i, line in enumerate(text.splitlines(), 1)]
+    rows = [(line, cells) for line, cells in rows if cells]
+    for line, cells in rows:
+        if len(cells) != len(rows[0][1]):
+            width = len(rows[0][1])
+            raise BestiaryError(f"{name}, line {line}: {len(cells)} cells where the first line has {width}")
+    return rows
+
+
+def _rows(name: Path | str, text: str, mark: str) -> list[tuple[int, list[str]]]:
+    """(line number, cells) by the csv module; lines whose cells are empty hold no row."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True)
-    return [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
+    try:
+        return [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
+    except csv.Error as error:
+        raise BestiaryError(f"{name}, line {reader.line_num} is no CSV: {error}") from error
 
 
 def _number(cell: str) -> float | None:
@@ -107,9 +165,6 @@ def _table(path: Path, rows: list[tuple[int, list[str]]], header: bool | None) -
     if len(rows) < 2:
         raise BestiaryError(f"{path} has {len(rows)} line(s) that are not empty: a table needs a row for each example")
     first = rows[0][1]
-    for line, cells in rows:
-        if len(cells) != len(first):
-            raise BestiaryError(f"{path}, line {line}: {len(cells)} cells where the first line has {len(first)}")
     named = _has_header(first) if header is None else header
     body = [cells for _, cells in rows[1 if named else 0 :]]
     return Table(first if named else None, [_typed([cells[i] for cells in body]) for i in range(len(first))])
@@ -121,16 +176,16 @@ def _has_header(first: list[str]) -> bool:
     return None in numbers and all(number is None or np.isnan(number) for number in numbers)
 
 
-def _named(path: Path, header: list[str] | None, columns: list[np.ndarray]) -> Raw:
+def _named(path: Path, table: Table) -> Raw:
     """Columns by name: x1, x2, … where the file gives none."""
-    names = [cell or f"x{i + 1}" for i, cell in enumerate(header or [""] * len(columns))]
+    names = [cell or f"x{i + 1}" for i, cell in enumerate(table.header or [""] * len(table.columns))]
     if len(set(names)) != len(names):
         repeated = next(name for name in names if names.count(name) > 1)
         raise BestiaryError(f"{path}: two columns are called {repeated}: rename one, or say header=no if there is none")
-    raw = dict(zip(names, columns, strict=True))
+    raw = dict(zip(names, table.columns, strict=True))
     for name, values in raw.items():
-        words = [word for word in values if word] if values.dtype.kind == "U" else []
-        if words and all(_DECIMAL_COMMA.fullmatch(word) for word in words):
+        words = values[values != ""] if values.dtype.kind == "U" else values[:0]
+        if len(words) and all(_DECIMAL_COMMA.fullmatch(word) for word in words):
             raise BestiaryError(f"{path}: {name} has a decimal comma, as in {words[0]}: write a point")
     return raw
 
