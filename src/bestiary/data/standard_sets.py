@@ -181,7 +181,7 @@ def _frey(validation: float = 200 / 1965, test: float = 200 / 1965, split_seed: 
     if path.suffix == ".npz":
         (images,) = formats.read_npz(path, "images")
     else:
-        from scipy.io import loadmat  # type: ignore[import-untyped]
+        from scipy.io import loadmat
 
         with formats.reading(path):
             images = loadmat(path)["ff"].T.reshape(-1, 28, 20).astype(np.uint8)

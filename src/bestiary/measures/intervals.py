@@ -1,6 +1,7 @@
 """95% intervals: of a mean, a share, a median, and of anything that is drawn again.
 
     mean       x̄ ± 1.96 s/√n                       normal, over examples
+    few        x̄ ± t s/√n, t = student(n − 1)      over splits, blocks, groups or seeds (Student 1908)
     share      (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n)        (Wilson 1927)
     median     quantiles of the medians of samples drawn again from the sample (bootstrap)
 
@@ -51,11 +52,11 @@ def quantile_ends(draws: Tensor) -> tuple[float, float]:
 
 
 def student(freedom: int) -> float:
-    """How many estimated standard errors the ends lie from a mean, with so many degrees of freedom.
+    """The 97.5% quantile of Student's t, by degrees of freedom: ends lie so many standard errors from a mean of few.
 
     >>> round(student(9), 3), round(student(1), 3)
     (2.262, 12.706)
     """
-    from scipy.special import stdtrit
+    from scipy.special import stdtrit  # scipy.stats.t.ppf is the same, and takes twice as long to import
 
     return float(stdtrit(freedom, ENDS[1]))
