@@ -16,7 +16,7 @@ from typing import Any
 
 from bestiary.grammar.part_calls import part_signature
 from bestiary.grammar.signatures import option_comments, part_options, signature_options
-from bestiary.grammar.values import expects, text
+from bestiary.grammar.values import type_text, value_text
 
 __all__ = ["fields_of", "rst", "write_pages", "write_zoo"]
 
@@ -24,13 +24,13 @@ OPTIONS = "\n.. list-table::\n   :header-rows: 1\n\n   * - key\n     - default\n
 ITEM = re.compile(r"(- |\* |\d+\. )")
 
 
-def inline(text: str) -> str:
+def inline(line: str) -> str:
     """One line of prose: `code` becomes ``code`` (set off by `\\ `), everything else is taken as it stands.
 
     >>> inline("`x` ~ p(x|z), x* and n_ are *not* markup")
     '\\\\ ``x``\\\\  ~ p(x\\\\|z), x\\\\* and n\\\\_ are \\\\*not\\\\* markup'
     """
-    pieces = re.split(r"(?<!`)`([^`\n]+)`(?!`)", text)
+    pieces = re.split(r"(?<!`)`([^`\n]+)`(?!`)", line)
     for i, piece in enumerate(pieces):
         pieces[i] = f"\\ ``{piece.strip()}``\\ " if i % 2 else re.sub(r"([\\*|`_])", r"\\\1", piece)
     return "".join(pieces)
@@ -85,7 +85,12 @@ def write_zoo(
         page += _heading(name, "-") + "\n".join(rst((make.__doc__ or "").splitlines())) + OPTIONS
         says = option_comments(make)
         for key, (annotation, default) in signature_options(make).items():
-            cells = (f"``{key}``", inline(text(default)), inline(expects(annotation)), inline(says.get(key, "")))
+            cells = (
+                f"``{key}``",
+                inline(value_text(default)),
+                inline(type_text(annotation)),
+                inline(says.get(key, "")),
+            )
             page += "   * - " + "\n     - ".join(cells) + "\n"
         page += "\n"
     page += (
@@ -101,11 +106,11 @@ def write_zoo(
     _write(folder / "zoo.rst", page)
 
 
-def _heading(text: str, mark: str) -> str:
-    return f"{text}\n{mark * len(text)}\n\n"
+def _heading(title: str, mark: str) -> str:
+    return f"{title}\n{mark * len(title)}\n\n"
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, page: str) -> None:
     """Left alone when it is the same, so that a second build has nothing to do."""
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
+    if not path.exists() or path.read_text() != page:
+        path.write_text(page)

@@ -24,7 +24,7 @@ from tables import RESULTS, Result, home, plus, read, rows
 
 import bestiary as bst
 from bestiary.data.load import load
-from bestiary.grammar.command_line import to_words
+from bestiary.grammar.command_line import format_words
 from bestiary.measures.modes import count_modes
 from bestiary.studies.executor import Workers, write_results
 from bestiary.studies.job import Job, run_job
@@ -144,7 +144,9 @@ def _row(data: str, way: str, full: bool, runs: list[Result]) -> list[str]:
 def _told() -> list[str]:
     """What each way is about, as the command line has it."""
     ring, grid = own("ring"), own("grid")
-    each = {way: [f"{model} {to_words(options)}".strip() for model, options in (ring[way], grid[way])] for way in ring}
+    each = {
+        way: [f"{model} {format_words(options)}".strip() for model, options in (ring[way], grid[way])] for way in ring
+    }
     return [f"- `{way}`: `{on}`" + (f"; grid: `{other}`" if other != on else "") for way, (on, other) in each.items()]
 
 

@@ -7,17 +7,17 @@ what to write. The command line prints it without a traceback; any other excepti
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["BestiaryError", "nearest", "unknown"]
+__all__ = ["BestiaryError", "nearest_name", "unknown_name"]
 
 
 class BestiaryError(ValueError):
     """A mistake that the user can correct: the message says what to write."""
 
 
-def nearest(word: str, names: Iterable[str]) -> str | None:
+def nearest_name(word: str, names: Iterable[str]) -> str | None:
     """The name that is spelt most like `word`, whatever its case; None where none is close.
 
-    >>> nearest("dcgna", ["vae", "gan", "dcgan"])
+    >>> nearest_name("dcgna", ["vae", "gan", "dcgan"])
     'dcgan'
     """
     names = list(names)
@@ -25,13 +25,13 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
     return next((name for name in names if matches and name.lower() == matches[0]), None)
 
 
-def unknown(kind: str, word: str, names: Iterable[str]) -> BestiaryError:
+def unknown_name(kind: str, word: str, names: Iterable[str]) -> BestiaryError:
     """The error for a word that is none of `names`, with the nearest of them and the whole list.
 
-    >>> print(unknown("model", "dcgna", ["vae", "gan", "dcgan"]))
+    >>> print(unknown_name("model", "dcgna", ["vae", "gan", "dcgan"]))
     unknown model `dcgna`: did you mean `dcgan`? Known: dcgan, gan, vae.
     """
     names = sorted(names)
-    guess = nearest(word, names)
+    guess = nearest_name(word, names)
     hint = f": did you mean `{guess}`?" if guess else "."
     return BestiaryError(f"unknown {kind} `{word}`{hint} Known: {', '.join(names)}.")

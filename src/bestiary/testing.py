@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bestiary.data.batch import Batch
-from bestiary.data.spec import Spec, known
+from bestiary.data.spec import Spec, mask_name
 from bestiary.errors import BestiaryError
 from bestiary.models.model import Bounds, Coded, Drawn, Encodes, Model, Reconstructs, Samples, Shows
 from bestiary.networks.conditioned import ConditionTensors, select_rows
@@ -341,7 +341,7 @@ def _conditions(model: Model, make: Callable[[], Model], spec: Spec, examples: i
         assert drawn.keys() == c.keys(), "condition.drawn and condition.of have other fields"
     if all(f.layout == "label" for f in condition.fields):
         read = condition.read({f.name: f.words[0] for f in condition.fields})
-        names = {f.name for f in condition.fields} | {known(f.name) for f in condition.fields if f.optional}
+        names = {f.name for f in condition.fields} | {mask_name(f.name) for f in condition.fields if f.optional}
         assert read.keys() == names, "condition.read gives other fields than condition.of"
     if isinstance(model, Coded):
         with _evaluation_mode(model), seeded(6):

@@ -8,7 +8,7 @@ import pytest
 
 from bestiary.data.dataset import Dataset
 from bestiary.data.load import describe, load
-from bestiary.data.spec import Spec, known
+from bestiary.data.spec import Spec, mask_name
 from bestiary.data.support import Levels
 from bestiary.errors import BestiaryError
 
@@ -156,7 +156,7 @@ def test_names_of_an_npz_are_checked(tmp_path: Path) -> None:
 def test_numbers_are_standardised_by_the_training_rows_that_have_them() -> None:
     energy = np.where(np.arange(N) % 4 == 0, np.nan, 10.0 + np.arange(N))
     data = whole(load(ROWS, numbers={"energy": energy}))
-    there, x = data.stored[known("energy")], data.stored["energy"][:, 0]
+    there, x = data.stored[mask_name("energy")], data.stored["energy"][:, 0]
     assert np.array_equal(there, ~np.isnan(energy))
     assert not x[~there].any()
     train = data.parts["train"][there[data.parts["train"]]]
@@ -179,15 +179,15 @@ def test_what_is_missing_is_masked_and_stored_as_nothing() -> None:
     assert [data.spec[name].layout for name in given] == ["label", "sequence", "row", "row"]
     for name in given:
         assert data.spec[name].optional
-        assert data.stored[known(name)].tolist() == [not gap for gap in gaps]
+        assert data.stored[mask_name(name)].tolist() == [not gap for gap in gaps]
         assert not data.stored[name][gaps].any()
     empty = np.arange(N) % 5 == 1  # a text that is empty is there
     assert not data.stored["text"][empty].any()
-    assert data.stored[known("text")][empty].all()
+    assert data.stored[mask_name("text")][empty].all()
     tokens = load(ROWS, tokens=[None if gap else [1, 2] for gap in gaps], pad=7)
     assert (tokens.stored["tokens"][gaps] == 7).all()
     batch = data.rows(np.arange(6))
-    assert batch.beside[known("kind")].tolist() == [not gap for gap in gaps[:6]]
+    assert batch.beside[mask_name("kind")].tolist() == [not gap for gap in gaps[:6]]
 
 
 def test_masks_of_an_npz_stand_under_the_name_with_a_question_mark(tmp_path: Path) -> None:

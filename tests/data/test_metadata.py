@@ -13,7 +13,7 @@ from PIL import Image
 
 from bestiary.data.dataset import Dataset
 from bestiary.data.load import load
-from bestiary.data.spec import Spec, known
+from bestiary.data.spec import Spec, mask_name
 from bestiary.errors import BestiaryError
 
 N = 12
@@ -76,9 +76,9 @@ def test_null_and_absent_values_are_masked(tmp_path: Path) -> None:
     del rows[4]["energy"], rows[4]["text"]
     rows[5]["text"] = ""
     data = load(jsonl(folder(tmp_path / "a"), rows))
-    assert np.flatnonzero(~data.stored[known("energy")]).tolist() == [1, 4]
-    assert np.flatnonzero(~data.stored[known("text")]).tolist() == [2, 4]  # an empty caption is one
-    assert np.flatnonzero(~data.stored[known("kind")]).tolist() == [3]
+    assert np.flatnonzero(~data.stored[mask_name("energy")]).tolist() == [1, 4]
+    assert np.flatnonzero(~data.stored[mask_name("text")]).tolist() == [2, 4]  # an empty caption is one
+    assert np.flatnonzero(~data.stored[mask_name("kind")]).tolist() == [3]
     assert not data.stored["text"][[2, 4, 5]].any()
     assert "2 of 12 examples lack energy" in data.source["note"]
 
@@ -87,7 +87,7 @@ def test_images_and_entries_that_do_not_meet_are_said(tmp_path: Path) -> None:
     rows = [row(i) for i in range(2, N)] + [{"file_name": "gone.png", "energy": 1.0}]
     data = load(jsonl(folder(tmp_path / "a"), rows))
     assert len(data) == N
-    assert data.stored[known("energy")].tolist() == [i >= 2 for i in range(N)]
+    assert data.stored[mask_name("energy")].tolist() == [i >= 2 for i in range(N)]
     assert "the metadata name 1 image not there: gone.png" in data.source["note"]
     assert "the metadata lack 2 images: 00.png, 01.png" in data.source["note"]
 
@@ -100,7 +100,7 @@ def test_an_unreadable_image_takes_its_row_with_it(tmp_path: Path) -> None:
     assert (data.x[:, 0, 0, 0] // 10).tolist() == kept
     np.testing.assert_allclose(numbers(data, "count"), kept, atol=1e-4)
     assert data.stored["label"].tolist() == [i % 4 for i in kept]
-    assert data.stored[known("caption")].tolist() == [i == 7 for i in kept]
+    assert data.stored[mask_name("caption")].tolist() == [i == 7 for i in kept]
 
 
 def test_a_table_says_the_same_as_lines_of_json(tmp_path: Path) -> None:
@@ -110,8 +110,8 @@ def test_a_table_says_the_same_as_lines_of_json(tmp_path: Path) -> None:
     (root / "metadata.csv").write_text("\ufeff" + "\n".join(lines), encoding="utf-8")
     data = load(root)
     assert {f.name: f.layout for f in data.spec.beside} == {"energy": "row", "kind": "label", "text": "sequence"}
-    assert np.flatnonzero(~data.stored[known("energy")]).tolist() == [4]
-    assert np.flatnonzero(~data.stored[known("kind")]).tolist() == [5]
+    assert np.flatnonzero(~data.stored[mask_name("energy")]).tolist() == [4]
+    assert np.flatnonzero(~data.stored[mask_name("kind")]).tolist() == [5]
     np.testing.assert_allclose(numbers(data, "energy")[5:], 0.5 * np.arange(5, N), atol=1e-5)
 
 
@@ -122,7 +122,7 @@ def test_one_text_file_an_image_is_its_caption(tmp_path: Path) -> None:
     (root / "notes.txt").write_text("of no image")
     data = load(root)
     assert data.spec.names == ["caption"]
-    assert np.flatnonzero(data.stored[known("caption")]).tolist() == [0, 1, 2, 5]
+    assert np.flatnonzero(data.stored[mask_name("caption")]).tolist() == [0, 1, 2, 5]
     assert "1 .txt file beside no image: notes.txt" in data.source["note"]
     assert load(zipped(root)).spec["caption"] == data.spec["caption"]
 
@@ -197,7 +197,7 @@ def test_images_beside_images(tmp_path: Path) -> None:
         assert data.spec["low"].shape == (1, 3, 3)
         assert data.stored["low?"].tolist() == there
         low = data.stored["low"][:, 1, 1, 0]
-        assert low.tolist() == [2 * x if known else 0 for x, known in zip(data.x[:, 1, 1, 0], there, strict=True)]
+        assert low.tolist() == [2 * x if present else 0 for x, present in zip(data.x[:, 1, 1, 0], there, strict=True)]
         assert "the metadata name 1 image not there: " in data.source["note"]
         assert "0/gone.png" in data.source["note"]
         np.testing.assert_allclose(numbers(data, "e"), data.x[:, 1, 1, 0] / 10 + 0.5, atol=1e-4)

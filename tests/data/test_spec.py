@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bestiary.data.spec import Field, Spec, known, label, numbers, pictures, rows, sequence
+from bestiary.data.spec import Field, Spec, label, mask_name, numbers, pictures, rows, sequence
 from bestiary.data.support import Category, Column, Levels, Reals
 from bestiary.data.vocabulary import Vocabulary
 from bestiary.data.word_support import Words
@@ -50,7 +50,7 @@ def test_drawn_examples_are_of_the_field(field: Field) -> None:
     np.testing.assert_allclose(field.back(x).numpy(), stored, rtol=1e-6, atol=1e-6)
     batch = beside(field).drawn(6)
     assert tuple(batch.beside["other"].shape) == (6, *field.shape)
-    assert (known("other") in batch.beside) == field.optional
+    assert (mask_name("other") in batch.beside) == field.optional
     assert beside(field).drawn(6, names=[]).beside == {}
 
 

@@ -1,4 +1,4 @@
-"""`words` and `to_words` are inverse, every option finds its section, and no line gives a bare traceback."""
+"""`parse_words` and `format_words` are inverse, every option finds its section, and no line gives a bare traceback."""
 
 import shlex
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bestiary.errors import BestiaryError
-from bestiary.grammar.command_line import route, to_words, words
+from bestiary.grammar.command_line import format_words, parse_words, route
 from bestiary.grammar.signatures import option_comments, signature_options
-from bestiary.grammar.values import text
+from bestiary.grammar.values import value_text
 
 FLAGS = ("--name", "--device", "--resume")
 
@@ -41,13 +41,13 @@ values = st.one_of(scalars, st.lists(st.integers(), max_size=4).map(tuple))
 
 @given(st.dictionaries(keys, values, max_size=6))
 def test_words_undo_to_words(options):
-    assert words(shlex.split(to_words(options))) == {key: text(value) for key, value in options.items()}
+    assert parse_words(shlex.split(format_words(options))) == {key: value_text(value) for key, value in options.items()}
 
 
 @given(st.lists(st.one_of(st.text(max_size=12), st.from_regex(r"-{0,2}[a-z]{0,5} ?=? ?[a-z0-9]{0,4}")), max_size=6))
 def test_any_line_is_read_or_explained(line):
     try:
-        found = words(line, FLAGS)
+        found = parse_words(line, FLAGS)
     except BestiaryError:
         return
     assert [f"{key}={value}" for key, value in found.items()] == line
@@ -89,12 +89,12 @@ def test_any_options_are_routed_or_explained(options):
 )
 def test_a_slip_is_named_with_what_to_write(line, says):
     with pytest.raises(BestiaryError) as caught:
-        words(line, FLAGS)
+        parse_words(line, FLAGS)
     assert says in str(caught.value)
 
 
 def test_an_equals_sign_in_a_value_belongs_to_the_value():
-    assert words(["label=a=b", "empty="]) == {"label": "a=b", "empty": ""}
+    assert parse_words(["label=a=b", "empty="]) == {"label": "a=b", "empty": ""}
 
 
 def test_options_are_parameters_with_a_default_or_a_name():

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bestiary.densities.diagonal_gaussian import DiagonalNormal
 from bestiary.errors import BestiaryError
-from bestiary.grammar.schedules import SCHEDULES, Cosine, Cyclic, Linear, at, parse_schedule
+from bestiary.grammar.schedules import SCHEDULES, Cosine, Cyclic, Linear, parse_schedule, value_at
 from bestiary.objectives.draw import Draw
 from bestiary.objectives.elbo import OBJECTIVES, elbo
 from bestiary.training.clock import Clock
@@ -57,8 +57,8 @@ def test_a_schedule_stays_between_its_ends(schedule, t: int) -> None:
 
 
 def test_a_constant_is_itself_and_a_schedule_a_tensor_on_the_clocks_device() -> None:
-    assert at(0.5, clock(3)) == 0.5
-    value = at(Linear(0, 1, 4), clock(3))
+    assert value_at(0.5, clock(3)) == 0.5
+    value = value_at(Linear(0, 1, 4), clock(3))
     assert isinstance(value, Tensor)
     assert float(value) == 0.75
 
@@ -120,7 +120,7 @@ def draw(round: float = 0, k: int = 3) -> Draw:
 def test_total_is_reconstruction_plus_beta_of_now_times_kl(beta, t: int) -> None:
     d = draw(t)
     terms = elbo(d, beta=beta)
-    now = FORMULAS.get(beta) or (lambda t: float(at(beta, clock(t))))
+    now = FORMULAS.get(beta) or (lambda t: float(value_at(beta, clock(t))))
     torch.testing.assert_close(terms["total"], terms["reconstruction"] + now(t) * terms["kl"])
     torch.testing.assert_close(terms["reconstruction"], -d.log_px.mean(0))
     torch.testing.assert_close(terms["kl"], d.kl_dims.sum(1))

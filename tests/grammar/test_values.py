@@ -1,4 +1,4 @@
-"""`coerce` undoes `text` for every annotation, and refuses the rest with what was expected and an example."""
+"""`coerce` undoes `value_text` for every annotation, and refuses the rest with what was expected and an example."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bestiary.errors import BestiaryError
 from bestiary.grammar.schedules import Linear, Schedule
-from bestiary.grammar.values import coerce, expects, text
+from bestiary.grammar.values import coerce, type_text, value_text
 
 
 class Part:
@@ -42,7 +42,7 @@ ANNOTATED = {
 def test_what_text_writes_coerce_reads(annotation):
     @given(ANNOTATED[annotation])
     def undoes(value):
-        read = coerce(text(value), annotation, "key")
+        read = coerce(value_text(value), annotation, "key")
         assert read == value
         assert type(read) is type(value)
         assert coerce(value, annotation, "key") == value  # an object from Python passes as it is
@@ -57,7 +57,7 @@ def test_reading_is_explained_or_done_once_and_for_all(annotation, written):
         value = coerce(written, annotation, "key")
     except BestiaryError as error:
         message = str(error)
-    assert (("key=" in message) and (expects(annotation) in message)) or (coerce(value, annotation, "key") == value)
+    assert (("key=" in message) and (type_text(annotation) in message)) or (coerce(value, annotation, "key") == value)
 
 
 @pytest.mark.parametrize(

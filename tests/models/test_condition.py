@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from bestiary.data.batch import Batch
-from bestiary.data.spec import Field, Spec, known, label, numbers, pictures, rows, sequence
+from bestiary.data.spec import Field, Spec, label, mask_name, numbers, pictures, rows, sequence
 from bestiary.data.support import Category, Column, Levels
 from bestiary.errors import BestiaryError
 from bestiary.models.condition import STORED_ROWS, parse_condition
@@ -236,24 +236,24 @@ def test_what_is_not_known_tells_nothing(name: str) -> None:
     """Whatever value stands where the mask is off, and the mask itself is heard."""
     model, z = stirred(small(OPTIONAL, name, condition="label,energy")), torch.zeros(4, 4)
     there = torch.tensor([True, False, True, False])
-    c = {"label": torch.tensor([1, 1, 0, 0]), known("label"): there,
-         "energy": torch.tensor([[2.0], [2.0], [-1.0], [-1.0]]), known("energy"): there}  # fmt: skip
+    c = {"label": torch.tensor([1, 1, 0, 0]), mask_name("label"): there,
+         "energy": torch.tensor([[2.0], [2.0], [-1.0], [-1.0]]), mask_name("energy"): there}  # fmt: skip
     x = model.show(z, c)
     assert torch.equal(x[1], x[3])
     assert not torch.allclose(x[0], x[2])
     zero = {"label": torch.zeros(4, dtype=torch.int64), "energy": torch.zeros(4, 1)}
-    masks = {known("label"): torch.ones(4, dtype=torch.bool), known("energy"): there}
+    masks = {mask_name("label"): torch.ones(4, dtype=torch.bool), mask_name("energy"): there}
     x = model.show(z, zero | masks)
     assert not torch.allclose(x[0], x[1])  # a number 0 that is known is no missing number
     with pytest.raises(BestiaryError, match="energy may be missing: give its mask"):
-        model.show(z, zero | {known("label"): there})
+        model.show(z, zero | {mask_name("label"): there})
 
 
 def test_samples_lack_what_the_data_lack() -> None:
     model = begun(small(OPTIONAL, condition="label,energy"), OPTIONAL.drawn(500))
     drawn, kept = model.condition.draw(4000), 0.7  # Spec.drawn: seven of ten have it
-    assert drawn.keys() == {"label", known("label"), "energy", known("energy")}
-    for name in (known("label"), known("energy")):
+    assert drawn.keys() == {"label", mask_name("label"), "energy", mask_name("energy")}
+    for name in (mask_name("label"), mask_name("energy")):
         assert abs(drawn[name].float().mean() - kept) < 4.5 * (kept * (1 - kept) / 500) ** 0.5
     assert model.sample(5).shape == (5, 3)
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bestiary.data.spec import Field, Spec, known, label, numbers, pictures, rows
+from bestiary.data.spec import Field, Spec, label, mask_name, numbers, pictures, rows
 from bestiary.data.support import Category, Column, Levels, Reals
 from bestiary.data.vocabulary import Vocabulary
 from bestiary.errors import BestiaryError
@@ -92,7 +92,7 @@ def test_captions_are_tokens() -> None:
 ])  # fmt: skip
 def test_several_fields_at_once_all_of_them_known(words: Any) -> None:
     assert read(words, TOLD, EVERY) == {
-        "label": [1], known("label"): [True], "energy": [[2.0, -0.5]], known("energy"): [True],
+        "label": [1], mask_name("label"): [True], "energy": [[2.0, -0.5]], mask_name("energy"): [True],
         "caption": [[3, 4, 0, 0]],
     }  # fmt: skip
 
@@ -105,7 +105,7 @@ def test_what_a_batch_is_told_is_read_as_it_is() -> None:
     assert again.keys() == c.keys()
     assert all(torch.equal(again[name], c[name]) for name in c)
     bare = told.read({name: values for name, values in c.items() if name in told.names})
-    assert bare[known("label")].all()
+    assert bare[mask_name("label")].all()
     with pytest.raises(BestiaryError, match="unknown field of this model's condition `lable`: did you mean `label`"):
         told.read({"lable": torch.tensor([0])})
 

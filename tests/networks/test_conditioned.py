@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from bestiary.data.spec import Field, known, label, numbers, pictures, rows, sequence
+from bestiary.data.spec import Field, label, mask_name, numbers, pictures, rows, sequence
 from bestiary.data.support import Column, Levels, Reals
 from bestiary.errors import BestiaryError
 from bestiary.networks.conditioned import LEARNED_WIDTH, Conditioned, Reader, repeat_rows, select_rows
@@ -28,7 +28,12 @@ def test_labels_are_one_hot_and_numbers_stand_as_they_are() -> None:
 def test_what_is_not_known_is_zeros_and_of_numbers_a_flag_says_so() -> None:
     fields = (label(("cat", "dog"), optional=True), numbers([Column("energy")], "energy", optional=True))
     there = torch.tensor([True, False])
-    c = {"label": torch.tensor([1, 1]), known("label"): there, "energy": torch.ones(2, 1), known("energy"): there}
+    c = {
+        "label": torch.tensor([1, 1]),
+        mask_name("label"): there,
+        "energy": torch.ones(2, 1),
+        mask_name("energy"): there,
+    }
     read = Reader(fields)
     assert torch.equal(read(c), torch.tensor([[0.0, 1, 1, 1], [0, 0, 0, 0]]))
     assert read.width == 4

@@ -72,10 +72,10 @@ def test_same_seed_same_bits_other_seed_other_bits(tmp_path, data, model):
 def test_a_command_that_was_written_down_gives_the_same_bits(whole, tmp_path):
     import shlex
 
-    from bestiary.grammar.command_line import words
+    from bestiary.grammar.command_line import parse_words
 
     _, _, data, model, *rest = shlex.split(read_config(whole)["command"])
-    again = fit(data, model, root=tmp_path, quiet=True, device="cpu", **words(rest))
+    again = fit(data, model, root=tmp_path, quiet=True, device="cpu", **parse_words(rest))
     assert kept(again.path) == kept(whole)
 
 

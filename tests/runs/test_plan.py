@@ -8,7 +8,7 @@ from torch import nn
 
 from bestiary.data.dataset import Dataset
 from bestiary.errors import BestiaryError
-from bestiary.grammar.command_line import words
+from bestiary.grammar.command_line import parse_words
 from bestiary.run import fit
 from bestiary.runs.plan import LEAST_STEPS, MOST_STEPS, PASSES, plan
 
@@ -34,13 +34,13 @@ def test_the_command_plans_the_same_again(data, model, options):
     first = plan(data, model, options)
     program, verb, again, beast, *rest = shlex.split(first.command)
     assert (program, verb, again, beast) == ("bestiary", "fit", data, model)
-    second = plan(again, beast, words(rest))
+    second = plan(again, beast, parse_words(rest))
     left = {"command", "inferred"}  # the second time nothing is left to infer
     assert {k: v for k, v in second.config().items() if k not in left} == {
         k: v for k, v in first.config().items() if k not in left
     }
     assert second.inferred == {}
-    assert words(rest) == words(shlex.split(second.command)[4:])
+    assert parse_words(rest) == parse_words(shlex.split(second.command)[4:])
 
 
 def test_each_option_goes_where_it_is_known():

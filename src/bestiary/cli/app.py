@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from bestiary.errors import unknown
+from bestiary.errors import unknown_name
 
 __all__ = ["app", "main"]
 
@@ -23,7 +23,7 @@ class _Verbs(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         command = super().get_command(ctx, cmd_name)
         if command is None and not ctx.resilient_parsing and not cmd_name.startswith("-"):
-            raise unknown("verb", cmd_name, self.commands)
+            raise unknown_name("verb", cmd_name, self.commands)
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

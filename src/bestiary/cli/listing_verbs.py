@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from bestiary.cli.console import next_steps, print_error, print_json, print_lines, table
-from bestiary.errors import BestiaryError, unknown
-from bestiary.grammar.command_line import route, to_words, words
+from bestiary.errors import BestiaryError, unknown_name
+from bestiary.grammar.command_line import format_words, parse_words, route
 from bestiary.grammar.part_calls import part_signature
 from bestiary.grammar.signatures import option_comments, option_groups, part_options, signature_options
-from bestiary.grammar.values import expects, text
+from bestiary.grammar.values import type_text, value_text
 
 __all__ = ["data", "doctor", "models", "sentence"]
 
@@ -30,7 +30,7 @@ def models(name: str | None, as_json: bool) -> None:
         table(summaries.items())
         return next_steps("bestiary models vae", "bestiary fit digits vae", "bestiary fit photos/ dcgan")
     if name not in MODELS:
-        raise unknown("model", name, MODELS)
+        raise unknown_name("model", name, MODELS)
     from bestiary.models.recipes import RECIPES
     from bestiary.models.zoo import PART_LISTS
     from bestiary.training.recipe import Recipe
@@ -50,7 +50,7 @@ def models(name: str | None, as_json: bool) -> None:
         print_lines("", _heading_of_parts(key, key in PART_LISTS), "")
         table((f"  {r['part']}", r["summary"]) for r in rows)
     for recipe, options in RECIPES.get(name, {}).items():
-        print_lines("", f"recipe={recipe} sets {to_words(options)}; recipe=fast sets the defaults above")
+        print_lines("", f"recipe={recipe} sets {format_words(options)}; recipe=fast sets the defaults above")
     return next_steps(f"bestiary fit digits {name}")
 
 
@@ -81,8 +81,8 @@ def _options(function: Any) -> list[dict[str, str]]:
     return [
         {
             "key": key,
-            "default": text(default),
-            "takes": expects(annotation),
+            "default": value_text(default),
+            "takes": type_text(annotation),
             "help": help_of.get(key, ""),
             "group": group_of.get(key, ""),
         }
@@ -110,7 +110,7 @@ def data(
             ("name", "description", "shape", "where, or how to get it"),
         )
         return next_steps("bestiary data digits", "bestiary data photos/")
-    options = words(line, flags) | ({"download": "yes"} if download else {})
+    options = parse_words(line, flags) | ({"download": "yes"} if download else {})
     dataset = load(name, **route(options, {"data": loader(name)})["data"])
     about = describe(dataset)
     picture = _draw_picture(dataset, Path(out or f"data-{dataset.name}.png"), out is not None)

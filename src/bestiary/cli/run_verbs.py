@@ -13,9 +13,9 @@ from bestiary.cli.console import dim, next_steps, print_error, print_json, print
 from bestiary.cli.judgement_table import show_beside, show_judgement
 from bestiary.cli.listing_verbs import sentence
 from bestiary.errors import BestiaryError
-from bestiary.grammar.command_line import route, words
+from bestiary.grammar.command_line import parse_words, route
 from bestiary.grammar.signatures import signature_options
-from bestiary.grammar.values import text
+from bestiary.grammar.values import value_text
 from bestiary.storage.run_files import read_env, read_judgement
 
 __all__ = ["demo", "fit", "judge", "report", "sample", "version"]
@@ -55,7 +55,7 @@ def fit(
     which is given to torchrun where there are several processes.
     """
     leading, rest = _leading_words(line, 2)
-    options = _check_keys(words(rest, flags), settings)
+    options = _check_keys(parse_words(rest, flags), settings)
     if leading and settings["resume"]:
         raise BestiaryError(f"--resume takes DATA and MODEL from the run: leave out `{shlex.join(leading)}`")
     if len(leading) < 2 and not settings["resume"]:
@@ -134,7 +134,7 @@ def _prepare(
         print_lines(f"Fitting {plan.model} to {sentence(describe(plan.dataset))}, for {plan.recipe.steps:,} rounds.")
         if plan.inferred:
             print_lines("", "Options that were left open:")
-            table((f"  {key}={text(option.value)}", option.reason) for key, option in plan.inferred.items())
+            table((f"  {key}={value_text(option.value)}", option.reason) for key, option in plan.inferred.items())
         print_lines("", "The same fit with every option written out:", f"  {plan.command}", "")
     return plan
 
@@ -173,7 +173,7 @@ def _dry_run(source: str | None, model: str | None, options: Mapping[str, object
     print_lines(f"This would fit {plan.model} to {sentence(describe(plan.dataset))}.", "")
     rows = [("parameters", ", ".join(f"{name} {size:,}" for name, size in sizes.items()), "")]
     for section in (plan.data_options, plan.model_options, plan.recipe.to_dict()):
-        rows += [(key, text(value), _reason(plan.inferred, key)) for key, value in section.items()]
+        rows += [(key, value_text(value), _reason(plan.inferred, key)) for key, value in section.items()]
     table(rows, ("option", "value", "reason, where it was inferred"))
     print_lines("", "The same fit with every option written out:", f"  {plan.command}")
     return print_lines("", dim("nothing was started: leave out --dry-run"))
@@ -207,7 +207,7 @@ def sample(
     from bestiary.runs.sample_files import write_samples
     from bestiary.runs.walk_pictures import sampled
 
-    options = {"n": 64, "seed": 0} | route(words(line, flags), {"sample": sampled})["sample"]
+    options = {"n": 64, "seed": 0} | route(parse_words(line, flags), {"sample": sampled})["sample"]
     run, n, seed = _open_run(name, root, device), options["n"], options["seed"]
     others = {key: value for key, value in options.items() if key not in ("n", "seed") and value is not None}
     stem = "-".join([f"n{n}", f"seed{seed}", *(f"{key}-{value}" for key, value in others.items())])
@@ -234,13 +234,13 @@ def judge(
         raise BestiaryError("--real and --fake go together, perhaps with --held: --real DATA --fake SAMPLES")
     leading, rest = _leading_words(line, 0 if real else 1)
     if real and fake:
-        judgement = _judge_samples([real, fake, *([held] if held else [])], words(rest, flags), device)
+        judgement = _judge_samples([real, fake, *([held] if held else [])], parse_words(rest, flags), device)
         steps = []
     else:
         run = _open_run(leading[0] if leading else "latest", root, device)
         known = signature_options(run.judge)
         known.pop("quiet")
-        judgement = run.judge(**route(words(rest, flags), {"judge": known})["judge"], quiet=as_json)
+        judgement = run.judge(**route(parse_words(rest, flags), {"judge": known})["judge"], quiet=as_json)
         steps = [f"bestiary report {_short_path(run.path)} --open"]
     if as_json:
         return print_json(judgement.to_dict())

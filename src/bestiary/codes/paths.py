@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bestiary.errors import BestiaryError, unknown
+from bestiary.errors import BestiaryError, unknown_name
 from bestiary.training.noise import uniform
 
 __all__ = ["WALKS", "analogy", "linear", "path", "spherical", "truncated"]
@@ -61,7 +61,7 @@ WALKS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {"linear": linear
 def path(a: Tensor, b: Tensor, n: int = 8, kind: str = "spherical") -> Tensor:
     """n points from a to b, both included: a, b (D,) → (n, D); (P, D) → (P, n, D)."""
     if kind not in WALKS:
-        raise unknown("walk", kind, WALKS)
+        raise unknown_name("walk", kind, WALKS)
     if a.shape != b.shape or a.ndim not in (1, 2):
         raise BestiaryError(f"a walk joins codes (D,) or (P, D) of one shape; got {tuple(a.shape)}, {tuple(b.shape)}")
     if n < 2:

@@ -20,10 +20,10 @@ from bestiary.data.arrays import ArrayOptions, build_dataset, with_mask
 from bestiary.data.dataset import Dataset
 from bestiary.data.field_types import Declared, Kind, declare, select_fields
 from bestiary.data.files import plain_name
-from bestiary.data.formats import reading
+from bestiary.data.formats import file_errors
 from bestiary.data.missing_values import Values
-from bestiary.data.spec import known
-from bestiary.errors import BestiaryError, nearest
+from bestiary.data.spec import mask_name
+from bestiary.errors import BestiaryError, nearest_name
 
 __all__ = ["from_file"]
 
@@ -92,7 +92,7 @@ def _beside_file(path: Path, name: str, option: str) -> Path:
 
 
 def _load_npy(path: Path) -> np.ndarray:
-    with reading(path):
+    with file_errors(path):
         try:
             return np.load(path, mmap_mode="r", allow_pickle=False)
         except ValueError as error:
@@ -110,16 +110,16 @@ def _unreadable(place: Path | str, error: ValueError) -> BestiaryError:
 
 
 def _read_npz(path: Path, key: str, declared: Declared, options: ArrayOptions, shares: dict[str, Any]) -> Dataset:
-    with reading(path), open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+    with file_errors(path), open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
         x_key = _x_key(path, key, list(file.files), declared)
         arrays = {name: _read_member(path, file, name) for name in file.files}
     x = arrays.pop(x_key)
     if isinstance(x, BestiaryError):
         raise x
     declared, options = _x_as_tokens(x_key, declared, options)
-    masks = {known(name) for name in arrays} & arrays.keys()
+    masks = {mask_name(name) for name in arrays} & arrays.keys()
     columns: dict[str, Callable[[], Values]] = {
-        name: partial(_values, array, name, arrays.get(known(name)))
+        name: partial(_values, array, name, arrays.get(mask_name(name)))
         for name, array in arrays.items()
         if name not in masks
     }
@@ -160,12 +160,12 @@ def _x_key(path: Path, key: str, names: list[str], declared: Declared) -> str:
     """
     if key:
         if key not in names:
-            guess = nearest(key, names)
+            guess = nearest_name(key, names)
             hint = f"did you mean `{guess}`? " if guess else ""
             raise BestiaryError(f"{path} has no array `{key}`; {hint}It has {', '.join(names)}")
         return key
     kinds = {part.strip(): kind for kind, text in declared.names.items() for part in text.split(",")}
-    others = {known(name) for name in names} | {name for name, kind in kinds.items() if kind != "tokens"}
+    others = {mask_name(name) for name in names} | {name for name, kind in kinds.items() if kind != "tokens"}
     rest = [name for name in names if name not in others]
     usual = [name for name in rest if name.lower() in _DATA_KEYS]
     plain = [name for name in rest if name not in kinds and name.lower() not in _LABEL_KEYS]

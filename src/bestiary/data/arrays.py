@@ -19,15 +19,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bestiary.data.beside import How, beside_of, tokens_field
-from bestiary.data.columns import finite_rows, standardised
+from bestiary.data.beside import EncodingOptions, beside_of, tokens_field
+from bestiary.data.columns import finite_rows, standardise
 from bestiary.data.dataset import Dataset
-from bestiary.data.field_types import Declared, Kind, RawField, Taken, select_fields
+from bestiary.data.field_types import Declared, FieldSelection, Kind, RawField, select_fields
 from bestiary.data.files import fingerprint, in_memory, plain_name
 from bestiary.data.grids import grid_field, to_grid
 from bestiary.data.missing_values import Values, values_of
 from bestiary.data.pixels import to_pixels
-from bestiary.data.spec import Field, Spec, known
+from bestiary.data.spec import Field, Spec, mask_name
 from bestiary.data.splits import parts_of
 from bestiary.data.support import Columns, Levels
 from bestiary.errors import BestiaryError
@@ -118,9 +118,9 @@ def _declared_fields(by_kind: Mapping[Kind, Any], n: int) -> list[RawField]:
 
 def _columns(arrays: Mapping[str, Any]) -> dict[str, Callable[[], Values]]:
     """Arrays by name, each with its mask NAME? where there is one, as functions that read them."""
-    masks = {known(name) for name in arrays} & arrays.keys()
+    masks = {mask_name(name) for name in arrays} & arrays.keys()
     return {
-        name: partial(with_mask, name, array, arrays.get(known(name)))
+        name: partial(with_mask, name, array, arrays.get(mask_name(name)))
         for name, array in arrays.items()
         if name not in masks
     }
@@ -134,13 +134,13 @@ def with_mask(name: str, array: Any, mask: Any) -> Values:
     present = np.asarray(mask)
     if present.dtype != bool or present.shape != values.array.shape[:1]:
         raise BestiaryError(
-            f"{known(name)} says which examples have {name}: it must be a boolean array of shape (N,), one for each"
+            f"{mask_name(name)} says which examples have {name}: it must be a boolean array of shape (N,), one for each"
         )
     return Values(values.array, present & values.mask())
 
 
 def build_dataset(
-    name: str, array: np.ndarray, others: Taken, options: ArrayOptions, shares: dict[str, Any]
+    name: str, array: np.ndarray, others: FieldSelection, options: ArrayOptions, shares: dict[str, Any]
 ) -> Dataset:
     """x and the fields beside it → a data set, whose source has the notes on both. Raises BestiaryError."""
     if 0 in array.shape or array.ndim == 0:
@@ -151,8 +151,8 @@ def build_dataset(
         raise BestiaryError(f"layout={layout}: say layout=picture, layout=row, layout=grid or layout=tokens")
     x = _READERS[layout](array, options, shares)
     parts = parts_of(len(x.stored), **shares)
-    how = How(parts["train"], options.pad, options.channels, options.stream)
-    beside = beside_of(others.fields, how, x.rows)
+    encoding = EncodingOptions(parts["train"], options.pad, options.channels, options.stream)
+    beside = beside_of(others.fields, encoding, x.rows)
     spec = Spec(x.field, tuple(beside.fields))
     notes = [others.note(), x.note, *beside.notes]
     source = {"origin": "array", "fingerprint": beside.fingerprint(fingerprint(x.stored)),
@@ -193,7 +193,7 @@ def _read_rows(array: np.ndarray, options: ArrayOptions, shares: dict[str, Any])
     raw = np.asarray(array, np.float64).reshape(len(array), -1)
     names = [f"x{i + 1}" for i in range(raw.shape[1])]
     raw, kept = finite_rows(raw, names, options.missing, parts_of(len(raw), **shares)["train"])
-    x, columns = standardised(raw, names, parts_of(len(raw), **shares)["train"])
+    x, columns = standardise(raw, names, parts_of(len(raw), **shares)["train"])
     dropped = len(array) - len(kept)
     notes = [f"{dropped} rows dropped"] if dropped else []
     if array.dtype.kind in "iu" and array.ndim == 2 and not options.layout:

@@ -19,7 +19,7 @@ class Batch:
     """Examples in model units, and the fields beside each, by name."""
 
     x: Tensor  # (B, C, H, W) float32 in [0, 1], or (B, F), …
-    beside: Mapping[str, Tensor] = field(default_factory=dict)  # (B, …); `known(name)`: bool (B,)
+    beside: Mapping[str, Tensor] = field(default_factory=dict)  # (B, …); `mask_name(name)`: bool (B,)
     observed: bool = False  # whether x is what a model observed of it (binarised, say): it is not observed again
 
     def __len__(self) -> int:

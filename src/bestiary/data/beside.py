@@ -9,7 +9,7 @@
     pictures   a picture of any channels         uint8 (N, H, W, C)     0, or as on the disk if memory-mapped
 
 Encoding needs the split, since numbers are standardised by the training rows, and the rows that are kept. A field that
-some examples lack is optional, and its mask bool (N,) is stored under `known(name)`.
+some examples lack is optional, and its mask bool (N,) is stored under `mask_name(name)`.
 
 Legend: N examples, K factors, T tokens, V words, n numbers.
 """
@@ -20,25 +20,25 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bestiary.data.columns import standardised
+from bestiary.data.columns import standardise
 from bestiary.data.field_types import Kind, RawField
 from bestiary.data.files import fingerprint, in_memory
 from bestiary.data.labels import encode_labels
 from bestiary.data.missing_values import Values, is_text
 from bestiary.data.pixels import to_pixels
-from bestiary.data.spec import Field, known, label, numbers
+from bestiary.data.spec import Field, label, mask_name, numbers
 from bestiary.data.support import Levels
 from bestiary.data.vocabulary import vocabulary_of
 from bestiary.data.word_support import Words
 from bestiary.errors import BestiaryError
 
-__all__ = ["Beside", "How", "beside_of", "tokens_field"]
+__all__ = ["Beside", "EncodingOptions", "beside_of", "tokens_field"]
 
 MOST_DISTINCT_TOKENS = 65_536  # a larger number is no token
 
 
 @dataclass(frozen=True)
-class How:
+class EncodingOptions:
     """What an encoder needs besides the values."""
 
     train: np.ndarray  # the numbers of the training rows
@@ -67,8 +67,8 @@ class Beside:
         return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def beside_of(raws: Iterable[RawField], how: How, rows: np.ndarray | None = None) -> Beside:
-    """Encode raw fields. `rows` are the row numbers to keep (None: all); `how.train` counts within the kept rows.
+def beside_of(raws: Iterable[RawField], options: EncodingOptions, rows: np.ndarray | None = None) -> Beside:
+    """Encode raw fields. `rows` are the row numbers to keep (None: all); `options.train` counts within the kept rows.
 
     A field that no example has is left out, with a note. Raises BestiaryError where values do not fit their kind.
     """
@@ -81,9 +81,9 @@ def beside_of(raws: Iterable[RawField], how: How, rows: np.ndarray | None = None
             continue
         if not present.all():
             result.notes.append(f"{(~present).sum():,} of {len(present):,} examples lack {raw.name}")
-        for encoded, stored, *notes in _ENCODERS[raw.kind](raw, present, how):
+        for encoded, stored, *notes in _ENCODERS[raw.kind](raw, present, options):
             result.fields.append(encoded if present.all() else replace(encoded, optional=True))
-            result.stored |= {encoded.name: stored} | ({} if present.all() else {known(encoded.name): present})
+            result.stored |= {encoded.name: stored} | ({} if present.all() else {mask_name(encoded.name): present})
             result.notes += notes
     return result
 
@@ -99,7 +99,7 @@ def _present(raw: RawField) -> np.ndarray:
     return present
 
 
-def _encode_label(raw: RawField, present: np.ndarray, how: How) -> Iterator[Encoded]:
+def _encode_label(raw: RawField, present: np.ndarray, options: EncodingOptions) -> Iterator[Encoded]:
     name = "labels" if raw.name == "label" else raw.name
     codes, words = encode_labels(raw.values.array[present], int(present.sum()), name)
     yield label(words, raw.name), _fill(codes, present, 0)
@@ -128,7 +128,7 @@ def _whole_numbers(raw: RawField, present: np.ndarray) -> np.ndarray:
     return _fill(values.astype(np.int64), present, 0)
 
 
-def _encode_factors(raw: RawField, present: np.ndarray, how: How) -> Iterator[Encoded]:
+def _encode_factors(raw: RawField, present: np.ndarray, options: EncodingOptions) -> Iterator[Encoded]:
     array = raw.values.array
     factors = _whole_numbers(raw if array.ndim != 1 else replace(raw, values=Values(array[:, None])), present)
     for k in range(factors.shape[1]):
@@ -137,8 +137,8 @@ def _encode_factors(raw: RawField, present: np.ndarray, how: How) -> Iterator[En
         yield label(words, name), _fill(codes, present, 0)
 
 
-def _encode_tokens(raw: RawField, present: np.ndarray, how: How) -> Iterator[Encoded]:
-    yield tokens_field(raw.name, _whole_numbers(raw, present), present, how.pad)
+def _encode_tokens(raw: RawField, present: np.ndarray, options: EncodingOptions) -> Iterator[Encoded]:
+    yield tokens_field(raw.name, _whole_numbers(raw, present), present, options.pad)
 
 
 def tokens_field(name: str, tokens: np.ndarray, present: np.ndarray, pad: int | None) -> tuple[Field, np.ndarray]:
@@ -163,7 +163,7 @@ def tokens_field(name: str, tokens: np.ndarray, present: np.ndarray, pad: int | 
     return Field(name, "sequence", tokens.shape[1:], Words(words, pad)), stored
 
 
-def _encode_numbers(raw: RawField, present: np.ndarray, how: How) -> Iterator[Encoded]:
+def _encode_numbers(raw: RawField, present: np.ndarray, options: EncodingOptions) -> Iterator[Encoded]:
     array = raw.values.array
     if array.ndim not in (1, 2) or array.dtype.kind not in "biuf" or 0 in array.shape:
         raise BestiaryError(
@@ -174,26 +174,26 @@ def _encode_numbers(raw: RawField, present: np.ndarray, how: How) -> Iterator[En
     if not np.isfinite(values).all():
         first = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
         raise BestiaryError(f"{raw.name} is infinite in example {first}: give a number, or NaN where it is missing")
-    train = how.train[present[how.train]]
+    train = options.train[present[options.train]]
     names = [raw.name] if values.shape[1] == 1 else [f"{raw.name}{i + 1}" for i in range(values.shape[1])]
-    x, columns = standardised(values, names, train if len(train) else np.flatnonzero(present))
+    x, columns = standardise(values, names, train if len(train) else np.flatnonzero(present))
     yield numbers(columns, raw.name), np.where(present[:, None], x, np.float32(0))
 
 
-def _encode_caption(raw: RawField, present: np.ndarray, how: How) -> Iterator[Encoded]:
+def _encode_caption(raw: RawField, present: np.ndarray, options: EncodingOptions) -> Iterator[Encoded]:
     if raw.values.array.ndim != 1 or not is_text(raw.values.array):
         raise BestiaryError(f"caption={raw.name} must be one text for each example; it is {raw.values.array.dtype}")
     texts = [t.decode("utf-8", "replace") if isinstance(t, bytes) else str(t) for t in raw.values.array.tolist()]
-    words, length = vocabulary_of(texts[i] for i in how.train if present[i])
+    words, length = vocabulary_of(texts[i] for i in options.train if present[i])
     stored = np.zeros((len(texts), length), np.int64)
     for i in np.flatnonzero(present):
         stored[i] = words.tokens_of(texts[i], length)
     yield Field(raw.name, "sequence", (length,), words), stored
 
 
-def _encode_pictures(raw: RawField, present: np.ndarray, how: How) -> Iterator[Encoded]:
-    pixels = to_pixels(raw.values.array, how.channels, f"{raw.name}: ")
-    stored = in_memory(pixels.stored, how.stream) if isinstance(pixels.stored, np.memmap) else pixels.stored
+def _encode_pictures(raw: RawField, present: np.ndarray, options: EncodingOptions) -> Iterator[Encoded]:
+    pixels = to_pixels(raw.values.array, options.channels, f"{raw.name}: ")
+    stored = in_memory(pixels.stored, options.stream) if isinstance(pixels.stored, np.memmap) else pixels.stored
     if not present.all() and not isinstance(stored, np.memmap):
         stored = np.where(present[:, None, None, None], stored, np.uint8(0))
     height, width, channels = stored.shape[1:]
@@ -201,7 +201,7 @@ def _encode_pictures(raw: RawField, present: np.ndarray, how: How) -> Iterator[E
     yield (picture, stored, f"{raw.name}: {pixels.note}") if pixels.note else (picture, stored)
 
 
-_ENCODERS: dict[Kind, Callable[[RawField, np.ndarray, How], Iterator[Encoded]]] = {
+_ENCODERS: dict[Kind, Callable[[RawField, np.ndarray, EncodingOptions], Iterator[Encoded]]] = {
     "label": _encode_label,
     "numbers": _encode_numbers,
     "factors": _encode_factors,

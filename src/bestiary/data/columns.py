@@ -16,12 +16,12 @@ from bestiary.data.spec import Spec
 from bestiary.data.support import Column, Columns, Reals
 from bestiary.errors import BestiaryError
 
-__all__ = ["finite_rows", "kept_rows", "one_hot", "standardised", "to_columns"]
+__all__ = ["finite_rows", "one_hot", "select_rows", "standardise", "to_columns"]
 
 MISSING = ("", "drop", "mean")  # leave rows with gaps out, fill gaps; "" refuses them
 
 
-def kept_rows(gaps: np.ndarray, names: Sequence[str], missing: str) -> np.ndarray:
+def select_rows(gaps: np.ndarray, names: Sequence[str], missing: str) -> np.ndarray:
     """gaps (N, F), True where a value is missing → the numbers of the rows to keep.
 
     Raises BestiaryError where there are gaps and `missing` does not say what to do, or leaves no row or no value.
@@ -60,7 +60,7 @@ def finite_rows(
     Where `missing` is mean, gaps get the mean of the rows `known`, or of all rows where these have no value.
     """
     gaps = ~np.isfinite(raw)
-    rows = kept_rows(gaps, names, missing)
+    rows = select_rows(gaps, names, missing)
     if not gaps[rows].any():
         return raw[rows] if len(rows) < len(raw) else raw, rows
     present, values = ~gaps, np.where(gaps, 0.0, raw)
@@ -70,7 +70,7 @@ def finite_rows(
     return np.where(gaps, mean, raw), rows
 
 
-def standardised(raw: np.ndarray, names: Sequence[str], train: np.ndarray) -> tuple[np.ndarray, tuple[Column, ...]]:
+def standardise(raw: np.ndarray, names: Sequence[str], train: np.ndarray) -> tuple[np.ndarray, tuple[Column, ...]]:
     """(N, F) float64 → x (N, F) float32 of mean 0 and deviation 1 over the training rows, and its columns."""
     with np.errstate(over="ignore", invalid="ignore"):  # numbers that are too large raise below
         mean, scale = raw[train].mean(axis=0), raw[train].std(axis=0)

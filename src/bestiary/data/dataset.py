@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from bestiary.data.spec import Field, Spec, known
+from bestiary.data.spec import Field, Spec, mask_name
 from bestiary.errors import BestiaryError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Dataset:
 
     name: str
     spec: Spec
-    stored: Mapping[str, np.ndarray]  # by field's name, x among them; masks of optional fields as `known(name)`
+    stored: Mapping[str, np.ndarray]  # by field's name, x among them; masks of optional fields as `mask_name(name)`
     parts: Mapping[str, np.ndarray]  # "train", "validation", "test" → row numbers
     truth: Density | None = None  # toys only
     modes: str = ""  # how a judge counts modes; `digits`: each channel is a digit of MNIST; `glyphs`: each image is one
@@ -71,7 +71,7 @@ class Dataset:
         return batch_of(self.spec, {n: np.ascontiguousarray(self.stored[n][rows]) for n in ("x", *fields)})
 
     def _stored_names(self, f: Field) -> tuple[str, ...]:
-        return (f.name, known(f.name)) if f.optional else (f.name,)
+        return (f.name, mask_name(f.name)) if f.optional else (f.name,)
 
     def part(self, name: str) -> np.ndarray:
         """The stored x of one part, as an array (copied if memory-mapped)."""

@@ -24,10 +24,19 @@ from bestiary.data.labels import MOST_CLASSES
 from bestiary.data.missing_values import Values, is_text
 from bestiary.data.pixels import channel_position
 from bestiary.data.spec import Inferred
-from bestiary.errors import BestiaryError, nearest
+from bestiary.errors import BestiaryError, nearest_name
 
-__all__ = ["KINDS", "Declared", "Kind", "RawField", "Taken", "column_names", "declare", "kind_of",
-           "select_fields"]  # fmt: skip
+__all__ = [
+    "KINDS",
+    "Declared",
+    "FieldSelection",
+    "Kind",
+    "RawField",
+    "column_names",
+    "declare",
+    "infer_kind",
+    "select_fields",
+]  # fmt: skip
 
 Kind = Literal["label", "numbers", "factors", "tokens", "caption", "pictures"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -74,7 +83,7 @@ def column_names(text: str, option: str, columns: Sequence[str]) -> list[str]:
     names = [text] if text in columns else [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in columns:
-            guess = nearest(name, columns)
+            guess = nearest_name(name, columns)
             hint = f"did you mean `{guess}`? " if guess else ""
             known = f"There are {', '.join(columns)}" if columns else "Nothing stands beside x"
             raise BestiaryError(f"{option}={text}: there is no `{name}`; {hint}{known}")
@@ -88,7 +97,7 @@ def declare(beside: str = "", **names: str) -> Declared:
 
 
 @dataclass
-class Taken:
+class FieldSelection:
     """The fields that were taken, and a note on these and on those that were left out."""
 
     fields: list[RawField] = field(default_factory=list)
@@ -102,12 +111,12 @@ class Taken:
         return "; ".join([*([f"took {', '.join(fields)}"] if fields else []), *left_out])
 
 
-def select_fields(columns: Mapping[str, Callable[[], Values]], declared: Declared, n: int) -> Taken:
+def select_fields(columns: Mapping[str, Callable[[], Values]], declared: Declared, n: int) -> FieldSelection:
     """Choose the fields that stand beside n examples, from columns by name, each read only if it may be taken.
 
     Raises BestiaryError where a declared column is not there, cannot be read, or has another number of rows.
     """
-    kinds, undeclared, result = declared.kinds(list(columns)), declared.undeclared(list(columns)), Taken()
+    kinds, undeclared, result = declared.kinds(list(columns)), declared.undeclared(list(columns)), FieldSelection()
     for name, read in columns.items():
         if name in kinds:
             values = read()
@@ -123,20 +132,22 @@ def select_fields(columns: Mapping[str, Callable[[], Values]], declared: Declare
     return result
 
 
-def _select_undeclared(name: str, read: Callable[[], Values], declared: Declared, n: int, result: Taken) -> None:
+def _select_undeclared(
+    name: str, read: Callable[[], Values], declared: Declared, n: int, result: FieldSelection
+) -> None:
     try:
         values = read()
     except BestiaryError as error:  # the user did not name it: leave it out
         result.left.append(f"{name}: {error}")
         return
-    kind, reason = kind_of(name, values, n)
+    kind, reason = infer_kind(name, values, n)
     if kind and not (kind == "label" and declared.names.get("label") == "none"):
         result.fields.append(RawField(name, kind, values))
     else:
         result.left.append(f"{name}: {reason}" if not kind else name)
 
 
-def kind_of(name: str, values: Values, n: int) -> Inferred:
+def infer_kind(name: str, values: Values, n: int) -> Inferred:
     """The only kind that type and shape allow, and the reason; "" where they allow several or none."""
     array = values.array
     if array.ndim == 0 or len(array) != n:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bestiary.data.dataset import Dataset
 from bestiary.data.field_types import declare
-from bestiary.data.formats import open_zip, reading
+from bestiary.data.formats import file_errors, open_zip
 from bestiary.data.images import ImageOptions, from_listing, load_pictures
 from bestiary.data.listing import Entry, Listing, list_folder, list_zip
 from bestiary.data.metadata import column_of, metadata_of, picture_name
@@ -50,7 +50,7 @@ def from_images(
     if path.is_dir():
         return _with_metadata(path.resolve().name, str(path), list_folder(path), options)
     with open_zip(path) as archive:
-        with reading(path):
+        with file_errors(path):
             listing = list_zip(archive)
         return _with_metadata(path.stem, str(path), listing, options)
 

@@ -27,6 +27,7 @@ from bestiary.storage.atomic import atomic, io_error
 
 __all__ = [
     "downsample",
+    "file_errors",
     "map_array",
     "open_zip",
     "read_amat",
@@ -35,13 +36,12 @@ __all__ = [
     "read_idx",
     "read_npz",
     "read_omniglot",
-    "reading",
     "sklearn_digits",
 ]
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def file_errors(path: Path) -> Iterator[None]:
     """A context in which any error of reading `path` becomes a BestiaryError that names it."""
     try:
         yield
@@ -55,13 +55,13 @@ def reading(path: Path) -> Iterator[None]:
 
 def open_zip(path: Path) -> zipfile.ZipFile:
     """A zip archive, open for reading."""
-    with reading(path):
+    with file_errors(path):
         return zipfile.ZipFile(path)
 
 
 def read_idx(path: Path) -> np.ndarray:
     """Read an idx file of bytes, gzipped or not."""
-    with reading(path):
+    with file_errors(path):
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         if len(raw) < 4 or raw[:3] != b"\0\0\x08" or len(raw) < 4 + 4 * raw[3]:
             raise ValueError("its first bytes are not those of an idx file of bytes")
@@ -74,7 +74,7 @@ def read_idx(path: Path) -> np.ndarray:
 
 def read_amat(path: Path, width: int = 784) -> np.ndarray:
     """Read one of Larochelle's text files: (N, width) of 0 and 1."""
-    with reading(path):
+    with file_errors(path):
         digits = np.frombuffer(path.read_bytes(), np.uint8)
         digits = digits[(digits != ord(" ")) & (digits != ord("\n")) & (digits != ord("\r"))] - ord("0")
         if digits.size == 0 or digits.size % width or digits.max() > 1:
@@ -84,7 +84,7 @@ def read_amat(path: Path, width: int = 784) -> np.ndarray:
 
 def read_npz(path: Path, *keys: str) -> list[np.ndarray]:
     """Read arrays of an .npz file, by name."""
-    with reading(path), open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+    with file_errors(path), open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
         missing = [key for key in keys if key not in file.files]
         if missing:
             raise ValueError(f"it has no {', '.join(missing)}; it has {', '.join(file.files)}")
@@ -94,7 +94,7 @@ def read_npz(path: Path, *keys: str) -> list[np.ndarray]:
 def read_cifar(archive: Path, each: int = 10_000) -> tuple[np.ndarray, np.ndarray]:
     """cifar-10-binary.tar.gz → images (60000, 32, 32, 3), test last, and labels (60000,); `each` file holds 10,000."""
     names = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
-    with reading(archive), tarfile.open(archive, "r:gz") as tar:
+    with file_errors(archive), tarfile.open(archive, "r:gz") as tar:
         files = {Path(member.name).name: tar.extractfile(member) for member in tar if member.isfile()}
         opened = [files.get(name) for name in names]
         raw = b"".join(file.read(each * 3073) for file in opened if file)
@@ -113,7 +113,7 @@ def read_drawings(archive: Path) -> tuple[np.ndarray, list[str]]:
     from PIL import Image
 
     drawings, alphabets = [], []
-    with reading(archive), zipfile.ZipFile(archive) as file:
+    with file_errors(archive), zipfile.ZipFile(archive) as file:
         for name in sorted(file.namelist()):
             match = _DRAWING.fullmatch(name)
             if match:
@@ -153,11 +153,11 @@ def map_array(path: Path, key: str) -> np.ndarray:
     """An array of an .npz that is too large for memory: unpacked once to the cache, then memory-mapped."""
     plain = cache_folder("unpacked", f"{path.stem}-{path.stat().st_size}-{key}.npy")
     if not plain.exists():
-        with reading(path), zipfile.ZipFile(path) as archive:
+        with file_errors(path), zipfile.ZipFile(path) as archive:
             member = archive.open(f"{key}.npy")
             with member, atomic(plain) as file:
                 shutil.copyfileobj(member, file, 1 << 22)
-    with reading(plain):
+    with file_errors(plain):
         return np.load(plain, mmap_mode="r", allow_pickle=False)
 
 
@@ -166,7 +166,7 @@ def sklearn_digits() -> np.ndarray:
     package = importlib.util.find_spec("sklearn")
     path = Path(package.origin or "").parent / "datasets" / "data" / "digits.csv.gz" if package else Path()
     if path.is_file():
-        with reading(path), gzip.open(path, "rt") as file:
+        with file_errors(path), gzip.open(path, "rt") as file:
             return np.loadtxt(file, delimiter=",")
     from sklearn.datasets import load_digits
 

@@ -26,7 +26,7 @@ from itertools import product
 import numpy as np
 
 from bestiary.data import cache
-from bestiary.data.beside import How, beside_of
+from bestiary.data.beside import EncodingOptions, beside_of
 from bestiary.data.dataset import Dataset
 from bestiary.data.field_types import RawField
 from bestiary.data.files import in_memory
@@ -34,7 +34,7 @@ from bestiary.data.glyph_drawing import FAMILIES, SIDE, SLANTS, WEIGHTS, Glyph, 
 from bestiary.data.missing_values import Values
 from bestiary.data.spec import Spec, pictures
 from bestiary.data.splits import parts_of
-from bestiary.errors import BestiaryError, unknown
+from bestiary.errors import BestiaryError, unknown_name
 
 __all__ = ["CHARACTERS", "caption_of", "glyphs", "load_glyphs"]
 
@@ -68,7 +68,7 @@ def load_glyphs(
     shown = list(glyphs(n, text, factors, seed))
     images, digest = _drawn(shown)
     parts = parts_of(n)
-    beside = beside_of(_fields(shown, factors), How(parts["train"]))
+    beside = beside_of(_fields(shown, factors), EncodingOptions(parts["train"]))
     x = in_memory(images, stream)
     note = f"drawn from matplotlib's fonts: {len(text)} characters, {', '.join(factors) or 'nothing else'} varied"
     source = {
@@ -105,7 +105,7 @@ def _factors(vary: str) -> tuple[str, ...]:
     names = [name.strip() for name in vary.split(",") if name.strip()]
     for name in names:
         if name not in FACTORS:
-            raise unknown("factor to vary", name, ("all", "none", *FACTORS))
+            raise unknown_name("factor to vary", name, ("all", "none", *FACTORS))
     return tuple(name for name in FACTORS if name in names)
 
 

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bestiary.data import cache
-from bestiary.data.beside import How, beside_of
+from bestiary.data.beside import EncodingOptions, beside_of
 from bestiary.data.dataset import Dataset
 from bestiary.data.decode import Header, Unusable, decode, read_header, suffixes
 from bestiary.data.field_types import Declared, RawField, select_fields
@@ -84,9 +84,11 @@ def from_listing(
     parts, classes = _folder_parts([listing.entries[i].name for i in usable], dict(options.shares))
     others = select_fields(columns, options.declared, len(listing.entries))
     rows = np.array(usable) if len(usable) < len(listing.entries) else None
-    beside = beside_of(others.fields, How(parts["train"], options.pad, stream=options.stream), rows)
+    beside = beside_of(others.fields, EncodingOptions(parts["train"], options.pad, stream=options.stream), rows)
     if classes and "label" not in beside.stored and options.declared.names.get("label") != "none":
-        beside = beside_of([RawField("label", "label", Values(np.array(classes)))], How(parts["train"])) + beside
+        beside = (
+            beside_of([RawField("label", "label", Values(np.array(classes)))], EncodingOptions(parts["train"])) + beside
+        )
     elif classes and "label" in beside.stored:
         beside.notes.append("labels are those of the metadata, not the names of the folders")
     height, width, channels = stored.shape[1:]

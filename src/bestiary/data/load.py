@@ -17,9 +17,9 @@ from bestiary.data.locations import DOWNLOADS
 from bestiary.data.spec import Field
 from bestiary.data.standard_sets import SETS
 from bestiary.data.toys import TOYS
-from bestiary.errors import BestiaryError, nearest, unknown
+from bestiary.errors import BestiaryError, nearest_name, unknown_name
 
-__all__ = ["catalogue", "describe", "load", "loader", "named"]
+__all__ = ["catalogue", "describe", "is_name", "load", "loader"]
 
 Loader = Callable[..., Dataset]
 
@@ -49,7 +49,7 @@ def loader(source: Any) -> Loader:
     return _path_loader(text)
 
 
-def named(source: object) -> bool:
+def is_name(source: object) -> bool:
     """Whether a source is a name and not a path."""
     text = str(source)
     return text in SETS or text in TOYS or text.startswith("hf:")
@@ -79,7 +79,7 @@ def _path_loader(text: str) -> Loader:
 def _unknown_data(text: str) -> BestiaryError:
     names = [*SETS, *TOYS]
     is_path = any(mark in text for mark in "/\\.~")
-    guess = None if is_path else nearest(text, names)
+    guess = None if is_path else nearest_name(text, names)
     hint = f": did you mean `{guess}`?" if guess else "."
     return BestiaryError(
         f"unknown data `{text}`{hint} No file or folder has this name, and the named sets are "
@@ -104,7 +104,7 @@ def _parse_options(function: Loader, options: dict[str, Any]) -> dict[str, Any]:
     known = inspect.signature(function).parameters
     for key in options:
         if key not in known:
-            raise unknown("data option", key, known)
+            raise unknown_name("data option", key, known)
     return {key: _parse_value(key, value, known[key].annotation) for key, value in options.items()}
 
 

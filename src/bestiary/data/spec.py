@@ -10,7 +10,7 @@
     sequence    (T,)         T               tokens, padded to one length
     label       ()           one number      one of several words
 
-A field that some examples lack is `optional`: its mask has the name `known(name)`, and is True where it is present.
+A field that some examples lack is `optional`: its mask has the name `mask_name(name)`, and is True where it is present.
 
 Legend: B batch, C channels, H height, W width, F numbers, T tokens.
 """
@@ -27,14 +27,14 @@ import numpy as np
 from bestiary.data.support import Category, Column, Columns, Levels, Reals, Support
 from bestiary.data.vocabulary import Vocabulary
 from bestiary.data.word_support import Words
-from bestiary.errors import BestiaryError, unknown
+from bestiary.errors import BestiaryError, unknown_name
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from bestiary.data.batch import Batch
 
-__all__ = ["Field", "Inferred", "Layout", "Spec", "known", "label", "numbers", "pictures", "rows", "sequence"]
+__all__ = ["Field", "Inferred", "Layout", "Spec", "label", "mask_name", "numbers", "pictures", "rows", "sequence"]
 
 Layout = Literal["picture", "grid", "row", "sequence", "label"]
 
@@ -165,12 +165,12 @@ class Field:
     def from_dict(cls, d: Mapping[str, Any]) -> Field:
         own = {"name", "layout", "shape", "optional"}
         if d["support"] not in SUPPORTS:
-            raise unknown("support", d["support"], SUPPORTS)
+            raise unknown_name("support", d["support"], SUPPORTS)
         support = SUPPORTS[d["support"]].from_dict({k: v for k, v in d.items() if k not in own})
         return cls(d["name"], d["layout"], tuple(d["shape"]), support, bool(d.get("optional", False)))
 
 
-def known(name: str) -> str:
+def mask_name(name: str) -> str:
     """The name of the mask that says which examples have an optional field."""
     return f"{name}?"
 
@@ -215,12 +215,12 @@ class Spec:
     @property
     def masks(self) -> list[str]:
         """Names of the masks of optional fields."""
-        return [known(f.name) for f in self.beside if f.optional]
+        return [mask_name(f.name) for f in self.beside if f.optional]
 
     def __getitem__(self, name: str) -> Field:
         fields = {f.name: f for f in (self.x, *self.beside)}
         if name not in fields:
-            raise unknown("field", name, fields)
+            raise unknown_name("field", name, fields)
         return fields[name]
 
     def drawn(self, n: int, names: Iterable[str] | None = None, seed: int = 0) -> Batch:
@@ -237,7 +237,7 @@ class Spec:
             if wanted is None or f.name in wanted:
                 beside[f.name] = values
                 if f.optional:
-                    beside[known(f.name)] = torch.as_tensor(draw.random(n) < 0.7)
+                    beside[mask_name(f.name)] = torch.as_tensor(draw.random(n) < 0.7)
         return Batch(x, beside)
 
     def to_dict(self) -> dict[str, Any]:

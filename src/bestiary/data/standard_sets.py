@@ -183,7 +183,7 @@ def _frey(validation: float = 200 / 1965, test: float = 200 / 1965, split_seed: 
     else:
         from scipy.io import loadmat
 
-        with formats.reading(path):
+        with formats.file_errors(path):
             images = loadmat(path)["ff"].T.reshape(-1, 28, 20).astype(np.uint8)
     parts = parts_of(len(images), validation, test, split_seed)
     note = (

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bestiary.data.arrow_csv import cell_text, distinct_cells, plain_numbers, text_columns
-from bestiary.data.formats import reading
+from bestiary.data.formats import file_errors
 from bestiary.errors import BestiaryError
 from bestiary.storage.atomic import io_error
 
@@ -61,7 +61,7 @@ def read_text(path: Path, header: bool | None) -> Raw:
     lines = _first_lines(path)
     if len(lines) < 2:
         raise BestiaryError(f"{path} has {len(lines)} line(s): a table needs a row for each example")
-    with reading(path):
+    with file_errors(path):
         mark = _delimiter(lines)
         table = _table_by_arrow(path, lines, mark, header) or _table(path, even_rows(path, _text(path), mark), header)
         return _named(path, table)
@@ -201,7 +201,7 @@ def _typed(cells: list[str]) -> np.ndarray:
 def read_parquet(path: Path) -> Raw:
     """Each column as numbers or words, by name."""
     _, parquet = pyarrow_or_error()
-    with reading(path):
+    with file_errors(path):
         table = parquet.read_table(path)
         if len(set(table.column_names)) != table.num_columns:
             raise ValueError("two columns have the same name")

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from bestiary.data.beside import How, beside_of
-from bestiary.data.columns import kept_rows, one_hot, standardised, to_columns
+from bestiary.data.beside import EncodingOptions, beside_of
+from bestiary.data.columns import one_hot, select_rows, standardise, to_columns
 from bestiary.data.dataset import Dataset
-from bestiary.data.field_types import Kind, RawField, Taken, kind_of
+from bestiary.data.field_types import FieldSelection, Kind, RawField, infer_kind
 from bestiary.data.files import fingerprint, plain_name
 from bestiary.data.missing_values import Values
 from bestiary.data.spec import Spec
@@ -26,7 +26,7 @@ from bestiary.data.spec import rows as row_spec
 from bestiary.data.splits import parts_of
 from bestiary.data.support import Category, Column
 from bestiary.data.table_files import PARQUET, Raw, pyarrow_or_error, read_parquet, read_text
-from bestiary.errors import BestiaryError, nearest
+from bestiary.errors import BestiaryError, nearest_name
 from bestiary.storage.atomic import atomic
 
 __all__ = ["encode", "from_file", "to_rows", "write_table"]
@@ -88,12 +88,14 @@ def encode(
     known = parts_of(n, validation, test, split_seed)["train"] if missing == "mean" else np.arange(n)
     raw, rows = _complete(raw, missing, target, known)
     parts = parts_of(len(rows), validation, test, split_seed)
-    others = beside_of(fields, How(parts["train"]), rows)
+    others = beside_of(fields, EncodingOptions(parts["train"]), rows)
     if target:
-        others = beside_of([RawField("label", "label", Values(raw.pop(target)))], How(parts["train"])) + others
+        others = (
+            beside_of([RawField("label", "label", Values(raw.pop(target)))], EncodingOptions(parts["train"])) + others
+        )
     x, columns = _assembled(raw, parts["train"])
     notes = [f"{n - len(rows):,} of {n:,} rows dropped"] if n > len(rows) else []
-    note = "; ".join([*notes, *filter(None, [Taken(fields).note()]), *others.notes])
+    note = "; ".join([*notes, *filter(None, [FieldSelection(fields).note()]), *others.notes])
     source = {"origin": "table", "fingerprint": others.fingerprint(fingerprint(x)), "note": note}
     return Dataset(plain_name(name), row_spec(columns, *others.fields), {"x": x, **others.stored}, parts, source=source)
 
@@ -106,7 +108,7 @@ def _apart(raw: Raw, target: str, beside: list[str], captions: list[str]) -> lis
             raise BestiaryError(f"{name} is named twice, by label=, beside= or caption=: keep one")
         column = raw.pop(name)
         values = Values(column, ~np.isnan(column) if column.dtype.kind == "f" else column != "")
-        kind: Kind = "caption" if name in captions else kind_of(name, values, len(column)).value
+        kind: Kind = "caption" if name in captions else infer_kind(name, values, len(column)).value
         if kind == "caption" and name not in captions:
             raise BestiaryError(f"beside={name}: it is free text, such as {column[0]!r}: say caption={name}")
         fields.append(RawField(name, kind, values))
@@ -118,7 +120,7 @@ def _listed(names: str, option: str, raw: Raw) -> list[str]:
     wanted = [name.strip() for name in names.split(",") if name.strip()] if names not in raw else [names]
     for name in wanted:
         if name not in raw:
-            guess = nearest(name, raw)
+            guess = nearest_name(name, raw)
             hint = f"did you mean `{guess}`? " if guess else ""
             raise BestiaryError(f"{option}={names}: no column `{name}`; {hint}Columns: {', '.join(raw)}")
     if option == "label" and len(wanted) != 1:
@@ -138,7 +140,7 @@ def _complete(raw: Raw, missing: str, target: str, known: np.ndarray) -> tuple[R
     gaps = {name: values == "" if values.dtype.kind == "U" else ~np.isfinite(values) for name, values in raw.items()}
     if missing == "mean" and target and gaps[target].any():
         raise BestiaryError(f"the label {target} is missing in {gaps[target].sum():,} rows: use missing=drop")
-    rows = kept_rows(np.stack(list(gaps.values()), axis=1), list(raw), missing)
+    rows = select_rows(np.stack(list(gaps.values()), axis=1), list(raw), missing)
     filled = {
         name: _without_gaps(values, gaps[name], known) if missing == "mean" else values for name, values in raw.items()
     }
@@ -160,7 +162,7 @@ def _assembled(raw: Raw, train: np.ndarray) -> tuple[np.ndarray, tuple[Column, .
     numbers = [name for name, values in raw.items() if values.dtype.kind == "f"]
     blocks: dict[str, tuple[np.ndarray, Column]] = {}
     if numbers:
-        x, columns = standardised(np.stack([raw[name] for name in numbers], axis=1), numbers, train)
+        x, columns = standardise(np.stack([raw[name] for name in numbers], axis=1), numbers, train)
         blocks = {column.name: (x[:, i : i + 1], column) for i, column in enumerate(columns)}
     for name in raw.keys() - blocks.keys():
         hot, words = one_hot(raw[name])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from bestiary.data.support import Support
-from bestiary.errors import BestiaryError, unknown
+from bestiary.errors import BestiaryError, unknown_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,7 +70,7 @@ class Words(Support):
         except (TypeError, ValueError, OverflowError):
             number = -1
         if not 0 <= number < self.n or (not isinstance(word, str) and number != word):
-            raise unknown("label", str(word), self.words)
+            raise unknown_name("label", str(word), self.words)
         return int(number)
 
     def pieces(self, text: str) -> list[str]:

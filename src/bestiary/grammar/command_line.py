@@ -2,9 +2,9 @@
 
     word   ::=  key "=" value        key  ::=  [section "."] name
 
-Keys say what to run and have no dashes; flags say how to run and start with dashes. `words` parses a line, `to_words`
-writes one: for any mapping d, `words(shlex.split(to_words(d)))` has the keys of d and its values as text, which
-`coerce` reads. An option is a parameter of a function, or a field of a dataclass (grammar/signatures.py).
+Keys say what to run and have no dashes; flags say how to run and start with dashes. `parse_words` parses a line and
+`format_words` writes one: `parse_words(shlex.split(format_words(d)))` has the keys of the mapping d and its values
+as text, which `coerce` reads. An option is a parameter of a function, or a field of a dataclass.
 """
 
 import re
@@ -14,21 +14,21 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from bestiary.errors import BestiaryError, nearest
+from bestiary.errors import BestiaryError, nearest_name
 from bestiary.grammar.signatures import Options, signature_options
-from bestiary.grammar.values import coerce, text
+from bestiary.grammar.values import coerce, value_text
 
-__all__ = ["command", "route", "to_words", "words"]
+__all__ = ["command", "format_words", "parse_words", "route"]
 
 _KEY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
-def words(args: Sequence[str], flags: Sequence[str] = ()) -> dict[str, str]:
+def parse_words(args: Sequence[str], flags: Sequence[str] = ()) -> dict[str, str]:
     """Parse `key=value` words; `flags` are those that the verb has, for did-you-mean.
 
     Raises BestiaryError, with what to write, for a word of another form and for a key that is given twice.
 
-    >>> words(["latent=20", "prior=vamp"])
+    >>> parse_words(["latent=20", "prior=vamp"])
     {'latent': '20', 'prior': 'vamp'}
     """
     options: dict[str, str] = {}
@@ -78,13 +78,13 @@ def _missing_equals(word: str, previous: str, following: Sequence[str]) -> str:
     )
 
 
-def to_words(options: Mapping[str, object]) -> str:
+def format_words(options: Mapping[str, object]) -> str:
     """Options as one line of `key=value` words, quoted for a shell where needed.
 
-    >>> to_words({"latent": 20, "hidden": (400, 400), "learned": True, "note": "two words"})
+    >>> format_words({"latent": 20, "hidden": (400, 400), "learned": True, "note": "two words"})
     "latent=20 hidden=400,400 learned=yes note='two words'"
     """
-    return " ".join(f"{key}={shlex.quote(text(v)) if v != '' else ''}" for key, v in options.items())
+    return " ".join(f"{key}={shlex.quote(value_text(v)) if v != '' else ''}" for key, v in options.items())
 
 
 def route(
@@ -122,7 +122,7 @@ def _find_section(key: str, known: Mapping[str, Options]) -> tuple[str, str]:
     if takers:
         return takers[-1], key
     section_of = {name: section for section, options in known.items() for name in options}
-    guess = nearest(name if dot and section in known else key, section_of)
+    guess = nearest_name(name if dot and section in known else key, section_of)
     hint = f": did you mean `{guess}` ({section_of[guess]})?" if guess else "."
     lists = "; ".join(f"{s}: {', '.join(sorted(options)) or 'none'}" for s, options in known.items())
     raise BestiaryError(f"unknown key `{key}`{hint} Known keys — {lists}.")

@@ -4,15 +4,15 @@ import re
 
 from bestiary.errors import BestiaryError
 
-__all__ = ["seconds_of"]
+__all__ = ["parse_duration"]
 
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
-def seconds_of(limit: str | float | None) -> float | None:
+def parse_duration(limit: str | float | None) -> float | None:
     """A time limit in seconds; None for none. Raises BestiaryError where it is no positive time.
 
-    >>> seconds_of("5m"), seconds_of("1.5h"), seconds_of(None)
+    >>> parse_duration("5m"), parse_duration("1.5h"), parse_duration(None)
     (300.0, 5400.0, None)
     """
     if limit is None:

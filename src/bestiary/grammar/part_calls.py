@@ -8,11 +8,10 @@ option of a prior is one parameter in one file, and the command line, the help a
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from bestiary.errors import BestiaryError, unknown
+from bestiary.errors import BestiaryError, unknown_name
 from bestiary.grammar.calls import Call, parse_call
 from bestiary.grammar.signatures import Options, part_options
-from bestiary.grammar.values import coerce
-from bestiary.grammar.values import text as value_text
+from bestiary.grammar.values import coerce, value_text
 
 __all__ = ["build_part", "parse_part", "part_signature"]
 
@@ -36,7 +35,7 @@ def parse_part(
         example = _example(text, builders)
         raise BestiaryError(f"{option}: {error}. Write a name, or a call such as {option}={example}") from None
     if call.name not in builders:
-        raise unknown(option, call.name, builders)
+        raise unknown_name(option, call.name, builders)
     builder = builders[call.name]
     return builder, _read_arguments(f"{option}={text}", call, part_options(builder))
 
@@ -54,7 +53,7 @@ def _read_arguments(text: str, call: Call, options: Options) -> dict[str, Any]:
             raise BestiaryError(f"{text}: `{argument}` is one value too many: {call.name} takes {signature}")
         name = keyword or names[i]
         if name not in options:
-            raise unknown(f"option of {call.name}", name, options)
+            raise unknown_name(f"option of {call.name}", name, options)
         if name in values:
             raise BestiaryError(f"{text}: `{name}` is given twice: keep one of them")
         values[name] = coerce(argument, options[name][0], f"{call.name}: {name}")

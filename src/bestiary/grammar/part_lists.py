@@ -11,7 +11,7 @@ from typing import Any
 from bestiary.errors import BestiaryError
 from bestiary.grammar.calls import parse_call, split_arguments
 from bestiary.grammar.signatures import part_options, signature_options
-from bestiary.grammar.values import text as value_text
+from bestiary.grammar.values import value_text
 
 __all__ = ["list_part_options", "merge_part_options"]
 

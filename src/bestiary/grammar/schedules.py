@@ -14,10 +14,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from bestiary.errors import BestiaryError, unknown
+from bestiary.errors import BestiaryError, unknown_name
 from bestiary.grammar.calls import parse_call
 
-__all__ = ["SCHEDULES", "Cosine", "Cyclic", "Linear", "Schedule", "at", "parse_schedule"]
+__all__ = ["SCHEDULES", "Cosine", "Cyclic", "Linear", "Schedule", "parse_schedule", "value_at"]
 
 
 class Rounds(Protocol):
@@ -97,7 +97,7 @@ Schedule = Linear | Cosine | Cyclic
 SCHEDULES: dict[str, type[Schedule]] = {"linear": Linear, "cosine": Cosine, "cyclic": Cyclic}
 
 
-def at(value: float | Schedule, clock: Rounds) -> float | Tensor:
+def value_at(value: float | Schedule, clock: Rounds) -> float | Tensor:
     """The value of a constant or a schedule now."""
     return value(clock) if callable(value) else value
 
@@ -122,7 +122,7 @@ def parse_schedule(text: str | float | Schedule) -> float | Schedule:
     if not call.arguments:
         raise BestiaryError(f"`{text}` is neither a number nor a schedule such as linear(0,1,2000)")
     if call.name not in SCHEDULES:
-        raise unknown("schedule", call.name, SCHEDULES)
+        raise unknown_name("schedule", call.name, SCHEDULES)
     try:
         start, stop, steps, *rest = (float(argument) for keyword, argument in call.arguments if keyword is None)
         if not steps.is_integer() or any(keyword for keyword, _ in call.arguments):

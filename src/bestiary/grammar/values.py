@@ -7,7 +7,7 @@
     Path       a path                        Schedule  linear(0,1,2000), a number too where it says so
     any other class: one of its objects, which only Python can give; any other annotation: anything
 
-`coerce` reads, `text` writes: `coerce(text(v), annotation, key) == v` for every v that can be written (a
+`coerce` reads, `value_text` writes: `coerce(value_text(v), annotation, key) == v` for every v that can be written (a
 `str | None` cannot hold the word "none"). Ranges are checked by those who use the value, not here.
 """
 
@@ -20,21 +20,21 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from bestiary.errors import BestiaryError, nearest
+from bestiary.errors import BestiaryError, nearest_name
 
-__all__ = ["coerce", "expects", "text"]
+__all__ = ["coerce", "type_text", "value_text"]
 
 _SUFFIXES = {"k": 1_000, "K": 1_000, "M": 1_000_000}
 _EXACT = 2**53  # beyond it a float no longer tells neighbouring integers apart
 _YES_NO = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
 
 
-def text(value: object) -> str:
+def value_text(value: object) -> str:
     """A value as `coerce` reads it back."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]
     if isinstance(value, (tuple, list)):
-        return ",".join(map(text, value)) if len(value) else "()"
+        return ",".join(map(value_text, value)) if len(value) else "()"
     return str(value)
 
 
@@ -129,7 +129,7 @@ _ANYTHING = _Kind("a value", "", lambda value: value, order=2)
 
 
 def _literal(options: tuple[Any, ...]) -> _Kind:
-    by_text = {text(option): option for option in options}
+    by_text = {value_text(option): option for option in options}
 
     def read(value: object) -> object:
         if value in options:
@@ -215,10 +215,10 @@ def _kind(annotation: Any) -> _Kind:
     return _KINDS.get(annotation) or _FAMILIES.get(annotation.__module__) or _object(annotation)
 
 
-def expects(annotation: Any) -> str:
+def type_text(annotation: Any) -> str:
     """The values that an annotation takes, in words.
 
-    >>> expects(int | None)
+    >>> type_text(int | None)
     'an integer or none'
     """
     return _kind(annotation).expected
@@ -249,6 +249,6 @@ def _unreadable(value: object, kind: _Kind, key: str) -> str:
     example = f"for example {key}={kind.example}" if kind.example else "leave it out on the command line"
     if not shown.strip():
         return f"{key}= has no value: expected {kind.expected}; {example}"
-    guess = nearest(shown, kind.names)
+    guess = nearest_name(shown, kind.names)
     hint = f"did you mean {key}={guess}?" if guess else example
     return f"{key}={shown} cannot be used: expected {kind.expected}; {hint}"

@@ -26,7 +26,7 @@ from bestiary.codes.encoding import encode, observe
 from bestiary.data.batch import Batch
 from bestiary.data.dataset import Density
 from bestiary.data.spec import Spec
-from bestiary.errors import unknown
+from bestiary.errors import unknown_name
 from bestiary.measures.features import Extractor, extractor, fitting
 from bestiary.models.model import Model
 
@@ -133,12 +133,10 @@ class Case:
 def check_tests(tests: str) -> None:
     """Refuse a word that `tests=` does not know."""
     if tests not in get_args(Tests):
-        raise unknown("tests", tests, get_args(Tests))
+        raise unknown_name("tests", tests, get_args(Tests))
 
 
-def choose_features(
-    name: str, spec: Spec, seed: int, device: str | torch.device = "cpu", modes: str = ""
-) -> Extractor:
+def choose_features(name: str, spec: Spec, seed: int, device: str | torch.device = "cpu", modes: str = "") -> Extractor:
     """By name, by a file of weights, or (auto) what fits the data; `modes`: `Dataset.modes`."""
     return extractor(fitting(spec, modes).value if name == "auto" else name, spec, seed, device)
 

@@ -26,7 +26,7 @@ from bestiary.data.load import load as load_data
 from bestiary.data.load import loader
 from bestiary.data.spec import Spec
 from bestiary.data.support import Column
-from bestiary.errors import BestiaryError, unknown
+from bestiary.errors import BestiaryError, unknown_name
 from bestiary.grammar.signatures import signature_options
 from bestiary.judging.case import LEAST, Case, Sides, Tests, check_tests, choose_features
 from bestiary.judging.judge import judge_case
@@ -169,7 +169,7 @@ def _loaded(sides: Mapping[str, Any], options: dict[str, Any]) -> dict[str, Data
     known = {side: signature_options(loader(source)) for side, source in sides.items()}
     for key in options:
         if not any(key in k for k in known.values()):
-            raise unknown("data option", key, {name: v for k in known.values() for name, v in k.items()})
+            raise unknown_name("data option", key, {name: v for k in known.values() for name, v in k.items()})
     return {
         side: _side(side, source, {key: v for key, v in options.items() if key in known[side]})
         for side, source in sides.items()

@@ -32,7 +32,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bestiary.data.spec import Inferred, Spec
-from bestiary.errors import BestiaryError, unknown
+from bestiary.errors import BestiaryError, unknown_name
 from bestiary.networks import inception
 from bestiary.networks.classifier import Classifier
 from bestiary.networks.vit import build_vit
@@ -265,7 +265,7 @@ def extractor(name: str, spec: Spec, seed: int = 0, device: str | torch.device =
     if name.endswith(".safetensors"):
         return _from_file(Path(name), spec, torch.device(device))
     if name not in FEATURES:
-        raise unknown("features", name, FEATURES)
+        raise unknown_name("features", name, FEATURES)
     return FEATURES[name](spec, seed, torch.device(device))
 
 

@@ -30,7 +30,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from bestiary.errors import BestiaryError, unknown
+from bestiary.errors import BestiaryError, unknown_name
 from bestiary.measures.intervals import Z, student
 from bestiary.measures.number import Number, Reference, titled
 
@@ -298,7 +298,7 @@ def kid(
 ) -> Number:  # fmt: skip
     """Kernel distance of fake to real; other real examples give the floor. All cut to equal numbers."""
     if pairs not in get_args(Pairs):
-        raise unknown("pairs", str(pairs), get_args(Pairs))
+        raise unknown_name("pairs", str(pairs), get_args(Pairs))
     same_features(fake, real, other)
     n = min(len(fake), len(real), len(other))
     fake, real, other = (x[:n].flatten(1) for x in (fake, real, other))

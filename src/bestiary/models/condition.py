@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from bestiary.data.batch import Batch
-from bestiary.data.spec import Field, Spec, known
+from bestiary.data.spec import Field, Spec, mask_name
 from bestiary.data.support import Column, Columns
-from bestiary.errors import BestiaryError, unknown
+from bestiary.errors import BestiaryError, unknown_name
 from bestiary.models.condition_words import read_condition
 from bestiary.networks.conditioned import ConditionTensors, select_rows, tensor_names
 from bestiary.training.part import Part, TrainingData
@@ -44,7 +44,7 @@ class Condition(Part):
         all_columns = _column_indices(spec.x) if columns else {}
         for name in columns:
             if name not in all_columns:
-                raise unknown("column", name, all_columns)
+                raise unknown_name("column", name, all_columns)
         self._indices = {name: all_columns[name][1] for name in columns}
         condition_indices = [i for name in columns for i in self._indices[name]]
         self._target_indices = [i for i in range(spec.dimensions) if i not in condition_indices]
@@ -59,7 +59,7 @@ class Condition(Part):
         self.stores_examples = all(f.layout in ("label", "row") for f in self.fields)  # whether conditions are stored
         zeros = {f.name: torch.zeros(STORED_ROWS, *f.shape, dtype=torch.int64 if f.support.integer else torch.float32)
                  for f in self.fields}  # fmt: skip
-        zeros |= {known(f.name): torch.zeros(STORED_ROWS, dtype=torch.bool) for f in self.fields if f.optional}
+        zeros |= {mask_name(f.name): torch.zeros(STORED_ROWS, dtype=torch.bool) for f in self.fields if f.optional}
         self._stored_names = list(zeros) if self.stores_examples else []
         for i, name in enumerate(self._stored_names):  # numbered, since a column may have any name
             self.register_buffer(f"kept_{i}", zeros[name])
@@ -208,7 +208,7 @@ def _unknown_name(name: str, spec: Spec, columns: Sequence[str]) -> BestiaryErro
     names = [*spec.names, *columns]
     if not names:
         return BestiaryError(f"condition={name}: these data have nothing beside x, neither labels nor numbers")
-    return unknown("condition", name, ["none", *names])
+    return unknown_name("condition", name, ["none", *names])
 
 
 def split_names(text: str, names: Sequence[str] = ()) -> list[str]:

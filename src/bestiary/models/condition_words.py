@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bestiary.data.spec import Field, known
+from bestiary.data.spec import Field, mask_name
 from bestiary.data.support import Column
-from bestiary.errors import BestiaryError, unknown
+from bestiary.errors import BestiaryError, unknown_name
 from bestiary.networks.conditioned import ConditionTensors
 
 __all__ = ["read_condition"]
@@ -47,9 +47,9 @@ def read_condition(words: Any, fields: Sequence[Field]) -> ConditionTensors:
             f"condition= holds no rows and names no {noun}: give one, e.g. condition={_example(fields)}"
         )
     for name in (name for row in rows for name in row if name not in _names(fields)):
-        raise unknown("column of this run's condition", str(name), _names(fields))
+        raise unknown_name("column of this run's condition", str(name), _names(fields))
     c = {f.name: torch.cat([_value(f, row) for row in rows]) for f in fields}
-    return c | {known(f.name): torch.ones(len(rows), dtype=torch.bool) for f in fields if f.optional}
+    return c | {mask_name(f.name): torch.ones(len(rows), dtype=torch.bool) for f in fields if f.optional}
 
 
 def _example(fields: Sequence[Field]) -> str:
@@ -64,7 +64,7 @@ def _from_tensor(values: Tensor, fields: Sequence[Field]) -> ConditionTensors:
     """One tensor for all fields, in model units."""
     if not values.numel():
         raise BestiaryError("condition= holds no rows: give one, e.g. condition=torch.tensor([0])")
-    masks = {known(f.name): torch.ones(len(torch.atleast_1d(values)), dtype=torch.bool, device=values.device)
+    masks = {mask_name(f.name): torch.ones(len(torch.atleast_1d(values)), dtype=torch.bool, device=values.device)
              for f in fields if f.optional}  # fmt: skip
     if len(fields) == 1 and len(fields[0].shape) != 1:
         return {fields[0].name: torch.atleast_1d(values)} | masks
@@ -79,12 +79,12 @@ def _from_tensor(values: Tensor, fields: Sequence[Field]) -> ConditionTensors:
 
 def _from_tensors(c: Mapping[str, Tensor], fields: Sequence[Field]) -> ConditionTensors:
     """Tensors by field in model units; masks that are missing are added, all true."""
-    names = {f.name for f in fields} | {known(f.name) for f in fields if f.optional}
+    names = {f.name for f in fields} | {mask_name(f.name) for f in fields if f.optional}
     for name in c:
         if name not in names:
-            raise unknown("field of this model's condition", name, names)
+            raise unknown_name("field of this model's condition", name, names)
     n = len(next(iter(c.values())))
-    masks = {known(f.name): torch.ones(n, dtype=torch.bool) for f in fields if f.optional}
+    masks = {mask_name(f.name): torch.ones(n, dtype=torch.bool) for f in fields if f.optional}
     return {**masks, **c}
 
 
@@ -203,7 +203,7 @@ def _numbers(column: Column, value: Any) -> list[float]:
     """The numbers of a column in model units, from a word or a number in the file's units."""
     if column.words:
         if str(value) not in column.words:
-            raise unknown(f"value of {column.name}", str(value), column.words)
+            raise unknown_name(f"value of {column.name}", str(value), column.words)
     else:
         try:
             number = float(value)

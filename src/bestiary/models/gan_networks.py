@@ -18,7 +18,7 @@ from typing import NamedTuple
 from torch import nn
 
 from bestiary.data.spec import Field
-from bestiary.errors import BestiaryError, unknown
+from bestiary.errors import BestiaryError, unknown_name
 from bestiary.models.vae_networks import image_shape
 from bestiary.networks import dcgan, residual
 from bestiary.networks.batch_norm import BatchNorm
@@ -52,7 +52,7 @@ class Style:
             ("pool", self.pool, dcgan.POOLS),
         ):
             if name not in table:
-                raise unknown(option, name, table)
+                raise unknown_name(option, name, table)
 
 
 class GanPair(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bestiary.errors import BestiaryError
-from bestiary.grammar.values import text
+from bestiary.grammar.values import value_text
 
 __all__ = ["INEFFECTIVE", "refuse_ineffective"]
 
@@ -47,12 +47,14 @@ def refuse_ineffective(given: Mapping[str, Any], options: Mapping[str, Any], def
     changed = {key for key in given if given[key] != defaults[key]}
     replaced = replaced_options(given)
     for key in sorted(changed & replaced):
-        raise BestiaryError(f"{key}={text(given[key])} belongs to a network that you replace by your own: leave it out")
+        raise BestiaryError(
+            f"{key}={value_text(given[key])} belongs to a network that you replace by your own: leave it out"
+        )
     for key, (other, values) in INEFFECTIVE.items():
         if other in replaced:  # the user's network may be of any kind
             continue
         if key in changed and options.get(other) in values:
             raise BestiaryError(
-                f"{key}={text(given[key])} does nothing with {other}={text(options[other])}:"
+                f"{key}={value_text(given[key])} does nothing with {other}={value_text(options[other])}:"
                 f" leave it out, or give another {other}"
             )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bestiary.errors import unknown
+from bestiary.errors import unknown_name
 
 __all__ = ["FAST", "RECIPES", "with_recipe"]
 
@@ -54,5 +54,5 @@ def with_recipe(model: str, options: Mapping[str, Any]) -> tuple[dict[str, Any],
     name = str(given.pop("recipe", FAST))
     recipes = {FAST: {}, **RECIPES.get(model, {})}
     if name not in recipes:
-        raise unknown(f"recipe of {model}", name, recipes)
+        raise unknown_name(f"recipe of {model}", name, recipes)
     return {**recipes[name], **given}, f"recipe={name}"

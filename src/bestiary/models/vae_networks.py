@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bestiary.data.spec import Field
-from bestiary.errors import BestiaryError, unknown
+from bestiary.errors import BestiaryError, unknown_name
 from bestiary.networks.conv import ConvDecoder, conv_encoder
 from bestiary.networks.mlp import FlatInput, ShapedOutput, mlp
 
@@ -77,7 +77,7 @@ def image_shape(field: Field) -> Shape:
 def choose(table: dict[str, P], name: str, field: Field) -> P:
     """The networks called `name`. Raises BestiaryError if there are none, or if they need images and x are none."""
     if name not in table:
-        raise unknown("network", name, table)
+        raise unknown_name("network", name, table)
     if name != "mlp":
         image_shape(field)
     return table[name]

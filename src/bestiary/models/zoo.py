@@ -10,7 +10,7 @@ from typing import Any
 
 from bestiary.data.spec import Spec
 from bestiary.densities.density_names import LIKELIHOODS, POSTERIORS, PRIORS
-from bestiary.errors import unknown
+from bestiary.errors import unknown_name
 from bestiary.grammar.part_lists import merge_part_options
 from bestiary.models.auto_options import infer
 from bestiary.models.model import Model
@@ -49,12 +49,12 @@ def build(name: str, spec: Spec, **options: object) -> Model:
     Raises BestiaryError for an unknown name or option, or for options that do not fit.
     """
     if name not in MODELS:
-        raise unknown("model", name, MODELS)
+        raise unknown_name("model", name, MODELS)
     refuse_renamed(options)
     known = signature(MODELS[name]).parameters.keys() - {"spec"}
     all_options, _ = infer(MODELS[name], spec, merge_part_options(MODELS[name], options, PART_LISTS))
     for option in all_options.keys() - known:
-        raise unknown(f"option of {name}", option, known)
+        raise unknown_name(f"option of {name}", option, known)
     return MODELS[name](spec, **all_options)
 
 

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from bestiary.data.spec import Spec
-from bestiary.errors import BestiaryError, unknown
+from bestiary.errors import BestiaryError, unknown_name
 from bestiary.grammar.part_calls import parse_part
 from bestiary.grammar.schedules import Schedule, parse_schedule
 from bestiary.grammar.signatures import with_defaults
@@ -253,5 +253,5 @@ def _optimiser(name: str, beta1: float, beta2: float) -> Callable[[float | Sched
         "sgd": lambda lr: SGD(lr, beta1),
     }
     if name not in optimisers:
-        raise unknown("optimiser", name, optimisers)
+        raise unknown_name("optimiser", name, optimisers)
     return optimisers[name]

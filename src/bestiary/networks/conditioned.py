@@ -19,7 +19,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bestiary.data.spec import Field, known
+from bestiary.data.spec import Field, mask_name
 from bestiary.errors import BestiaryError
 
 __all__ = [
@@ -34,7 +34,7 @@ LEARNED_WIDTH = 64  # numbers that a sequence of words or a picture is read into
 
 def tensor_names(f: Field) -> tuple[str, ...]:
     """The names under which c holds a field: its own, and that of its mask where examples may lack the field."""
-    return (f.name, known(f.name)) if f.optional else (f.name,)
+    return (f.name, mask_name(f.name)) if f.optional else (f.name,)
 
 
 def select_rows(c: ConditionTensors, rows: slice | Tensor) -> dict[str, Tensor]:
@@ -123,7 +123,7 @@ class Reader(nn.Module):
             r = value.flatten(1).float()
         if not f.optional:
             return r
-        mask = c[known(f.name)][:, None].to(r.dtype)
+        mask = c[mask_name(f.name)][:, None].to(r.dtype)
         return r * mask if f.layout == "label" else torch.cat([r * mask, mask], 1)
 
 

@@ -21,7 +21,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from bestiary.errors import unknown
+from bestiary.errors import unknown_name
 from bestiary.training.noise import uniform
 
 __all__ = ["AUGMENTATIONS", "Lens", "colour", "compose", "cutout", "translation"]
@@ -83,5 +83,5 @@ def compose(names: Sequence[str]) -> Lens:
     """The lens that applies these augmentations one after the other. Raises BestiaryError for an unknown name."""
     for name in names:
         if name not in AUGMENTATIONS:
-            raise unknown("augmentation", name, AUGMENTATIONS)
+            raise unknown_name("augmentation", name, AUGMENTATIONS)
     return lambda x: reduce(lambda image, name: AUGMENTATIONS[name](image), names, x)

@@ -27,7 +27,7 @@ from torch import Tensor
 from bestiary.densities.diagonal_gaussian import DiagonalNormal
 from bestiary.densities.full_gaussian import FullNormal
 from bestiary.errors import BestiaryError
-from bestiary.grammar.schedules import Schedule, at
+from bestiary.grammar.schedules import Schedule, value_at
 from bestiary.objectives.draw import Draw
 from bestiary.training.parallel import global_mean
 from bestiary.training.part import Part
@@ -48,8 +48,8 @@ def elbo(
 ) -> dict[str, Tensor]:
     """−ELBO with its two terms weighted; `total` is minimised."""
     terms = _elbo_terms(draw)
-    reconstruction = terms["reconstruction"] if lam == 1.0 else at(lam, draw.clock) * terms["reconstruction"]
-    kl = draw.kl if beta == 1.0 else at(beta, draw.clock) * draw.kl
+    reconstruction = terms["reconstruction"] if lam == 1.0 else value_at(lam, draw.clock) * terms["reconstruction"]
+    kl = draw.kl if beta == 1.0 else value_at(beta, draw.clock) * draw.kl
     return {"total": reconstruction + kl, **terms}
 
 
@@ -67,7 +67,7 @@ def free_bits(
         "group": lambda: _kl_groups(draw, groups),
         "dimension": lambda: _kl_dims(draw),
     }
-    kl, free = global_mean(kl_by_part[per]()), at(lam, draw.clock)  # (parts,)
+    kl, free = global_mean(kl_by_part[per]()), value_at(lam, draw.clock)  # (parts,)
     cost = (torch.maximum(kl, free.to(kl.dtype)) if isinstance(free, Tensor) else kl.clamp_min(free)).sum()
     return {"total": terms["reconstruction"].mean() + cost, **terms}
 
@@ -99,7 +99,7 @@ def capacity(
 ) -> dict[str, Tensor]:
     """Keeps the KL near C instead of minimising it."""
     terms = _elbo_terms(draw)
-    gap = (global_mean(draw.kl) - at(nats, draw.clock)).abs()
+    gap = (global_mean(draw.kl) - value_at(nats, draw.clock)).abs()
     return {"total": terms["reconstruction"].mean() + gamma * gap, **terms}
 
 

@@ -38,7 +38,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bestiary.errors import BestiaryError, unknown
+from bestiary.errors import BestiaryError, unknown_name
 
 __all__ = [
     "DIVERGENCES", "GAMES", "Divergence", "Game", "f_game", "hinge", "least_squares", "nonsaturating", "relativistic",
@@ -182,7 +182,7 @@ def f_game(
 ) -> Game:
     """The game of an f-divergence, by its convex dual."""
     if divergence not in DIVERGENCES:
-        raise unknown("divergence", divergence, DIVERGENCES)
+        raise unknown_name("divergence", divergence, DIVERGENCES)
     d = DIVERGENCES[divergence]
     return separable_game(
         real=lambda logit: -d.output(logit),

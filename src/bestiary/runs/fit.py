@@ -24,7 +24,7 @@ from bestiary.data.batch import Batch
 from bestiary.data.batches import Batches
 from bestiary.data.spec import Inferred
 from bestiary.errors import BestiaryError
-from bestiary.grammar.durations import seconds_of
+from bestiary.grammar.durations import parse_duration
 from bestiary.models.model import Bounds, Drawn, Model
 from bestiary.models.zoo import build
 from bestiary.runs.data_check import check_data
@@ -96,7 +96,7 @@ def fit(
         raise BestiaryError(
             f"nproc={nproc}: several processes are started from the command line, bestiary fit … --nproc {nproc}"
         )
-    limit = seconds_of(time_limit)
+    limit = parse_duration(time_limit)
     where, kind = choose_device(device), parallel
     team, where = join(where, kind)
     if resume is not None:

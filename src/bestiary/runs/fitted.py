@@ -31,10 +31,10 @@ from bestiary.codes.latent_space import Analogy, again, codes, log_prior, reach
 from bestiary.codes.paths import analogy, path
 from bestiary.data.batch import Batch
 from bestiary.data.dataset import Dataset
+from bestiary.data.load import is_name
 from bestiary.data.load import load as load_data
-from bestiary.data.load import named
 from bestiary.data.spec import Spec
-from bestiary.errors import BestiaryError, unknown
+from bestiary.errors import BestiaryError, unknown_name
 from bestiary.grammar.part_lists import merge_part_options
 from bestiary.grammar.signatures import signature_options
 from bestiary.measures.number import Number
@@ -64,7 +64,7 @@ def options_of(config: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
     parts = merge_part_options(MODELS[config["model"]["name"]], parts, PART_LISTS) if known else parts
     for key in parts:
         if key not in known and key not in config["data"]:
-            raise unknown(f"part of {config['model']['name']}", key, known)
+            raise unknown_name(f"part of {config['model']['name']}", key, known)
     _all_given(saved, parts, "load(run")
     return typed_options(config["model"]["name"], saved | earlier_options(config) | parts)
 
@@ -93,7 +93,7 @@ def located(config: dict[str, Any]) -> str:
     """Where the data of a run are: a relative path is first looked up where the fit was started."""
     source = str(config["data"]["source"])
     there = Path(config["origin"].get("folder", "")) / source
-    return str(there) if "folder" in config["origin"] and not named(source) and there.exists() else source
+    return str(there) if "folder" in config["origin"] and not is_name(source) and there.exists() else source
 
 
 class Fitted:
@@ -208,7 +208,7 @@ class Fitted:
     def part(self, name: str, most: int | None = None, seed: int = 0) -> Batch:
         """Examples of one part in model units, shuffled by seed, with what stands beside them."""
         if name not in self.dataset.parts:
-            raise unknown("part of the data", name, self.dataset.parts)
+            raise unknown_name("part of the data", name, self.dataset.parts)
         rows = self.dataset.parts[name]
         order = np.random.Generator(np.random.PCG64(derive_seed(seed, "part", name))).permutation(len(rows))[:most]
         return self.dataset.rows(rows[order])

@@ -22,16 +22,16 @@ import torch
 from torch import Tensor
 
 from bestiary.data.dataset import Dataset
-from bestiary.data.load import load, loader, named
+from bestiary.data.load import is_name, load, loader
 from bestiary.data.spec import Inferred
-from bestiary.errors import BestiaryError, unknown
+from bestiary.errors import BestiaryError, unknown_name
 from bestiary.grammar.calls import split_arguments
-from bestiary.grammar.command_line import route, to_words
+from bestiary.grammar.command_line import format_words, route
 from bestiary.grammar.part_calls import parse_part
 from bestiary.grammar.part_lists import list_part_options, merge_part_options
 from bestiary.grammar.schedules import Schedule, parse_schedule
 from bestiary.grammar.signatures import signature_options
-from bestiary.grammar.values import text
+from bestiary.grammar.values import value_text
 from bestiary.models.auto_options import infer, training_rules
 from bestiary.models.frozen import EarlierRun
 from bestiary.models.ineffective_options import refuse_ineffective, replaced_options
@@ -86,7 +86,7 @@ class Plan:
         """The full equivalent command."""
         if self.data == "array" or self.parts:
             return self._python()
-        return f"bestiary fit {shlex.quote(self.data)} {self.model} {to_words(self.said)}".rstrip()
+        return f"bestiary fit {shlex.quote(self.data)} {self.model} {format_words(self.said)}".rstrip()
 
     def _python(self) -> str:
         """The same in Python, for what a command line cannot hold."""
@@ -112,7 +112,7 @@ class Plan:
             "spec": self.dataset.spec.to_dict(),
             "model": {"name": self.model, **_writable(self.model_options)},
             "training": self.recipe.to_dict(),
-            "inferred": {k: {"value": text(value), "reason": why} for k, (value, why) in self.inferred.items()},
+            "inferred": {k: {"value": value_text(value), "reason": why} for k, (value, why) in self.inferred.items()},
             "origin": {**self.dataset.source, **_folder(self.data)},
             "earlier": {k: v.to_dict() for k, v in self.model_options.items() if isinstance(v, EarlierRun)},
             "start": dict(self.start),
@@ -122,7 +122,7 @@ class Plan:
 def plan(data: Any, model: str, options: Mapping[str, Any] | None = None, resumed: bool = False) -> Plan:
     """Resolve everything that a fit needs to know; `resumed`: what a run was fitted with is not refused any more."""
     if not isinstance(model, str) or model not in MODELS:
-        raise unknown("model", str(model), MODELS)
+        raise unknown_name("model", str(model), MODELS)
     by_name = isinstance(data, str | PathLike)
     if by_name:
         _readable(str(data))
@@ -228,15 +228,15 @@ def _readable(data: str) -> None:
 
 def _writable(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as config.toml holds them."""
-    named = {k: f"{GIVEN}: {type(v).__name__}" if is_part(v) else v for k, v in options.items() if v is not None}
-    return {k: str(v) if isinstance(v, Schedule | EarlierRun) else v for k, v in named.items()}
+    values = {k: f"{GIVEN}: {type(v).__name__}" if is_part(v) else v for k, v in options.items() if v is not None}
+    return {k: str(v) if isinstance(v, Schedule | EarlierRun) else v for k, v in values.items()}
 
 
 def _folder(data: str) -> dict[str, str]:
     """Where a relative path was relative to: a run may be judged from another folder than it was fitted in."""
     path = Path(data)
     relative = (
-        data != "array" and not named(data) and not path.is_absolute() and not data.startswith("~") and path.exists()
+        data != "array" and not is_name(data) and not path.is_absolute() and not data.startswith("~") and path.exists()
     )
     return {"folder": str(Path.cwd())} if relative else {}
 

@@ -4,7 +4,7 @@ import torch
 
 from bestiary.data.batch import Batch
 from bestiary.data.spec import Field
-from bestiary.errors import BestiaryError, unknown
+from bestiary.errors import BestiaryError, unknown_name
 from bestiary.judging.case import LEAST, Case, Space, Tests, check_tests, choose_features
 from bestiary.measures.features import Extractor
 from bestiary.measures.label_features import LEAST as LEAST_FITTED
@@ -68,7 +68,7 @@ def _check(model: Model, n: int, k: int, space: str, tests: str) -> None:
     if k < 1:
         raise BestiaryError(f"k={k}: the importance-weighted bound needs at least one draw of z, e.g. k=100")
     if space not in ("pixels", "latent"):
-        raise unknown("space", space, ("pixels", "latent"))
+        raise unknown_name("space", space, ("pixels", "latent"))
     check_tests(tests)
     if space == "latent" and not isinstance(model, Encodes):
         raise BestiaryError("space=latent needs an encoder, and this model has none: use space=pixels")

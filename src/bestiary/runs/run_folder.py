@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bestiary.errors import BestiaryError, nearest
+from bestiary.errors import BestiaryError, nearest_name
 from bestiary.storage.atomic import io_error
 from bestiary.storage.run_files import CONFIG
 
@@ -76,7 +76,7 @@ def find(name: str | Path, root: str | Path = "runs") -> Path:
                 return path.resolve()
             return path.with_name(path.resolve().name) if _is_latest(path) else path
     names = [p.name for p in runs_in(Path(root))]
-    guess = nearest(Path(name).name, names)
+    guess = nearest_name(Path(name).name, names)
     hint = f"did you mean `{guess}`? " if guess else ""
     have = (
         f"Runs in {root}: {', '.join(names)}." if names else f"There are no runs in {root} yet: bestiary fit digits vae"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from math import inf
 from pathlib import Path
 
-from bestiary.grammar.command_line import to_words
+from bestiary.grammar.command_line import format_words
 from bestiary.models.tricks.table import trick_options
 from bestiary.runs.plan import Plan
 from bestiary.signs.sign import RunHistory, read_history
@@ -26,7 +26,7 @@ def remedied(what: Plan, options: Mapping[str, str]) -> str:
     if what.data == "array" or what.parts:
         return f"bst.fit(…, {', '.join(f'{k}={v!r}' for k, v in options.items())})"
     said = {k: v for k, v in what.said.items() if k != "precision" or k not in what.inferred}  # of a model of this size
-    return f"bestiary fit {shlex.quote(what.data)} {what.model} {to_words({**said, **options})}"
+    return f"bestiary fit {shlex.quote(what.data)} {what.model} {format_words({**said, **options})}"
 
 
 def watching(path: Path, what: Plan, rounds: int, show: Show, say: Callable[[str], None]) -> Show:

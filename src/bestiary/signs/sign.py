@@ -15,7 +15,7 @@ from typing import Any
 
 from bestiary.errors import BestiaryError
 from bestiary.grammar.schedules import parse_schedule
-from bestiary.grammar.values import text
+from bestiary.grammar.values import value_text
 from bestiary.storage.journal import read_journal
 
 __all__ = ["Remedy", "RunHistory", "Sign", "make_sign", "option_number", "read_history"]
@@ -121,7 +121,7 @@ def _equals(option: Any, value: str) -> bool:
     try:
         return parse_schedule(option) == parse_schedule(value)
     except (BestiaryError, TypeError, ValueError):
-        return text(option) == value
+        return value_text(option) == value
 
 
 def option_number(history: RunHistory, key: str, default: float) -> float:

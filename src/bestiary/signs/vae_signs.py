@@ -15,7 +15,7 @@ import torch
 
 from bestiary.densities.density_names import PRIORS
 from bestiary.grammar.part_calls import parse_part
-from bestiary.grammar.schedules import at, parse_schedule
+from bestiary.grammar.schedules import parse_schedule, value_at
 from bestiary.grammar.signatures import part_options
 from bestiary.objectives.elbo import OBJECTIVES, elbo
 from bestiary.signs.sign import Remedy, RunHistory, Sign, make_sign, option_number
@@ -161,7 +161,7 @@ def _kl_weight(history: RunHistory) -> float | None:
         return None
     clock = Clock(torch.tensor(float(history.round)), history.rounds)
     beta, lam = options.get("beta", history.options.get("beta", 1.0)), options.get("lam", 1.0)
-    beta, lam = (float(at(parse_schedule(value), clock)) for value in (beta, lam))
+    beta, lam = (float(value_at(parse_schedule(value), clock)) for value in (beta, lam))
     return beta / lam if lam else None
 
 

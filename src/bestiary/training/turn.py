@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from bestiary.data.batch import Batch
 from bestiary.errors import BestiaryError
-from bestiary.grammar.schedules import at
+from bestiary.grammar.schedules import value_at
 from bestiary.training.clock import Clock
 from bestiary.training.parallel import full_tensor
 from bestiary.training.player import Player, Terms
@@ -107,7 +107,7 @@ class Turn:
         """Set the learning rate of this round, if it is a schedule."""
         if not callable(self.player.optimiser.lr):
             return
-        lr = at(self.player.optimiser.lr, clock)
+        lr = value_at(self.player.optimiser.lr, clock)
         for group in self.optimiser.param_groups:
             if self.device.type == "cuda":
                 group["lr"].copy_(lr)

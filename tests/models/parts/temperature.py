@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bestiary.data.spec import Field
 from bestiary.data.word_support import Words
 from bestiary.densities.posterior_and_prior import Posterior
-from bestiary.grammar.schedules import Schedule, at
+from bestiary.grammar.schedules import Schedule, value_at
 from bestiary.objectives.draw import Draw
 from bestiary.training.clock import Clock
 from bestiary.training.noise import uniform
@@ -34,7 +34,7 @@ class Relaxed(Posterior):
         self.book = nn.Parameter(torch.randn(words, width))
 
     def forward(self, features: Tensor, clock: Clock) -> Chances:
-        return Chances(features.unflatten(1, (*self.code.shape, -1)), at(self.tau, clock))
+        return Chances(features.unflatten(1, (*self.code.shape, -1)), value_at(self.tau, clock))
 
     def draw(self, q: Chances, k: int, exact: bool = False) -> tuple[Tensor, Tensor]:
         u = uniform((k, *q.log_p.shape), q.log_p.device, 1).clamp(1e-20, 1 - 1e-7)

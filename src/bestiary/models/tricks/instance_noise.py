@@ -5,7 +5,7 @@
 
 from torch import Tensor
 
-from bestiary.grammar.schedules import Schedule, at
+from bestiary.grammar.schedules import Schedule, value_at
 from bestiary.models.tricks.trick import Trick, check_not_negative
 from bestiary.training.clock import Clock
 from bestiary.training.noise import normal
@@ -26,4 +26,4 @@ class InstanceNoise(Trick):
         self.sigma = sigma
 
     def view(self, x: Tensor, clock: Clock | None) -> Tensor:
-        return x if clock is None else x + at(self.sigma, clock) * normal(x.shape, x.device)
+        return x if clock is None else x + value_at(self.sigma, clock) * normal(x.shape, x.device)
