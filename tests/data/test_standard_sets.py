@@ -192,7 +192,7 @@ def test_a_part_of_dsprites_has_the_values_of_its_own_factors(tmp_path: Path, mo
 
 
 def test_sets_that_are_nowhere_say_how_to_get_them() -> None:
-    for name in SETS.keys() - {"digits"}:
+    for name in SETS.keys() - {"digits", "glyphs"}:
         with pytest.raises(BestiaryError, match="BESTIARY_DATA") as caught:
             load(name)
         assert (f"bestiary data {name} --download" in str(caught.value)) == (name in DOWNLOADS)
