@@ -33,7 +33,7 @@ def test_images_of_an_energy(tmp_path, conditioning: str) -> None:
         bst.load(run.path, data=data, numbers=energy).part("train")
     with pytest.raises(BestiaryError, match="condition of this run has 2 values"):
         run.sample(4, condition=[1.0])
-    with pytest.raises(BestiaryError, match="come with numbers: give condition=numbers"):
+    with pytest.raises(BestiaryError, match="come with numbers: use condition=numbers"):
         bst.fit(data, "cgan", root=tmp_path, quiet=True, numbers=beside)
 
 

@@ -20,7 +20,7 @@ from bestiary.run import judge, load
 from bestiary.runs import fit as fitting
 from bestiary.runs.fit import Interrupted, fit
 from bestiary.runs.fitted import located
-from bestiary.runs.run_folder import held
+from bestiary.runs.run_folder import locked
 from bestiary.storage.journal import read_journal
 from bestiary.storage.run_files import read_config, read_env
 from bestiary.training import device
@@ -427,7 +427,7 @@ def test_data_that_changed_are_noticed(tmp_path, capsys):
 
 def test_a_run_is_fitted_by_one_process_at_a_time(tmp_path) -> None:
     run = tiny(tmp_path, steps=5)
-    with held(run.path), pytest.raises(BestiaryError, match="is being fitted by another process"):
+    with locked(run.path), pytest.raises(BestiaryError, match="is being fitted by another process"):
         fit(resume=run.path, steps=8, quiet=True, device="cpu")
     fit(resume=run.path, steps=8, quiet=True, device="cpu")
     assert read_env(run.path)["round"] == 8

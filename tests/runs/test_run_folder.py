@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from bestiary.errors import BestiaryError
-from bestiary.runs.run_folder import create, find, point, runs_in
+from bestiary.runs.run_folder import create, find, point_latest_at, runs_in
 from bestiary.storage.run_files import note, read_config, read_env, update_env, write_config
 from bestiary.version import FORMAT
 
@@ -18,7 +18,7 @@ CONFIG = {"command": "bestiary fit x y", "version": "1", "format": FORMAT} | {
 def run(root, data="ring", model="vae", name=None):
     path = create(root, data, model, name)
     write_config(path, CONFIG)
-    point(path)
+    point_latest_at(path)
     return path
 
 

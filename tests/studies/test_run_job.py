@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bestiary.errors import BestiaryError
-from bestiary.runs.run_folder import held
+from bestiary.runs.run_folder import locked
 from bestiary.storage.run_files import read_env
 from bestiary.studies import job as module
 from bestiary.studies.executor import ResultsMissing, Workers, write_results
@@ -155,9 +155,9 @@ def test_a_lock_that_is_removed_before_it_is_taken_is_made_again(
         looks.append(lock)
         if len(looks) == 1:
             lock.unlink()
-        return held(lock)
+        return locked(lock)
 
-    monkeypatch.setattr(module, "held", vanishing)
+    monkeypatch.setattr(module, "locked", vanishing)
     monkeypatch.setattr(module, "fit", lambda *given, name, root, **options: finish(root / name))
     assert run_job(JOB, tmp_path) == tmp_path / JOB.name
     assert len(looks) == 2

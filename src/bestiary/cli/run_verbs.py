@@ -142,13 +142,13 @@ def _prepare(
 def _complete_plan(source: str, model: str, options: Mapping[str, object], device: str) -> tuple[Any, Any]:
     """A plan in which nothing is left to infer, and its model."""
     from bestiary.models.zoo import build
-    from bestiary.runs.plan import fits_training, plan, settled
+    from bestiary.runs.plan import fits_training, plan, with_precision
     from bestiary.training.device import choose_device
 
     open_plan = plan(source, model, options)
     built = build(open_plan.model, open_plan.dataset.spec, **open_plan.model_options)
     fits_training(built, open_plan.recipe)
-    return settled(open_plan, choose_device(device), built.size), built
+    return with_precision(open_plan, choose_device(device), built.size), built
 
 
 def _missing_words(leading: Sequence[str], rest: Sequence[str]) -> str:
@@ -256,7 +256,7 @@ def _judge_samples(sides: Sequence[str], options: Mapping[str, str], device: str
 
     loading = {key: value for side in sides for key, value in signature_options(loader(side)).items()}
     judging = signature_options(judge_samples)
-    for key in ("held", "device"):
+    for key in ("locked", "device"):
         judging.pop(key)
     routed = route(options, {"data": loading, "judge": judging})
     held = sides[2] if len(sides) > 2 else None

@@ -90,8 +90,12 @@ def glyphs(n: int, characters: str, factors: tuple[str, ...], seed: int) -> Iter
         order = draws.permutation(len(combinations))
         size, x, y, angle = draws.random((4, len(combinations)))
         for i in range(min(len(combinations), n - block * len(combinations))):
+            character, family, weight, slant = combinations[order[i]]
             yield Glyph(
-                *combinations[order[i]],
+                character,
+                family,
+                weight,
+                slant,
                 size=least + (most - least) * (size[i] if "size" in factors else 0.5),
                 x=SHIFT * (2 * x[i] - 1) if "position" in factors else 0.0,
                 y=SHIFT * (2 * y[i] - 1) if "position" in factors else 0.0,

@@ -13,12 +13,12 @@ from bestiary.runs.plan import Plan
 from bestiary.storage.run_files import read_config, read_env, write_config
 from bestiary.training.trainer import Trainer
 
-__all__ = ["agree", "compare", "facts_of"]
+__all__ = ["describe_environment", "update_recipe", "warn_of_changes"]
 
 ABILITIES = (Samples, Shows, Coded, Encodes, Reconstructs, Drawn, Bounds)
 
 
-def facts_of(trainer: Trainer, precision: str) -> dict[str, Any]:
+def describe_environment(trainer: Trainer, precision: str) -> dict[str, Any]:
     """Where, and with how much, a run is fitted."""
     return {
         "python": platform.python_version(),
@@ -47,15 +47,15 @@ def _processor() -> str:
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
 
 
-def agree(path: Path, what: Plan) -> None:
-    """config.toml says how long a run goes on, also where that was changed when it was resumed."""
-    config, recipe = read_config(path), what.recipe.to_dict()
+def update_recipe(path: Path, plan: Plan) -> None:
+    """Write the recipe of a resumed run into config.toml: how long it goes on may have changed."""
+    config, recipe = read_config(path), plan.recipe.to_dict()
     if config["training"] != recipe:
         same = {k: v for k, v in config["inferred"].items() if config["training"].get(k) == recipe.get(k)}
-        write_config(path, {**config, "command": what.command, "training": recipe, "inferred": same})
+        write_config(path, {**config, "command": plan.command, "training": recipe, "inferred": same})
 
 
-def compare(path: Path, facts: Mapping[str, Any], data: Dataset, warn: Callable[[str], None]) -> None:
+def warn_of_changes(path: Path, facts: Mapping[str, Any], data: Dataset, warn: Callable[[str], None]) -> None:
     """Say what has changed since a run began: with other threads, say, sums are added up in another order."""
     before, saved = read_env(path), read_config(path)["origin"].get("fingerprint")
     if saved != data.source.get("fingerprint"):
@@ -64,5 +64,5 @@ def compare(path: Path, facts: Mapping[str, Any], data: Dataset, warn: Callable[
         k for k in ("threads", "torch", "device", "precision", "processes") if k in before and before[k] != facts[k]
     ]
     if changed:
-        what = ", ".join(f"{k} was {before[k]}, is {facts[k]}" for k in changed)
-        warn(f"goes on where it stood, but not bit by bit as if never stopped: {what}")
+        differences = ", ".join(f"{k} was {before[k]}, is {facts[k]}" for k in changed)
+        warn(f"goes on where it stood, but not bit by bit as if never stopped: {differences}")

@@ -9,9 +9,9 @@ checkpoint stands. Under torchrun every process comes through here; the first wr
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save as to_bytes
+from torch import Tensor
 
 from bestiary.data.batch import Batch
 from bestiary.data.batches import Batches
@@ -28,25 +29,25 @@ from bestiary.grammar.durations import parse_duration
 from bestiary.models.model import Bounds, Drawn, Model
 from bestiary.models.zoo import build
 from bestiary.runs.data_check import check_data
-from bestiary.runs.environment import agree, compare, facts_of
+from bestiary.runs.environment import describe_environment, update_recipe, warn_of_changes
 from bestiary.runs.fitted import Fitted, data_options_of, located, options_of
 from bestiary.runs.model_card import write_card
-from bestiary.runs.plan import GIVEN, Plan, fits_training, is_part, plan, settled
+from bestiary.runs.plan import GIVEN, Plan, fits_training, is_part, with_precision
+from bestiary.runs.plan import plan as make_plan
 from bestiary.runs.progress import progress
-from bestiary.runs.run_folder import create, find, held, point
-from bestiary.runs.sign_watch import watching, write_signs
+from bestiary.runs.run_folder import create, find, locked, point_latest_at
+from bestiary.runs.sign_watch import watch_signs, write_signs
 from bestiary.runs.start_weights import adopt, read_start, weights_of, write_start
 from bestiary.runs.validation import validator
 from bestiary.storage.atomic import write_atomic
-from bestiary.storage.run_files import note, read_config, read_env, update_env, write_config
+from bestiary.storage.run_files import MODEL, note, read_config, read_env, update_env, write_config
 from bestiary.training.clock import derive_seed
 from bestiary.training.device import choose_device, has_native_bf16, seeded, threads_for, tune_cpu
 from bestiary.training.driver import Ending, RunFailed
 from bestiary.training.driver import fit as play
-from bestiary.training.driver import resume as go_back
+from bestiary.training.driver import resume as load_checkpoint
 from bestiary.training.parallel import Team, join, under_torchrun
 from bestiary.training.part import TrainingData
-from bestiary.training.recipe import Recipe
 from bestiary.training.trainer import Trainer
 from bestiary.version import __version__
 
@@ -105,227 +106,233 @@ def fit(
         path = resume.path if isinstance(resume, Fitted) else find(resume, root)
         if start is not None:
             raise BestiaryError("a run that is resumed goes on from its own weights: leave out --from")
-        what = _planned(path, data, model, options)
-        beast = _model(what)
-        _may_be_sharded(beast, team)
+        plan = _resumed_plan(path, data, model, options)
+        network = _model(plan)
+        _check_sharding(network, team)
     else:
-        what = data if isinstance(data, Plan) else _asked(data, model, options)
-        what = what if start is None else _started(what, start, root)
-        beast = _model(what)  # before there is a folder: what cannot be built leaves none behind
-        _may_be_sharded(beast, team)
-        what = _settled(what, where, beast, team)
-        path = _folder(what, Path(root), name, team)
-    alone = held(path) if team.rank == 0 else nullcontext()
-    with alone, threads_for(what.recipe.batch * what.dataset.spec.dimensions):
-        return _run(
-            what,
-            beast,
-            path,
-            where,
-            team,
-            limit,
-            quiet or team.rank > 0,
-            graphs,
-            data if what.data == "array" else None,
-        )
+        plan = data if isinstance(data, Plan) else _new_plan(data, model, options)
+        plan = plan if start is None else _plan_from_weights(plan, start, root)
+        network = _model(plan)  # before there is a folder: a model that cannot be built leaves none behind
+        _check_sharding(network, team)
+        plan = _with_one_precision(plan, where, network, team)
+        path = _shared_folder(plan, Path(root), name, team)
+    how = _How(where, team, limit, quiet or team.rank > 0, graphs)
+    lock = locked(path) if how.writes else nullcontext()
+    with lock, threads_for(plan.recipe.batch * plan.dataset.spec.dimensions):
+        _play_run(plan, network, path, how)
+    return Fitted(path, data if plan.data == "array" else None, str(where), **plan.parts)
 
 
-def _started(what: Plan, start: str | Path | Fitted, root: str | Path) -> Plan:
+def _plan_from_weights(plan: Plan, start: str | Path | Fitted, root: str | Path) -> Plan:
     """The plan of a run that begins from another one's weights."""
     path = start.path if isinstance(start, Fitted) else find(start, root)
     weights, digest = weights_of(path)
-    return replace(what, weights={**weights, **what.weights}, start={"run": str(path), "weights": digest})
+    return replace(plan, weights={**weights, **plan.weights}, start={"run": str(path), "weights": digest})
 
 
-def _may_be_sharded(model: Model, team: Team) -> None:
+def _check_sharding(model: Model, team: Team) -> None:
     if team.sharded and (why := model.sharding_obstacle()):
-        raise BestiaryError(f"{why}, and FSDP2 cannot shard what is borrowed: use --parallel ddp")
+        raise BestiaryError(f"{why}, and FSDP2 cannot shard borrowed weights: use --parallel ddp")
 
 
-def _asked(data: Any, model: str | None, options: Mapping[str, Any]) -> Plan:
+def _new_plan(data: Any, model: str | None, options: Mapping[str, Any]) -> Plan:
     if data is None or model is None:
         raise BestiaryError("fit needs data and a model: bestiary fit digits vae")
-    return plan(data, model, options)
+    return make_plan(data, model, options)
 
 
-def _planned(path: Path, data: Any, model: str | None, options: Mapping[str, Any]) -> Plan:
+def _resumed_plan(path: Path, data: Any, model: str | None, options: Mapping[str, Any]) -> Plan:
     """The plan of a run that is to go on: its own config; only how long it goes on may change."""
     config = read_config(path)
     source = config["data"]["source"]
-    again = {k for k, v in {**config["data"], **config["model"]}.items() if str(v).startswith(GIVEN)}
-    parts = {k: v for k, v in options.items() if is_part(v) or k in again}
-    asked = {k: v for k, v in options.items() if k not in parts}
-    fixed = sorted(set(asked) - MAY_CHANGE)
-    fixed += [str(model)] if model not in (None, config["model"]["name"]) else []
-    fixed += [str(data)] if source != "array" and data is not None and str(data) != source else []
-    if fixed:
+    from_python = {k for k, v in {**config["data"], **config["model"]}.items() if str(v).startswith(GIVEN)}
+    parts = {k: v for k, v in options.items() if is_part(v) or k in from_python}
+    changes = {k: v for k, v in options.items() if k not in parts}
+    unchangeable = sorted(set(changes) - MAY_CHANGE)
+    unchangeable += [str(model)] if model not in (None, config["model"]["name"]) else []
+    unchangeable += [str(data)] if source != "array" and data is not None and str(data) != source else []
+    if unchangeable:
         raise BestiaryError(
-            f"--resume goes on with the run's own config: {', '.join(fixed)} cannot change, only"
+            f"--resume goes on with the run's own config: {', '.join(unchangeable)} cannot change, only"
             f" {', '.join(sorted(MAY_CHANGE))} can. Start a new run"
         )
-    training = {**config["training"], **asked}
+    training = {**config["training"], **changes}
     keys = {f"data.{k}": v for k, v in data_options_of(config, data, parts, "fit(x, resume=run").items()}
     keys |= {f"model.{k}": v for k, v in options_of(config, parts).items()}  # earlier models as the config has them
     keys |= {f"training.{k}": v for k, v in training.items()}
-    what = plan(data if source == "array" else located(config), config["model"]["name"], keys, resumed=True)
-    check_data(config, what.dataset)
+    plan = make_plan(data if source == "array" else located(config), config["model"]["name"], keys, resumed=True)
+    check_data(config, plan.dataset)
     inferred = {k: Inferred(**found) for k, found in config["inferred"].items()}
-    what = replace(what, data=source, inferred=inferred, weights=read_start(path), start=config.get("start", {}))
-    if what.recipe.precision == "auto":  # which configs kept until it was settled when a run began
-        return what.at(read_env(path).get("precision", "fp32"), "as the run began")
-    return what
+    plan = replace(plan, data=source, inferred=inferred, weights=read_start(path), start=config.get("start", {}))
+    if plan.recipe.precision == "auto":  # an older config: it was chosen when the run began
+        return plan.at(read_env(path).get("precision", "fp32"), "as the run began")
+    return plan
 
 
-def _settled(what: Plan, device: torch.device, model: Model, team: Team) -> Plan:
+def _with_one_precision(plan: Plan, device: torch.device, model: Model, team: Team) -> Plan:
     """With a precision, which is one for all processes."""
-    what = settled(what, device, model.size)
-    narrow = what.recipe.precision == "bf16"
-    if "precision" in what.inferred and team.any(not narrow) and narrow:
-        return what.at("fp32", "not every process multiplies bf16 itself")
-    return what
+    plan = with_precision(plan, device, model.size)
+    narrow = plan.recipe.precision == "bf16"
+    if "precision" in plan.inferred and team.any(not narrow) and narrow:
+        return plan.at("fp32", "not every process multiplies bf16 itself")
+    return plan
 
 
-def _folder(what: Plan, root: Path, name: str | None, team: Team) -> Path:
+def _shared_folder(plan: Plan, root: Path, name: str | None, team: Team) -> Path:
     """A new folder; under torchrun the one this launch has made already, if a worker was restarted."""
-    mark = _mark(root)
+    mark = _launch_file(root)
     if team.world == 1 and not under_torchrun():
-        return _made(what, root, name)
-    again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"  # a mark of before may be another launch's
-    if team.rank == 0 and not (again and mark.exists()):
-        write_atomic(mark, _made(what, root, name).name)
+        return _create_run(plan, root, name)
+    restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"  # an older file may be another launch's
+    if team.rank == 0 and not (restarted and mark.exists()):
+        write_atomic(mark, _create_run(plan, root, name).name)
     team.wait()
     return root / mark.read_text("utf-8")
 
 
-def _mark(root: Path) -> Path:
+def _launch_file(root: Path) -> Path:
     """Where a launch of torchrun keeps the name of its run."""
     return root / f".launch-{os.environ.get('TORCHELASTIC_RUN_ID', '')}"
 
 
-def _made(what: Plan, root: Path, name: str | None) -> Path:
-    path = create(root, what.data, what.model, name)
-    write_start(path, what.weights)  # before the config: what has one is whole
-    write_config(path, what.config())
-    point(path)
+def _create_run(plan: Plan, root: Path, name: str | None) -> Path:
+    path = create(root, plan.data, plan.model, name)
+    write_start(path, plan.weights)  # before the config: a run with a config is whole
+    write_config(path, plan.config())
+    point_latest_at(path)
     return path
 
 
-def _run(
-    what: Plan, model: Model, path: Path, device: torch.device, team: Team, limit: float | None,
-    quiet: bool, graphs: bool, data: Any,
-) -> Fitted:  # fmt: skip
-    """Play, then write down what there is to keep."""
+@dataclass(frozen=True)
+class _How:
+    """How a run is played: where, by whom, how long."""
+
+    device: torch.device
+    team: Team
+    limit: float | None  # seconds
+    quiet: bool
+    graphs: bool
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes the run's files: the first one does."""
+        return self.team.rank == 0
+
+
+def _play_run(plan: Plan, model: Model, path: Path, how: _How) -> None:
+    """Play the rounds that are left, then write down what there is to keep."""
 
     def warn(message: str) -> None:
         note(path, message)
-        if not quiet:
+        if not how.quiet:
             print(message, file=sys.stderr)
 
-    precision = what.recipe.precision
-    assert precision != "auto"  # it is settled
-    trainer = _trainer(what, model, device, precision, team, graphs)
-    first = team.rank == 0
-    if first and precision == "bf16" and not has_native_bf16(device):
-        warn(f"precision=bf16 is slower than fp32 here: {device} does not multiply bf16 itself")
-    go_back(trainer, path, warn)
+    trainer = _trainer(plan, model, how)
+    load_checkpoint(trainer, path, warn)
     if trainer.time > trainer.rounds:
         raise BestiaryError(f"steps={trainer.rounds}: the run stands at round {trainer.time} already; ask for more")
-    facts = facts_of(trainer, precision)
-    if first:
-        agree(path, what)
-        compare(path, facts, what.dataset, warn)
-        update_env(path, bestiary=__version__, **facts, finished=False)
-        note(path, f"begins at round {trainer.round} of {trainer.rounds}: {what.command}")
-    validate = validator(trainer, what.dataset, path)
-    bits = what.dataset.spec.dimensions if model.discrete else 0
+    if how.writes:
+        _note_start(plan, trainer, path, warn)
+    validate = validator(trainer, plan.dataset, path)
+    bits = plan.dataset.spec.dimensions if model.discrete else 0
     try:
         # seeded: the caller's noise is left alone
-        with seeded(0, device), progress(trainer.rounds, trainer.round, quiet, bits) as show:
-            watch = watching(path, what, trainer.rounds, show, warn) if first else show
-            ending = play(trainer, path, validate, watch, limit)
+        with seeded(0, how.device), progress(trainer.rounds, trainer.round, how.quiet, bits) as show:
+            watch = watch_signs(path, plan, trainer.rounds, show, warn) if how.writes else show
+            ending = play(trainer, path, validate, watch, how.limit)
     except RunFailed as error:
-        if first:
+        if how.writes:
             note(path, str(error))
             update_env(path, why=str(error), round=trainer.round)
-            write_signs(path, what, trainer.rounds, error.symptom)
+            write_signs(path, plan, trainer.rounds, error.symptom)
         raise
-    weights = trainer.weights()
-    if first:
-        write_atomic(
-            path / "model.safetensors", to_bytes({k: v.to("cpu", copy=True).contiguous() for k, v in weights.items()})
-        )
-        update_env(
-            path,
-            seconds=round(ending.seconds, 1),
-            finished=ending.finished,
-            round=ending.round,
-            why=ending.reason,
-        )
-        kept = trainer.facts.get("best_round", inf) if what.recipe.patience else inf
-        write_signs(path, what, trainer.rounds, kept=kept)
-        write_card(path)
-        note(path, f"ends at round {ending.round}: {ending.reason}")
-        _mark(path.parent).unlink(missing_ok=True)
-    team.wait()
+    weights = trainer.weights()  # every process takes part in gathering them
+    if how.writes:
+        _write_result(plan, trainer, weights, path, ending)
+    how.team.wait()
     if ending.reason == "interrupted":
-        raise Interrupted(_how_to_go_on(what, path, ending, trainer.rounds))
-    if not quiet and not ending.finished:
-        warn(_how_to_go_on(what, path, ending, trainer.rounds))
-    return Fitted(path, data, str(device), **what.parts)
+        raise Interrupted(_advice_to_resume(plan, path, ending, trainer.rounds))
+    if not how.quiet and not ending.finished:
+        warn(_advice_to_resume(plan, path, ending, trainer.rounds))
 
 
-def _how_to_go_on(what: Plan, path: Path, ending: Ending, rounds: int) -> str:
+def _note_start(plan: Plan, trainer: Trainer, path: Path, warn: Callable[[str], None]) -> None:
+    """Write down where and with what a run begins or goes on; warn of what has changed since it began."""
+    precision = plan.recipe.precision
+    if precision == "bf16" and not has_native_bf16(trainer.device):
+        warn(f"precision=bf16 is slower than fp32 here: {trainer.device} does not multiply bf16 itself")
+    environment = describe_environment(trainer, precision)
+    update_recipe(path, plan)
+    warn_of_changes(path, environment, plan.dataset, warn)
+    update_env(path, bestiary=__version__, **environment, finished=False)
+    note(path, f"begins at round {trainer.round} of {trainer.rounds}: {plan.command}")
+
+
+def _write_result(plan: Plan, trainer: Trainer, weights: Mapping[str, Tensor], path: Path, ending: Ending) -> None:
+    """Write the weights, why the fit ended, the signs and the model card."""
+    write_atomic(path / MODEL, to_bytes({k: v.to("cpu", copy=True).contiguous() for k, v in weights.items()}))
+    seconds = round(ending.seconds, 1)
+    update_env(path, seconds=seconds, finished=ending.finished, round=ending.round, why=ending.reason)
+    kept = trainer.facts.get("best_round", inf) if plan.recipe.patience else inf
+    write_signs(path, plan, trainer.rounds, kept=kept)
+    write_card(path)
+    note(path, f"ends at round {ending.round}: {ending.reason}")
+    _launch_file(path.parent).unlink(missing_ok=True)
+
+
+def _advice_to_resume(plan: Plan, path: Path, ending: Ending, rounds: int) -> str:
     how = f"bestiary fit --resume {shlex.quote(str(path))}"
-    if what.data == "array" or what.parts:  # which a command line cannot give again
-        again = "".join(f", {k}={type(v).__name__}(…)" for k, v in what.parts.items())
-        how = f"bst.fit({'x, ' if what.data == 'array' else ''}resume={str(path)!r}{again})"
+    if plan.data == "array" or plan.parts:  # which a command line cannot give again
+        parts = "".join(f", {k}={type(v).__name__}(…)" for k, v in plan.parts.items())
+        how = f"bst.fit({'x, ' if plan.data == 'array' else ''}resume={str(path)!r}{parts})"
     return f"{ending.reason} at round {ending.round} of {rounds}; everything is saved. Go on: {how}"
 
 
-def _model(what: Plan) -> Model:
+def _model(plan: Plan) -> Model:
     """The model with its first weights, a function of the seed."""
-    with seeded(derive_seed(what.recipe.seed, "weights")):
-        model = build(what.model, what.dataset.spec, **what.model_options)
-    fits_training(model, what.recipe)
-    taken, left = adopt(model, what.weights)  # parts that look at the data look through these weights
-    with seeded(derive_seed(what.recipe.seed, "begin")), torch.no_grad():
-        model.begin(_look(what, model))
-    adopt(model, what.weights)
-    if what.weights and not taken:
-        raise BestiaryError(f"--from {what.start.get('run', '')}: none of its weights fits this model; leave it out")
+    with seeded(derive_seed(plan.recipe.seed, "weights")):
+        model = build(plan.model, plan.dataset.spec, **plan.model_options)
+    fits_training(model, plan.recipe)
+    taken, left = adopt(model, plan.weights)  # parts that look at the data look through these weights
+    with seeded(derive_seed(plan.recipe.seed, "begin")), torch.no_grad():
+        model.begin(_look(plan, model))
+    adopt(model, plan.weights)
+    if plan.weights and not taken:
+        raise BestiaryError(f"--from {plan.start.get('run', '')}: none of its weights fits this model; leave it out")
     if left:
-        print(_left(what, left), file=sys.stderr)
-    if what.recipe.patience and not isinstance(model, Bounds):
-        raise BestiaryError(f"patience={what.recipe.patience} waits for a better bound, and {what.model} has none")
+        print(_unfitting_weights(plan, left), file=sys.stderr)
+    if plan.recipe.patience and not isinstance(model, Bounds):
+        raise BestiaryError(f"patience={plan.recipe.patience} waits for a better bound, and {plan.model} has none")
     return model
 
 
-def _left(what: Plan, left: list[str]) -> str:
+def _unfitting_weights(plan: Plan, left: list[str]) -> str:
     shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
-    return f"begins from {what.start.get('run', '')}; {len(left)} of {len(what.weights)} tensors do not fit: {shown}"
+    return f"begins from {plan.start.get('run', '')}; {len(left)} of {len(plan.weights)} tensors do not fit: {shown}"
 
 
-def _look(what: Plan, model: Model) -> TrainingData:
+def _look(plan: Plan, model: Model) -> TrainingData:
     """Training examples as the model observes them; the same ones at every call."""
-    rows = what.dataset.parts["train"]
-    order = np.random.Generator(np.random.PCG64(derive_seed(what.recipe.seed, "begin"))).permutation(len(rows))
+    rows = plan.dataset.parts["train"]
+    order = np.random.Generator(np.random.PCG64(derive_seed(plan.recipe.seed, "begin"))).permutation(len(rows))
 
     def some(n: int) -> Batch:
-        return model.observe(what.dataset.rows(np.sort(rows[order[:n]]), model.reads()))
+        return model.observe(plan.dataset.rows(np.sort(rows[order[:n]]), model.reads()))
 
     return TrainingData(
         len(rows), some, lambda batch: model.draw(batch, exact=False) if isinstance(model, Drawn) else None
     )
 
 
-def _trainer(what: Plan, model: Model, device: torch.device, precision: str, team: Team, graphs: bool) -> Trainer:
+def _trainer(plan: Plan, model: Model, how: _How) -> Trainer:
     """Batches and players on the device."""
-    recipe: Recipe = what.recipe
-    maps = what.dataset.spec.x.maps and not team.sharded  # FSDP2 takes contiguous weights only
+    recipe, team = plan.recipe, how.team
+    assert recipe.precision != "auto"  # `fit` has chosen one
+    maps = plan.dataset.spec.x.maps and not team.sharded  # FSDP2 takes contiguous weights only
     layout = torch.channels_last if maps else torch.contiguous_format
-    model.to(device)
+    model.to(how.device)
     model.to(memory_format=layout)  # type: ignore[call-overload]
     team.shard(model)
     reads = model.reads()
-    batches = Batches(what.dataset, recipe.batch, recipe.seed, device, team.rank, team.world, reads=reads)
-    return Trainer(model, model.players(), batches, recipe, precision, team, graphs)
+    batches = Batches(plan.dataset, recipe.batch, recipe.seed, how.device, team.rank, team.world, reads=reads)
+    return Trainer(model, model.players(), batches, recipe, recipe.precision, team, how.graphs)

@@ -2,7 +2,7 @@
 
     plan(data, model, options)      each option goes to the data, the model or the training, by its name;
                                     `auto` and `steps` are inferred from the data, with the reason
-    settled(plan, device, weights)  and the precision, from where it will run and how large the model is
+    with_precision(plan, device, weights)  and the precision, from where it will run and how large the model is
 
 `command` is the line that runs the same again with nothing left to inference. Parts given from Python (an encoder, an
 array, its labels) cannot be written down: the line is then one of Python, with `…` in their places, and they must be
@@ -44,7 +44,7 @@ from bestiary.training.device import infer_precision
 from bestiary.training.recipe import Recipe
 from bestiary.version import FORMAT, __version__
 
-__all__ = ["GIVEN", "LEAST_STEPS", "MOST_STEPS", "PASSES", "Plan", "fits_training", "is_part", "plan", "settled"]
+__all__ = ["GIVEN", "LEAST_STEPS", "MOST_STEPS", "PASSES", "Plan", "fits_training", "is_part", "plan", "with_precision"]
 
 GIVEN = "given from Python"  # how config.toml begins to say what it cannot hold
 
@@ -173,13 +173,13 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None, resume
     )
 
 
-def settled(what: Plan, device: torch.device, weights: int) -> Plan:
+def with_precision(plan: Plan, device: torch.device, weights: int) -> Plan:
     """With the precision inferred, where it is left to be: another machine then repeats it, and goes on in it."""
-    if what.recipe.precision != "auto":
-        return what
-    options = what.model_options
+    if plan.recipe.precision != "auto":
+        return plan
+    options = plan.model_options
     fine = options.get("penalty", "none") != "none" or "weight_clip" in trick_options(options.get("tricks"))
-    return what.at(*infer_precision(device, what.dataset.spec.x, weights, fine))
+    return plan.at(*infer_precision(device, plan.dataset.spec.x, weights, fine))
 
 
 def _schedules_end(options: Mapping[str, Any], recipe: Recipe) -> None:

@@ -13,7 +13,7 @@ from bestiary.errors import BestiaryError, nearest_name
 from bestiary.storage.atomic import io_error
 from bestiary.storage.run_files import CONFIG
 
-__all__ = ["create", "find", "held", "point", "runs_in"]
+__all__ = ["create", "find", "locked", "point_latest_at", "runs_in"]
 
 
 def create(root: Path, data: str, model: str, name: str | None = None) -> Path:
@@ -50,7 +50,7 @@ def _slug(data: str) -> str:
     return word[:40] or "data"
 
 
-def point(path: Path) -> None:
+def point_latest_at(path: Path) -> None:
     """`latest` → this run, the newest; where links cannot be made, there is none."""
     link = path.parent / "latest"
     hidden = link.with_name(f".latest-{os.getpid()}")
@@ -90,7 +90,7 @@ def _is_latest(path: Path) -> bool:
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Within: no other process of this machine fits this run. The lock ends with the process, however it ends."""
     try:
         import fcntl

@@ -16,22 +16,24 @@ from bestiary.signs.signs import diagnose
 from bestiary.storage import run_files as storage
 from bestiary.storage.run_files import JOURNAL, read_env
 
-__all__ = ["watching", "write_signs"]
+__all__ = ["watch_signs", "write_signs"]
 
 Show = Callable[[Mapping[str, float]], None]
 
 
-def remedied(what: Plan, options: Mapping[str, str]) -> str:
+def remedy_command(plan: Plan, options: Mapping[str, str]) -> str:
     """The run's own command with a remedy's options in it."""
-    if what.data == "array" or what.parts:
+    if plan.data == "array" or plan.parts:
         return f"bst.fit(…, {', '.join(f'{k}={v!r}' for k, v in options.items())})"
-    said = {k: v for k, v in what.said.items() if k != "precision" or k not in what.inferred}  # of a model of this size
-    return f"bestiary fit {shlex.quote(what.data)} {what.model} {format_words({**said, **options})}"
+    options_so_far = {
+        k: v for k, v in plan.said.items() if k != "precision" or k not in plan.inferred
+    }  # of a model of this size
+    return f"bestiary fit {shlex.quote(plan.data)} {plan.model} {format_words({**options_so_far, **options})}"
 
 
-def watching(path: Path, what: Plan, rounds: int, show: Show, say: Callable[[str], None]) -> Show:
+def watch_signs(path: Path, plan: Plan, rounds: int, show: Show, say: Callable[[str], None]) -> Show:
     """A function that shows a line of the journal and tells which signs it brought or took away."""
-    history, present = _history(path, what, rounds), set[str]()
+    history, present = _history(path, plan, rounds), set[str]()
 
     def watch(line: Mapping[str, float]) -> None:
         show(line)
@@ -41,7 +43,7 @@ def watching(path: Path, what: Plan, rounds: int, show: Show, say: Callable[[str
         signs = {sign.name: sign for sign in diagnose(history)}
         for name in signs.keys() - present:
             remedy = signs[name].remedies[0]
-            command = remedied(what, remedy.options)
+            command = remedy_command(plan, remedy.options)
             say(f"round {history.round}: {signs[name].message}. Remedy: {remedy.advice}: {command}")
         for name in present - signs.keys():
             say(f"round {history.round}: {name} is gone")
@@ -51,16 +53,16 @@ def watching(path: Path, what: Plan, rounds: int, show: Show, say: Callable[[str
     return watch
 
 
-def write_signs(path: Path, what: Plan, rounds: int, failure: str = "", kept: float = inf) -> None:
+def write_signs(path: Path, plan: Plan, rounds: int, failure: str = "", kept: float = inf) -> None:
     """signs.json: what the journal shows at its end, or at the round whose weights were kept; what made it fail."""
-    history = _history(path, what, rounds, failure, kept)
-    signs = [sign.to_dict(history.round, lambda options: remedied(what, options)) for sign in diagnose(history)]
+    history = _history(path, plan, rounds, failure, kept)
+    signs = [sign.to_dict(history.round, lambda options: remedy_command(plan, options)) for sign in diagnose(history)]
     storage.write_signs(path, signs)
 
 
-def _history(path: Path, what: Plan, rounds: int, failure: str = "", until: float = inf) -> RunHistory:
+def _history(path: Path, plan: Plan, rounds: int, failure: str = "", until: float = inf) -> RunHistory:
     """The history of a run up to the round `until`."""
     main = read_env(path).get("main", [])
-    tricks = trick_options(what.model_options.get("tricks"))
-    options = {**what.model_options, **tricks, **what.recipe.to_dict(), "examples": len(what.dataset.parts["train"])}
-    return read_history(path / JOURNAL, rounds, options, failure, what.dataset.spec.x.maps, until, main)
+    tricks = trick_options(plan.model_options.get("tricks"))
+    options = {**plan.model_options, **tricks, **plan.recipe.to_dict(), "examples": len(plan.dataset.parts["train"])}
+    return read_history(path / JOURNAL, rounds, options, failure, plan.dataset.spec.x.maps, until, main)

@@ -25,7 +25,7 @@ from bestiary.grammar.signatures import signature_options
 from bestiary.grammar.values import coerce
 from bestiary.models.zoo import MODELS
 from bestiary.runs.fit import fit
-from bestiary.runs.run_folder import held
+from bestiary.runs.run_folder import locked
 from bestiary.storage.atomic import io_error
 from bestiary.storage.run_files import read_env
 from bestiary.training.recipe import Recipe
@@ -199,7 +199,7 @@ def _alone(lock: Path) -> Iterator[None]:
             try:
                 lock.parent.mkdir(parents=True, exist_ok=True)
                 lock.touch()
-                stack.enter_context(held(lock))
+                stack.enter_context(locked(lock))
                 break
             except FileNotFoundError:  # the run is finished: its lock was removed between the two lines
                 continue
