@@ -29,12 +29,15 @@ def show_judgement(judgement: JudgementDict) -> None:
 
 
 def show_beside(judgements: Mapping[str, JudgementDict]) -> None:
-    """Print the numbers of several runs, each run a column; a number that no run has gets no row."""
+    """Print each run's verdict, then the numbers, each run a column; details are left to the report."""
+    print_lines(*(f"{name}: {' '.join(judgement.get('verdict', ()))}" for name, judgement in judgements.items()), "")
     by_name = [{n["name"]: n for n in judgement["numbers"]} for judgement in judgements.values()]
     rows = []
     for name in dict.fromkeys(name for numbers in by_name for name in numbers):
         cells = [numbers.get(name) for numbers in by_name]
         first = next(n for n in cells if n)
+        if first.get("detail"):
+            continue
         values = [_value_text(n) if n else "" for n in cells]
         rows.append((first["title"], *values, first.get("unit") or "", _floor_and_ceiling(first)))
     right = [*range(1, len(judgements) + 1), len(judgements) + 2]

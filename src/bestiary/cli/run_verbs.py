@@ -256,7 +256,7 @@ def _judge_samples(sides: Sequence[str], options: Mapping[str, str], device: str
 
     loading = {key: value for side in sides for key, value in signature_options(loader(side)).items()}
     judging = signature_options(judge_samples)
-    for key in ("locked", "device"):
+    for key in ("held", "device"):
         judging.pop(key)
     routed = route(options, {"data": loading, "judge": judging})
     held = sides[2] if len(sides) > 2 else None
