@@ -39,7 +39,7 @@ class Run(Fitted):
         k: int = 100,  # samples of z for the importance-weighted bound
         split: Literal["test", "validation", "train"] = "test",  # the part to judge on
         space: Space = "pixels",  # where distances are taken: pixels, or latent (posterior means)
-        features: str = "auto",  # where sets are compared: pixels, random, mnist, labels, or a file of weights
+        features: str = "auto",  # where sets are compared: pixels, random, mnist, glyphs, labels, or a file of weights
         tests: Tests = "all",  # of samples against data: all; fast, without what takes longest; or none
         seed: int = 0,  # of samples, noise and the choice of examples
         quiet: bool = True,

@@ -9,7 +9,7 @@ from torch import Tensor
 from bestiary.densities.diagonal_gaussian import DiagonalNormal
 from bestiary.densities.likelihoods import _Gaussian
 from bestiary.training import noise
-from bestiary.training.noise import normal, batch_share, uniform
+from bestiary.training.noise import batch_share, normal, uniform
 
 DRAWS = {"normal": normal, "uniform": uniform}
 

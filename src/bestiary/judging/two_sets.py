@@ -47,7 +47,7 @@ def judge_samples(
     held: Any = None,  # other real examples, that whatever made the samples has not seen
     n: int = 10_000,  # examples of each side
     seed: int = 0,  # of the choice of examples
-    features: str = "auto",  # where sets are compared: pixels, random, mnist, or a file of weights
+    features: str = "auto",  # where sets are compared: pixels, random, mnist, glyphs, or a file of weights
     tests: Tests = "all",  # all; fast, without what takes longest; or none
     device: str | torch.device = "cpu",  # of the features
     **options: Any,

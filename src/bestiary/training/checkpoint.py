@@ -28,7 +28,7 @@ __all__ = ["checkpoints", "load_checkpoint", "load_latest", "save_checkpoint"]
 def save_checkpoint(
     folder: Path, round: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], keep: int
 ) -> Path:
-    """Write checkpoint `round` into `folder`, then remove all but the last `keep` checkpoints up to it; returns its path.
+    """Write checkpoint `round` into `folder`, then remove all but the last `keep` up to it; returns its path.
 
     Later checkpoints are left alone: they are torn, or belong to rounds from before a resume. Raises BestiaryError if
     the disk refuses.

@@ -3,7 +3,7 @@
 `device=auto` takes CUDA, else MPS, else the CPU. `precision=auto` takes bf16 for large networks of images, unless a
 critic's slope is bounded, on processors that multiply bf16 natively (CUDA from compute capability 8.0; CPUs with AMX or
 AVX512-BF16). Otherwise it takes fp32: a bf16 number has 8 significant bits, as many as a pixel, but too few for points
-near a mode of the ring, for the columns of a table, or for a Wasserstein critic. Likelihoods, their sums and the weights
+near a mode of the ring, for the columns of a table, or for a Wasserstein critic. Likelihoods, their sums and weights
 are always fp32. The costs of bf16 are measured in docs/precision.md.
 """
 

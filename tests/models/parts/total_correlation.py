@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bestiary.objectives.draw import Draw
 from bestiary.objectives.elbo import elbo
-from bestiary.training.parallel import local_rows, global_rows
+from bestiary.training.parallel import global_rows, local_rows
 from bestiary.training.part import Part
 from bestiary.training.player import Adam, Player
 
