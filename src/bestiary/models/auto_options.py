@@ -125,14 +125,14 @@ def binarise_rule(spec: Spec, options: Mapping[str, Any]) -> Inferred:
 
 
 def infer(
-    model: Callable[..., Any], spec: Spec, given: Mapping[str, Any], steps: int | None = None
+    model: Callable[..., Any], spec: Spec, user_options: Mapping[str, Any], steps: int | None = None
 ) -> tuple[dict[str, Any], dict[str, Inferred]]:
     """All options of a model with `auto` replaced, and the inferred values with their reasons, by option.
 
-    model: a builder of the zoo. given: the options that the user gave. steps: rounds of the run, which rules may use.
+    model: a builder of the zoo. user_options: those that the user gave. steps: rounds of the run, for rules.
     """
     defaults = {p.name: p.default for p in inspect.signature(model).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    options, inferred = {**defaults, **given}, dict[str, Inferred]()
+    options, inferred = {**defaults, **user_options}, dict[str, Inferred]()
     by_option: Mapping[str, Rule] = vars(model).get("rules", {})
     for key, rule in by_option.items():
         if options.get(key) == "auto":

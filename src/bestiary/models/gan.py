@@ -180,12 +180,12 @@ class GAN(Model, Coded):
         with torch.set_grad_enabled(grad and torch.is_grad_enabled()):
             return z, self.generate(z, c)
 
-    def vitals(self, batch: Batch, fitted: Batch | None = None) -> dict[str, Tensor]:
+    def vitals(self, batch: Batch, training_batch: Batch | None = None) -> dict[str, Tensor]:
         """Numbers of vitals.py: of samples compared with held-out examples, and of the critic's logits of both.
 
         Samples take the fields beside x of the examples, but random columns of x, since with the same columns each
-        sample would resemble its example. The critic judges as in training, but without instance noise. `fitted`:
-        training examples, for `known`. Weights are the averaged ones if there are any.
+        sample would resemble its example. The critic judges as in training, but without instance noise.
+        `training_batch`: training examples, for `known`.
         """
         c, m = self.condition.of(batch), self.critic.pack
         fake = self.sample(len(batch), None if self.condition.columns else c)
@@ -195,8 +195,8 @@ class GAN(Model, Coded):
         with as_in_training(self.critic):
             on_real, on_fake = self._critic_logits(batch, fake, n)
             on_fitted = None
-            if fitted is not None and len(fitted) >= n:
-                on_fitted = self._critic_logits(fitted, fake, n)[0]
+            if training_batch is not None and len(training_batch) >= n:
+                on_fitted = self._critic_logits(training_batch, fake, n)[0]
             with_pull = "matching" not in self.tricks
             return numbers | critic_vitals(self.game, on_real, on_fake, on_fitted, with_pull)
 

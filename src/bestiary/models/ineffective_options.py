@@ -33,28 +33,30 @@ REPLACED_OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
 }
 
 
-def replaced_options(given: Mapping[str, Any]) -> set[str]:
+def replaced_options(user_options: Mapping[str, Any]) -> set[str]:
     """The options of networks that the user's own networks replace."""
-    own = {part for parts in REPLACED_OPTIONS for part in parts if given.get(part) is not None}
+    own = {part for parts in REPLACED_OPTIONS for part in parts if user_options.get(part) is not None}
     return {option for parts, options in REPLACED_OPTIONS.items() if own.issuperset(parts) for option in options}
 
 
-def refuse_ineffective(given: Mapping[str, Any], options: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Raise BestiaryError for a given option that has no effect.
+def refuse_ineffective(
+    user_options: Mapping[str, Any], options: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> None:
+    """Raise BestiaryError for an option of the user that has no effect, unless it has its default value.
 
-    given: the user's options; those equal to the default are allowed. options: all options, with `auto` replaced.
+    options: all options of the model, with `auto` replaced.
     """
-    changed = {key for key in given if given[key] != defaults[key]}
-    replaced = replaced_options(given)
+    changed = {key for key in user_options if user_options[key] != defaults[key]}
+    replaced = replaced_options(user_options)
     for key in sorted(changed & replaced):
         raise BestiaryError(
-            f"{key}={value_text(given[key])} belongs to a network that you replace by your own: leave it out"
+            f"{key}={value_text(user_options[key])} belongs to a network that you replace by your own: leave it out"
         )
     for key, (other, values) in INEFFECTIVE.items():
         if other in replaced:  # the user's network may be of any kind
             continue
         if key in changed and options.get(other) in values:
             raise BestiaryError(
-                f"{key}={value_text(given[key])} does nothing with {other}={value_text(options[other])}:"
+                f"{key}={value_text(user_options[key])} does nothing with {other}={value_text(options[other])}:"
                 f" leave it out, or give another {other}"
             )

@@ -135,8 +135,8 @@ class Model(nn.Module):
         """The batch as the model sees it; here unchanged."""
         return batch
 
-    def vitals(self, batch: Batch, fitted: Batch | None = None) -> dict[str, Tensor]:
-        """0-d numbers of a held-out batch that show how well the model works. fitted: a batch of training examples."""
+    def vitals(self, batch: Batch, training_batch: Batch | None = None) -> dict[str, Tensor]:
+        """0-d numbers that show how well the model works on a held-out batch, compared with a training batch."""
         return {}
 
     def sharding_obstacle(self) -> str:

@@ -50,9 +50,9 @@ def with_recipe(model: str, options: Mapping[str, Any]) -> tuple[dict[str, Any],
 
     Raises BestiaryError if the model has no recipe of that name.
     """
-    given = dict(options)
-    name = str(given.pop("recipe", FAST))
+    user_options = dict(options)
+    name = str(user_options.pop("recipe", FAST))
     recipes = {FAST: {}, **RECIPES.get(model, {})}
     if name not in recipes:
         raise unknown_name(f"recipe of {model}", name, recipes)
-    return {**recipes[name], **given}, f"recipe={name}"
+    return {**recipes[name], **user_options}, f"recipe={name}"

@@ -124,8 +124,8 @@ class _TwoStage(Model, Coded, Encodes):
     def make(self, z: Tensor, c: ConditionTensors = NO_CONDITION) -> Tensor:
         return self.first_model.make(z, c)
 
-    def vitals(self, batch: Batch, fitted: Batch | None = None) -> dict[str, Tensor]:
-        return self.first_model.vitals(batch, fitted)
+    def vitals(self, batch: Batch, training_batch: Batch | None = None) -> dict[str, Tensor]:
+        return self.first_model.vitals(batch, training_batch)
 
     def sharding_obstacle(self) -> str:
         return "a model of two stages has weights that are not trained while others are"

@@ -135,7 +135,7 @@ class VAE(LatentModel, Coded, Drawn, Bounds):
         groups = [log_w[: len(log_w) // k * k].unflatten(0, (-1, k)) for k in ks]  # (K/k, k, B)
         return torch.stack([group.logsumexp(1).mean(0) - log(group.shape[1]) for group in groups])
 
-    def vitals(self, batch: Batch, fitted: Batch | None = None) -> dict[str, Tensor]:
+    def vitals(self, batch: Batch, training_batch: Batch | None = None) -> dict[str, Tensor]:
         """Rate, share of active dimensions, distortion, and distortion with the z of another example."""
         draw, h = self._look(batch, None, True, 1)
         px_of_other = self.px(h.roll(1, 1).flatten(0, 1), draw.c)

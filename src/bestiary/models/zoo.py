@@ -51,10 +51,10 @@ def build(name: str, spec: Spec, **options: object) -> Model:
     if name not in MODELS:
         raise unknown_name("model", name, MODELS)
     refuse_renamed(options)
-    known = signature(MODELS[name]).parameters.keys() - {"spec"}
+    option_names = signature(MODELS[name]).parameters.keys() - {"spec"}
     all_options, _ = infer(MODELS[name], spec, merge_part_options(MODELS[name], options, PART_LISTS))
-    for option in all_options.keys() - known:
-        raise unknown_name(f"option of {name}", option, known)
+    for option in all_options.keys() - option_names:
+        raise unknown_name(f"option of {name}", option, option_names)
     return MODELS[name](spec, **all_options)
 
 

@@ -183,8 +183,8 @@ def _objective(
         return objective
     function, options = parse_part("objective", objective, OBJECTIVES)
     for key, value in {"beta": beta, **options}.items():
-        least = min(value.start, value.stop) if isinstance(value, Schedule) else value
-        if isinstance(least, int | float) and not 0 <= least < float("inf"):
+        lowest = min(value.start, value.stop) if isinstance(value, Schedule) else value
+        if isinstance(lowest, int | float) and not 0 <= lowest < float("inf"):
             raise BestiaryError(f"{key}={value} of objective={objective} must be finite and not negative")
     if "groups" in options and options.get("per") != "group":
         raise BestiaryError(

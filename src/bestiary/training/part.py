@@ -68,13 +68,13 @@ def parts_overriding(parts: Iterable[tuple[str, Part]], method: str) -> list[tup
     return [(name, part) for name, part in parts if getattr(type(part), method) is not getattr(Part, method)]
 
 
-def add_terms(own: PartTerms, others: Iterable[tuple[str, PartTerms]]) -> dict[str, Tensor]:
-    """Batch means of a model's own terms and of its parts' terms, with the sum of all totals as `total`.
+def add_terms(model_terms: PartTerms, terms_of_parts: Iterable[tuple[str, PartTerms]]) -> dict[str, Tensor]:
+    """Batch means of a model's own terms and of the terms of its parts by name, with the sum of all totals as `total`.
 
     A part's total is listed under the part's name too; its other terms are listed as `part.term`.
     """
-    terms = {key: value.mean() for key, value in own.items()}
-    for name, part_terms in others:
+    terms = {key: value.mean() for key, value in model_terms.items()}
+    for name, part_terms in terms_of_parts:
         for key, value in part_terms.items():
             if key == "total":
                 terms[name] = value.mean()

@@ -125,6 +125,7 @@ class RMSprop:
     alpha: float = 0.99
 
     def build(self, parameters: Sequence[nn.Parameter], device: torch.device) -> Steps:
+        """The optimiser of these parameters on this device."""
         lr = _initial_rate(self.lr, device)
         return torch.optim.RMSprop(parameters, lr=lr, alpha=self.alpha, foreach=True, capturable=device.type == "cuda")
 
@@ -137,6 +138,7 @@ class SGD:
     momentum: float = 0.5
 
     def build(self, parameters: Sequence[nn.Parameter], device: torch.device) -> Steps:
+        """The optimiser of these parameters on this device."""
         lr = _initial_rate(self.lr, device)
         option = "fused" if device.type == "cuda" else "foreach"  # foreach would wait for a rate on the CUDA device
         return torch.optim.SGD(parameters, lr=lr, momentum=self.momentum, **{option: True})

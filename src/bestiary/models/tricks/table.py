@@ -87,8 +87,8 @@ def trick_options(words: Any) -> dict[str, Any]:
     """
     values = {}
     for word in split_arguments(words) if isinstance(words, str) else ():
-        builder, given = parse_part("tricks", word, TRICKS)
+        builder, arguments = parse_part("tricks", word, TRICKS)
         name, options = word.partition("(")[0].strip(), part_options(builder)
         first = next(iter(options), None)
-        values[name] = True if first is None else given.get(first, options[first][1])
+        values[name] = True if first is None else arguments.get(first, options[first][1])
     return values
