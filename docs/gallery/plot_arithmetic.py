@@ -124,7 +124,7 @@ for ax, limit in zip(axes, (None, 1.0, 0.3), strict=True):
     x = runs["GAN"].sample_x(500, truncation=limit)
     near, variety = float(distances(x, fresh).median()), float(x.var(0).sum() / fresh.var(0).sum())
     print(f"truncation={limit}: distance to the nearest digit {near:.3f}, variance {variety:.2f} of the data's")
-    ax.imshow(images(runs["GAN"].spec.x.back(x[:24]).numpy(), 8), cmap="gray_r")
+    ax.imshow(images(runs["GAN"].spec.x.to_stored(x[:24]).numpy(), 8), cmap="gray_r")
     ax.set(title=f"truncation={limit}", xticks=[], yticks=[])
 
 # %%

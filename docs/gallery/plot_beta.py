@@ -25,7 +25,7 @@ for column, beta in zip(axes.T, (0.02, 1.0, 30.0), strict=True):
     print("β = {:<5} rate {kl:.2f}, distortion {distortion:.2f} nats, active {active:.0%}".format(beta, **vitals))
     x = run.part("test", 32)
     with torch.no_grad():
-        again = run.spec.x.back(run.decode(run.encode(x))).numpy()
+        again = run.spec.x.to_stored(run.decode(run.encode(x))).numpy()
     for ax, pictures, name in zip(column, (again, run.sample(32)), ("reconstructions", "samples"), strict=True):
         ax.imshow(images(pictures, 8), cmap="gray")
         ax.set(title=f"β = {beta}: {name}", xticks=[], yticks=[])

@@ -36,7 +36,7 @@ fig, axes = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
 side = torch.distributions.Normal(0, 1).icdf(torch.linspace(0.03, 0.97, 16))
 grid = torch.stack(torch.meshgrid(side, -side, indexing="xy"), -1).view(-1, 2)
 for ax, run in zip(axes, runs, strict=False):
-    ax.imshow(images(run.spec.x.back(run.decode(grid)).numpy(), 16), cmap="gray")
+    ax.imshow(images(run.spec.x.to_stored(run.decode(grid)).numpy(), 16), cmap="gray")
     ax.set(title=f"{run.config['data']['source']}: E[x|z] over the plane", xticks=[], yticks=[])
 if len(runs) == 1:
     test = runs[0].part("test")

@@ -29,7 +29,7 @@ for likelihood in likelihoods:
     torch.manual_seed(0)
     z = run.encode(run.part("test", 4)).repeat_interleave(6, 0)
     with torch.no_grad():
-        rows.append(images(run.spec.x.back(run.model.show(z)).numpy(), 6))
+        rows.append(images(run.spec.x.to_stored(run.model.show(z)).numpy(), 6))
 
 fig, axes = plt.subplots(1, 4, figsize=(9, 2.6), layout="constrained")
 reach = np.array(rates)

@@ -31,7 +31,7 @@ CLASSES = {"mnist": 20, "glyphs": 62}
 def part(name: str, of: str, first: int) -> tuple[Tensor, Tensor]:
     """Images (N, 1, 28, 28) in [0, 1] and their classes (N,), numbered from `first`."""
     data = load(name, **OPTIONS.get(name, {}))
-    images = to_side(28)(data.spec.x.units(torch.from_numpy(data.part(of))))
+    images = to_side(28)(data.spec.x.to_model(torch.from_numpy(data.part(of))))
     return images, torch.from_numpy(data.stored["label"][data.parts[of]]) + first
 
 

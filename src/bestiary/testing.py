@@ -64,7 +64,7 @@ def _started_model(make: Callable[[], Model], spec: Spec, examples: int) -> Mode
     """A model as it is before its first round: its parts have begun, by fixed seeds."""
     with seeded(1):
         model = make()
-    training = spec.drawn(examples, model.reads())
+    training = spec.random_batch(examples, model.reads())
     draw = (lambda batch: model.draw(batch, exact=False)) if isinstance(model, Drawn) else lambda batch: None
     with seeded(2), torch.no_grad():
         model.begin(TrainingData(examples, lambda n: model.observe(training[: min(n, examples)]), draw))
@@ -72,7 +72,7 @@ def _started_model(make: Callable[[], Model], spec: Spec, examples: int) -> Mode
 
 
 def _batch(model: Model, n: int = B, seed: int = 3) -> Batch:
-    return model.spec.drawn(n, model.reads(), seed)
+    return model.spec.random_batch(n, model.reads(), seed)
 
 
 def _state(model: Model) -> dict[str, Tensor]:
@@ -281,7 +281,7 @@ def _samples(model: Any, c: ConditionTensors) -> None:
             x = model.sample(B)
         with seeded(14):
             drawn = model.condition.draw(B)
-            assert torch.equal(x, model.sample(B, drawn)), "sample without c is not sample under `condition.drawn`"
+            assert torch.equal(x, model.sample(B, drawn)), "sample without c is not sample under `condition.draw`"
 
 
 def _bounds(model: Model, make: Callable[[], Model], spec: Spec, examples: int) -> bool:
@@ -338,7 +338,7 @@ def _conditions(model: Model, make: Callable[[], Model], spec: Spec, examples: i
         with seeded(6):
             drawn = condition.draw(5)
         _assert_accepts(lambda: condition.refuse(drawn, 5))
-        assert drawn.keys() == c.keys(), "condition.drawn and condition.of have other fields"
+        assert drawn.keys() == c.keys(), "condition.draw and condition.of have other fields"
     if all(f.layout == "label" for f in condition.fields):
         read = condition.read({f.name: f.words[0] for f in condition.fields})
         names = {f.name for f in condition.fields} | {mask_name(f.name) for f in condition.fields if f.optional}

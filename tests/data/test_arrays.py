@@ -159,7 +159,7 @@ def test_any_array_gives_a_data_set_or_our_error(array: np.ndarray) -> None:
     except BestiaryError:
         return
     assert len(data.x) == len(array)
-    assert data.x.dtype == (np.uint8 if data.spec.x.pictured else np.float32)
+    assert data.x.dtype == (np.uint8 if data.spec.x.is_picture else np.float32)
 
 
 def test_rows_become_images_by_shape() -> None:

@@ -137,22 +137,22 @@ def test_what_stands_beside_stays_with_its_x_in_every_batch() -> None:
 def test_model_units_and_back(levels: int) -> None:
     field = pictures((3, 4, 6), levels).x
     stored = torch.from_numpy(dataset(levels=levels).x)
-    x = field.units(stored)
+    x = field.to_model(stored)
     assert x.shape == (40, 3, 4, 6)
     assert float(x.min()) >= 0
     assert float(x.max()) <= 1
-    assert torch.equal(field.back(x), stored)
+    assert torch.equal(field.to_stored(x), stored)
 
 
 def test_vectors_pass_as_they_are() -> None:
     x = torch.randn(5, 2)
     field = rows(2).x
-    assert torch.equal(field.units(x), x)
-    assert torch.equal(field.back(x), x)
+    assert torch.equal(field.to_model(x), x)
+    assert torch.equal(field.to_stored(x), x)
 
 
 def test_stored_categories_are_one_word_each() -> None:
     field = rows((Column("a"), Column("b", Category(("x", "y", "z"))), Column("c"))).x
     x = torch.tensor([[0.3, 0.2, 0.5, 0.3, -1.0], [1.5, 0.4, 0.3, 0.3, 2.0]])
-    torch.testing.assert_close(field.back(x), torch.tensor([[0.3, 0, 1, 0, -1], [1.5, 1, 0, 0, 2]]))
-    assert rows(5).x.support.settled(x) is x
+    torch.testing.assert_close(field.to_stored(x), torch.tensor([[0.3, 0, 1, 0, -1], [1.5, 1, 0, 0, 2]]))
+    assert rows(5).x.support.round_categories(x) is x

@@ -24,7 +24,7 @@ def whole(data: Dataset) -> Dataset:
     assert describe(data)["shape"] == list(data.spec.shape)
     x = data.rows(np.arange(len(data))).x
     data.spec.x.refuse(x)
-    np.testing.assert_allclose(data.spec.x.back(x).numpy(), data.x, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(data.spec.x.to_stored(x).numpy(), data.x, rtol=1e-5, atol=1e-5)
     return data
 
 
@@ -58,10 +58,10 @@ def test_grids_of_floats_are_stored_as_they_are(array: np.ndarray) -> None:
     data = whole(load(array, layout="grid"))
     assert data.spec.x.layout == "grid"
     assert data.spec.shape == array.shape[1:]
-    assert data.spec.x.maps == (array.ndim == 4)
+    assert data.spec.x.is_spatial == (array.ndim == 4)
     assert data.x.dtype == np.float32
     assert np.array_equal(data.x, array.astype(np.float32))
-    train = data.spec.x.units(torch.from_numpy(data.part("train"))).double()
+    train = data.spec.x.to_model(torch.from_numpy(data.part("train"))).double()
     assert float(train.mean()) == pytest.approx(0, abs=1e-5)
     assert float(train.std(unbiased=False)) == pytest.approx(1, abs=1e-5)
     assert "atom" not in data.spec.x.to_dict()
@@ -73,7 +73,7 @@ def test_a_shower_keeps_its_zeros() -> None:
     assert (support.low, support.atom, support.mean) == (0, 0, 0)
     train = SHOWER[data.parts["train"]].astype(np.float64)
     assert support.scale == pytest.approx(np.sqrt((train**2).mean()))
-    x = data.spec.x.units(torch.from_numpy(data.x))
+    x = data.spec.x.to_model(torch.from_numpy(data.x))
     assert torch.equal(x == 0, torch.from_numpy(SHOWER == 0))
     assert "exactly 0" in data.source["note"]
     below = load(np.where(SHOWER > 20, -1, SHOWER), layout="grid").spec.x.support

@@ -43,30 +43,30 @@ def test_a_spec_reads_itself_back(field: Field) -> None:
 
 @ALL
 def test_drawn_examples_are_of_the_field(field: Field) -> None:
-    stored = field.drawn(6, np.random.default_rng(0))
-    x = field.units(torch.as_tensor(stored))
+    stored = field.random_stored(6, np.random.default_rng(0))
+    x = field.to_model(torch.as_tensor(stored))
     assert tuple(x.shape) == (6, *field.shape)
     field.refuse(x)
-    np.testing.assert_allclose(field.back(x).numpy(), stored, rtol=1e-6, atol=1e-6)
-    batch = beside(field).drawn(6)
+    np.testing.assert_allclose(field.to_stored(x).numpy(), stored, rtol=1e-6, atol=1e-6)
+    batch = beside(field).random_batch(6)
     assert tuple(batch.beside["other"].shape) == (6, *field.shape)
     assert (mask_name("other") in batch.beside) == field.optional
-    assert beside(field).drawn(6, names=[]).beside == {}
+    assert beside(field).random_batch(6, names=[]).beside == {}
 
 
 @ALL
 def test_other_shapes_and_kinds_are_refused(field: Field) -> None:
-    x = field.units(torch.as_tensor(field.drawn(6, np.random.default_rng(0))))
+    x = field.to_model(torch.as_tensor(field.random_stored(6, np.random.default_rng(0))))
     with pytest.raises(BestiaryError, match="shape"):
         field.refuse(x[..., None])
     with pytest.raises(BestiaryError, match="takes"):
-        field.refuse(x.float() if field.support.integer else x.long())
+        field.refuse(x.float() if field.support.is_integer else x.long())
 
 
 @ALL
 def test_each_field_has_a_likelihood_and_a_reason(field: Field) -> None:
     value, reason = field.likelihood
-    assert value in field.support.fits(field.channels)
+    assert value in field.support.likelihoods(field.channels)
     assert reason
 
 

@@ -247,7 +247,7 @@ def test_pseudo_inputs_start_as_examples_and_every_one_can_move(spec: Spec) -> N
     where, _ = place(2, spec)
     made = Vamp(where, components=7)
     made.begin(look(spec))
-    u = made.support.onto(made.pseudo)
+    u = made.support.from_unbounded(made.pseudo)
     if spec is IMAGE:
         torch.testing.assert_close(u, examples(spec, 7), atol=0.021, rtol=0)
     if spec is TABLE:
@@ -260,8 +260,8 @@ def test_pseudo_inputs_start_as_examples_and_every_one_can_move(spec: Spec) -> N
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_a_point_of_the_support_and_back_is_the_same_and_free_ones_lie_in_it(spec: Spec) -> None:
     made = Vamp(place(2, spec)[0], components=7, start="free")
-    u = made.support.onto(made.pseudo)
-    torch.testing.assert_close(made.support.onto(made.support.into(u)), u, atol=0.021, rtol=0)
+    u = made.support.from_unbounded(made.pseudo)
+    torch.testing.assert_close(made.support.from_unbounded(made.support.to_unbounded(u)), u, atol=0.021, rtol=0)
     if spec is IMAGE:
         assert u.min() >= 0.02
         assert u.max() <= 0.98
@@ -277,9 +277,9 @@ def test_pseudo_inputs_move_by_about_the_rate_of_adam() -> None:
     adam = torch.optim.Adam([made.pseudo], 1e-3)
     for _ in range(1500):
         adam.zero_grad()
-        made.support.onto(made.pseudo).sum().backward()
+        made.support.from_unbounded(made.pseudo).sum().backward()
         adam.step()
-    assert made.support.onto(made.pseudo).max() < 0.05
+    assert made.support.from_unbounded(made.pseudo).max() < 0.05
 
 
 def test_the_aggregated_posterior_is_the_mean_of_the_posteriors() -> None:

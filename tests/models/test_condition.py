@@ -132,7 +132,7 @@ def linear_gaussian(text: str, prior: str) -> tuple[VAE, Batch]:
     with torch.no_grad():
         model.posterior.head.weight *= 0.3
         model.posterior.head.bias[2:] += 1.0
-    batch = spec.drawn(5)
+    batch = spec.random_batch(5)
     return model, batch
 
 
@@ -185,7 +185,7 @@ def test_priors_that_are_made_of_the_posterior_hear_no_condition() -> None:
 
 @pytest.mark.parametrize("prior", ["standard", "conditional"])
 def test_c_is_drawn_once_for_z_and_for_x(prior: str) -> None:
-    model = begun(small(VECTOR, "vae", condition="label", prior=prior), VECTOR.drawn(50))
+    model = begun(small(VECTOR, "vae", condition="label", prior=prior), VECTOR.random_batch(50))
     seen: list[ConditionTensors] = []
     codes, make = model.codes, model.make
     model.codes = lambda n, c: (seen.append(c), codes(n, c))[1]
@@ -250,8 +250,8 @@ def test_what_is_not_known_tells_nothing(name: str) -> None:
 
 
 def test_samples_lack_what_the_data_lack() -> None:
-    model = begun(small(OPTIONAL, condition="label,energy"), OPTIONAL.drawn(500))
-    drawn, kept = model.condition.draw(4000), 0.7  # Spec.drawn: seven of ten have it
+    model = begun(small(OPTIONAL, condition="label,energy"), OPTIONAL.random_batch(500))
+    drawn, kept = model.condition.draw(4000), 0.7  # Spec.random_batch: seven of ten have it
     assert drawn.keys() == {"label", mask_name("label"), "energy", mask_name("energy")}
     for name in (mask_name("label"), mask_name("energy")):
         assert abs(drawn[name].float().mean() - kept) < 4.5 * (kept * (1 - kept) / 500) ** 0.5
@@ -271,7 +271,7 @@ def test_each_network_learns_to_read_by_itself(name: str) -> None:
     model = small(TOLD, name, condition="caption,sketch").train()
     networks = {"ns-gan": ("critic", "generator"), "vae": ("encoder", "decoder")}[name]
     readers = [getattr(model, network).reader for network in networks]
-    batch = TOLD.drawn(8)
+    batch = TOLD.random_batch(8)
     for player in model.players():
         terms, _ = player.loss(batch, CLOCK)
         torch.autograd.backward([terms["total"]], inputs=player.parameters)
@@ -285,7 +285,7 @@ def test_each_network_learns_to_read_by_itself(name: str) -> None:
 
 
 def test_captions_and_pictures_are_not_kept_and_must_be_given() -> None:
-    model, c = begun(small(TOLD, condition="caption"), TOLD.drawn(50)), {"caption": torch.tensor([[1, 3, 0, 0]])}
+    model, c = begun(small(TOLD, condition="caption"), TOLD.random_batch(50)), {"caption": torch.tensor([[1, 3, 0, 0]])}
     assert model.sample(1, c).shape == (1, 3)
     with pytest.raises(BestiaryError, match="stores no caption to sample with: give condition="):
         model.sample(3)

@@ -100,7 +100,7 @@ def test_several_fields_at_once_all_of_them_known(words: Any) -> None:
 def test_what_a_batch_is_told_is_read_as_it_is() -> None:
     """Tensors by the field's name, masks and pictures too; masks that are not given say that all is known."""
     told = parse_condition("label,energy,caption,sketch", TOLD)
-    c = told.of(TOLD.drawn(5))
+    c = told.of(TOLD.random_batch(5))
     again = told.read(c)
     assert again.keys() == c.keys()
     assert all(torch.equal(again[name], c[name]) for name in c)

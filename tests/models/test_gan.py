@@ -78,7 +78,7 @@ def test_the_losses_are_the_games(name: str) -> None:
     found, _ = model.critic_loss(given, CLOCK)
     torch.manual_seed(5)
     fake = model.critic(model.generator(torch.randn(6, 4)))
-    real = model.critic(2 * given.x - 1 if model.spec.x.pictured else given.x)
+    real = model.critic(2 * given.x - 1 if model.spec.x.is_picture else given.x)
     game = GAMES["nonsaturating"]()
     torch.testing.assert_close(found["total"], game.critic(real, fake).mean())
     torch.testing.assert_close(found["real"], real.sigmoid().mean())
@@ -150,7 +150,7 @@ def test_samples_lie_in_the_support(name: str) -> None:
         p.mul_(3)  # so that outputs reach the edges
     x = model.sample(50)
     assert x.shape == (50, *model.spec.shape)
-    if model.spec.x.pictured:
+    if model.spec.x.is_picture:
         assert 0 <= x.min() < 0.3
         assert 0.7 < x.max() <= 1
     if model.spec.x.columns:

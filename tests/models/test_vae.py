@@ -69,7 +69,7 @@ def test_every_kind_of_data_has_a_vae(name: str) -> None:
 @pytest.mark.parametrize("name", SPECS)
 def test_samples_lie_in_the_support(name: str) -> None:
     x = small(SPECS[name]).sample(50)
-    if SPECS[name].x.pictured:
+    if SPECS[name].x.is_picture:
         assert x.min() >= 0
         assert x.max() <= 1
     if SPECS[name].x.columns:

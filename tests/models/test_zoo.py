@@ -154,7 +154,7 @@ FEW = {"latent": 4, "hidden": (8,), "width": 4}
 def examples(spec: Spec, n: int = 40) -> Dataset:
     """Random data of a spec, with all that stands beside x."""
     draw = np.random.default_rng(0)
-    stored = {field.name: field.drawn(n, draw) for field in (spec.x, *spec.beside)}
+    stored = {field.name: field.random_stored(n, draw) for field in (spec.x, *spec.beside)}
     return Dataset("random", spec, stored, split(n))
 
 
@@ -403,6 +403,6 @@ def test_every_model_plays_in_bf16(name: str, kind: str) -> None:
     model = build(name, spec, **({"first": "vae(latent=2,hidden=(4,))"} if name == "two-stage" else small))
     for player in model.players():
         with torch.autocast("cpu", torch.bfloat16):
-            terms, _ = player.loss(spec.drawn(8), Clock(torch.tensor(0.0), 10))
+            terms, _ = player.loss(spec.random_batch(8), Clock(torch.tensor(0.0), 10))
         assert terms["total"].isfinite()
         torch.autograd.backward([terms["total"]], inputs=player.parameters)

@@ -67,7 +67,7 @@ def test_pictures_are_read_one_by_one_and_every_pixel_counts() -> None:
 @pytest.mark.parametrize("optional", [False, True])
 def test_the_width_is_that_of_what_is_read(optional: bool) -> None:
     fields = [Field(f.name, f.layout, f.shape, f.support, optional) for f in (PETS, ENERGY, CAPTION, SKETCH, GRID)]
-    batch = rows(2, *fields).drawn(3)
+    batch = rows(2, *fields).random_batch(3)
     for some in (*([f] for f in fields), fields, fields[::-1]):
         read = Reader(some)
         assert read(batch.beside).shape == (3, read.width)

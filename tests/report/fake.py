@@ -291,7 +291,7 @@ def fake(kind: str, parent: Path, seed: int = 0) -> Path:
     judgement["notes"] = ["Numbers come from the weights averaged over the last rounds."]
     (run / "judgement.json").write_text(json.dumps(judgement), "utf-8")
     save_file({key: np.ascontiguousarray(value) for key, value in evidence.items()}, run / "evidence.safetensors")
-    if spec.x.pictured and spec.shape[1] == 8:
+    if spec.x.is_picture and spec.shape[1] == 8:
         for round in (100, 500, 1000, 2000):
             tiles = digits(16, rng, blur=60 / round)[0].reshape(4, 4, 8, 8).transpose(0, 2, 1, 3).reshape(32, 32)
             Image.fromarray((tiles * 15).astype(np.uint8)).save(run / "samples" / f"round-{round:08d}.png")

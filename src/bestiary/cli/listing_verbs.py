@@ -125,7 +125,7 @@ def _draw_picture(dataset: Any, path: Path, is_required: bool) -> str | None:
     from bestiary.data.picture import write_picture
 
     rows = dataset.parts["train"]
-    count = 64 if dataset.spec.x.pictured else 5000
+    count = 64 if dataset.spec.x.is_picture else 5000
     try:
         return str(write_picture(path, dataset.x[rows[:count]], dataset.spec))
     except (BestiaryError, OSError) as error:

@@ -20,14 +20,14 @@ class Batch:
 
     x: Tensor  # (B, C, H, W) float32 in [0, 1], or (B, F), …
     beside: Mapping[str, Tensor] = field(default_factory=dict)  # (B, …); `mask_name(name)`: bool (B,)
-    observed: bool = False  # whether x is what a model observed of it (binarised, say): it is not observed again
+    is_observed: bool = False  # whether x is what a model observed of it (binarised, say): it is not observed again
 
     def __len__(self) -> int:
         return len(self.x)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
         """Apply a function to x and to every field beside it."""
-        return Batch(function(self.x), {k: function(v) for k, v in self.beside.items()}, self.observed)
+        return Batch(function(self.x), {k: function(v) for k, v in self.beside.items()}, self.is_observed)
 
     def __getitem__(self, rows: slice | Tensor) -> Batch:
         return self.map(lambda values: values[rows])
@@ -48,4 +48,4 @@ class Batch:
         """Join batches that have the same fields."""
         pieces = list(batches)
         beside = {name: torch.cat([b.beside[name] for b in pieces]) for name in pieces[0].beside}
-        return Batch(torch.cat([b.x for b in pieces]), beside, pieces[0].observed)
+        return Batch(torch.cat([b.x for b in pieces]), beside, pieces[0].is_observed)

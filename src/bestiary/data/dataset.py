@@ -86,7 +86,7 @@ def batch_of(spec: Spec, stored: Mapping[str, Tensor | np.ndarray]) -> Batch:
 
     tensors = {name: torch.as_tensor(values) for name, values in stored.items()}
     of_masks = set(spec.masks)
-    units = {n: v.bool() if n in of_masks else spec[n].units(v) for n, v in tensors.items()}
+    units = {n: v.bool() if n in of_masks else spec[n].to_model(v) for n, v in tensors.items()}
     return Batch(units.pop("x"), units)
 
 

@@ -83,7 +83,7 @@ def write_picture(path: str | Path, stored: np.ndarray, spec: Spec, columns: int
 
 def _as_images(stored: np.ndarray, spec: Spec) -> tuple[np.ndarray | None, int]:
     """Examples as images (N, H, W, C) and their levels; None and 0 where they are no images."""
-    if spec.x.pictured:
+    if spec.x.is_picture:
         return stored, spec.x.levels
     if spec.x.layout == "sequence":
         shades = stored[None, ..., None] * (255 / max(1, len(spec.x.words) - 1))  # one image of N rows

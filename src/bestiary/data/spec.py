@@ -38,7 +38,7 @@ __all__ = ["Field", "Inferred", "Layout", "Spec", "label", "mask_name", "numbers
 
 Layout = Literal["picture", "grid", "row", "sequence", "label"]
 
-SUPPORTS: dict[str, type[Support]] = {s.word: s for s in (Levels, Reals, Words, Vocabulary, Category, Columns)}
+SUPPORTS: dict[str, type[Support]] = {s.config_name: s for s in (Levels, Reals, Words, Vocabulary, Category, Columns)}
 NOUNS = {"picture": "image", "grid": "grid", "row": "vector", "sequence": "sequence", "label": "label"}
 
 
@@ -76,12 +76,12 @@ class Field:
         return self.shape[0] if self.shape else 1
 
     @property
-    def maps(self) -> bool:
+    def is_spatial(self) -> bool:
         """Whether its shape is (C, H, W) with neighbours, as a convolution needs."""
-        return self.layout in ("picture", "grid") and len(self.shape) == 3 and not self.support.integer
+        return self.layout in ("picture", "grid") and len(self.shape) == 3 and not self.support.is_integer
 
     @property
-    def pictured(self) -> bool:
+    def is_picture(self) -> bool:
         """Whether examples are images."""
         return self.layout == "picture"
 
@@ -119,41 +119,41 @@ class Field:
     @property
     def likelihood(self) -> Inferred:
         """The name of the likelihood that fits the data best, and the reason. Raises BestiaryError where none fits."""
-        fits, noun = self.support.fits(self.channels), self.support.values
-        if not fits:
+        likelihoods, noun = self.support.likelihoods(self.channels), self.support.values
+        if not likelihoods:
             raise BestiaryError(f"{self.name} has {noun}, and no likelihood fits them")
-        if self.levels == 2 and fits[0] == "bernoulli":
-            return Inferred(fits[0], "pixels are 0 or 1")
-        if fits[0] == "bernoulli":
-            return Inferred(fits[0], f"one channel of {self.levels} levels, binarised anew in each batch"
+        if self.levels == 2 and likelihoods[0] == "bernoulli":
+            return Inferred(likelihoods[0], "pixels are 0 or 1")
+        if likelihoods[0] == "bernoulli":
+            return Inferred(likelihoods[0], f"one channel of {self.levels} levels, binarised anew in each batch"
                                      " (binarise=dynamic)")  # fmt: skip
-        if self.support.integer:
-            return Inferred(fits[0], f"one of {len(self.words):,} words each")
-        return Inferred(fits[0], f"colours of {self.levels} levels" if self.levels else
-                        noun if self.support.end == "columns" else "real numbers")  # fmt: skip
+        if self.support.is_integer:
+            return Inferred(likelihoods[0], f"one of {len(self.words):,} words each")
+        return Inferred(likelihoods[0], f"colours of {self.levels} levels" if self.levels else
+                        noun if self.support.output_layer == "columns" else "real numbers")  # fmt: skip
 
-    def units(self, stored: Tensor) -> Tensor:
+    def to_model(self, stored: Tensor) -> Tensor:
         """Stored examples → model units. Pictures are permuted as a view, so that memory stays channels-last."""
-        return self.support.units(stored.permute(0, 3, 1, 2) if self.pictured else stored)
+        return self.support.to_model(stored.permute(0, 3, 1, 2) if self.is_picture else stored)
 
-    def back(self, x: Tensor) -> Tensor:
+    def to_stored(self, x: Tensor) -> Tensor:
         """Model units → stored examples, each number the nearest value of the support."""
-        stored = self.support.back(x)
-        return stored.permute(0, 2, 3, 1).contiguous() if self.pictured else stored
+        stored = self.support.to_stored(x)
+        return stored.permute(0, 2, 3, 1).contiguous() if self.is_picture else stored
 
-    def drawn(self, n: int, draw: np.random.Generator) -> np.ndarray:
+    def random_stored(self, n: int, draw: np.random.Generator) -> np.ndarray:
         """n random examples as they are stored, for checks."""
-        shape = (*self.shape[1:], self.shape[0]) if self.pictured else self.shape
-        return self.support.drawn((n, *shape), draw)
+        shape = (*self.shape[1:], self.shape[0]) if self.is_picture else self.shape
+        return self.support.random_stored((n, *shape), draw)
 
     def refuse(self, x: Tensor, what: str = "") -> None:
         """Raise BestiaryError, which begins with `what`, unless x, in model units, are examples of this field."""
         if tuple(x.shape[1:]) != self.shape:
             raise BestiaryError(f"{what}{self.name} has shape {self.shape}; got {tuple(x.shape[1:])}")
-        if x.is_floating_point() == self.support.integer:
-            kind = "whole numbers" if self.support.integer else "floats"
+        if x.is_floating_point() == self.support.is_integer:
+            kind = "whole numbers" if self.support.is_integer else "floats"
             raise BestiaryError(f"{what}{self.name} takes {kind}; got {x.dtype}")
-        if not self.support.holds(x):
+        if not self.support.contains(x):
             raise BestiaryError(f"{what}{self.name} holds values that are none of its {self.support.values}")
 
     def to_dict(self) -> dict[str, Any]:
@@ -223,17 +223,17 @@ class Spec:
             raise unknown_name("field", name, fields)
         return fields[name]
 
-    def drawn(self, n: int, names: Iterable[str] | None = None, seed: int = 0) -> Batch:
+    def random_batch(self, n: int, names: Iterable[str] | None = None, seed: int = 0) -> Batch:
         """A random batch of n examples, for checks; with `names`, only these fields beside x."""
         import torch
 
         from bestiary.data.batch import Batch
 
         draw, wanted = np.random.default_rng(seed), None if names is None else set(names)
-        x = self.x.units(torch.as_tensor(self.x.drawn(n, draw)))
+        x = self.x.to_model(torch.as_tensor(self.x.random_stored(n, draw)))
         beside: dict[str, Tensor] = {}
         for f in self.beside:
-            values = f.units(torch.as_tensor(f.drawn(n, draw)))
+            values = f.to_model(torch.as_tensor(f.random_stored(n, draw)))
             if wanted is None or f.name in wanted:
                 beside[f.name] = values
                 if f.optional:

@@ -7,9 +7,10 @@
     Columns        one support for each column of a table, each `Reals` or `Category`; stored in model units, since a
                    category takes several numbers of x
 
-A support converts between stored values and model units (`units`, `back`, with log |d file / d x| as `log_scale`),
-names the likelihoods that fit (`fits`), maps all numbers onto itself with a slope that is nowhere zero (`onto`,
-`into`), names the last layer of a generator (`end`), and gives values as a file holds them (`written`).
+A support converts between stored values and model units (`to_model`, `to_stored`; log |d file / d x| is `log_scale`),
+names the likelihoods that fit (`likelihoods`), maps all numbers onto itself with a slope that is nowhere zero
+(`from_unbounded`, `to_unbounded`), names the last layer of a generator (`output_layer`), and gives values as a file
+holds them (`file_values`).
 
 Torch is imported only inside functions: reports read supports without it.
 
@@ -40,15 +41,15 @@ STEEP = 10.0  # slope of the maps onto pixels and categories: Adam changes a by 
 class Support:
     """The values that a number can take, as they are stored and in model units."""
 
-    word: ClassVar[str]  # the support's name in config.toml
+    config_name: ClassVar[str]  # the support's name in config.toml
     stored: ClassVar[str] = "float32"  # the type on the disk
     values: ClassVar[str] = "numbers"  # in sentences
     discrete: ClassVar[bool] = False  # log p(x) is the logarithm of a probability, and bits per dimension make sense
-    coarse: ClassVar[bool] = False  # so few values that the 8 significant bits of bf16 hold each
-    integer: ClassVar[bool] = False  # model units are whole numbers
-    end: ClassVar[str] = "none"  # the last layer of a generator: networks/output_layers.py
+    is_coarse: ClassVar[bool] = False  # so few values that the 8 significant bits of bf16 hold each
+    is_integer: ClassVar[bool] = False  # model units are whole numbers
+    output_layer: ClassVar[str] = "none"  # the last layer of a generator: networks/output_layers.py
 
-    def fits(self, channels: int = 1) -> tuple[str, ...]:
+    def likelihoods(self, channels: int = 1) -> tuple[str, ...]:
         """The names of the likelihoods that fit, the best first."""
         return ()
 
@@ -57,54 +58,54 @@ class Support:
         """log |d file / d x| of one number, or of a whole row where the columns differ."""
         return 0.0
 
-    def units(self, stored: Tensor) -> Tensor:
+    def to_model(self, stored: Tensor) -> Tensor:
         """Stored values → model units."""
         return stored.float()
 
-    def back(self, x: Tensor) -> Tensor:
-        """Model units → stored values: the inverse of `units`, to the nearest value of the support."""
+    def to_stored(self, x: Tensor) -> Tensor:
+        """Model units → stored values: the inverse of `to_model`, to the nearest value of the support."""
         return x.float()
 
-    def settled(self, x: Tensor) -> Tensor:
+    def round_categories(self, x: Tensor) -> Tensor:
         """x with each category made one-hot, as samples are given to the user."""
         return x
 
-    def centred(self, x: Tensor) -> Tensor:
+    def to_signed(self, x: Tensor) -> Tensor:
         """Model units → the range of a generator: pixels in [−1, 1]."""
         return x
 
-    def uncentred(self, x: Tensor) -> Tensor:
-        """The inverse of `centred`."""
+    def from_signed(self, x: Tensor) -> Tensor:
+        """The inverse of `to_signed`."""
         return x
 
-    def onto(self, a: Tensor) -> Tensor:
+    def from_unbounded(self, a: Tensor) -> Tensor:
         """Map all numbers onto the support, with a slope that is nowhere zero."""
         return a
 
-    def into(self, x: Tensor) -> Tensor:
-        """The inverse of `onto`; values at the edges are first moved just inside."""
+    def to_unbounded(self, x: Tensor) -> Tensor:
+        """The inverse of `from_unbounded`; values at the edges are first moved just inside."""
         return x
 
-    def free(self, shape: Sequence[int]) -> Tensor:
+    def random_points(self, shape: Sequence[int]) -> Tensor:
         """Random points of the support, independent of the data."""
         import torch
 
         return torch.randn(*shape)
 
-    def drawn(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
+    def random_stored(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
         """Random stored values, for checks."""
         return draw.normal(size=tuple(shape)).astype(np.float32)
 
-    def holds(self, x: Tensor) -> bool:
+    def contains(self, x: Tensor) -> bool:
         """Whether x, in model units, lies on the support."""
         return bool(x.float().isfinite().all())
 
-    def written(self, stored: np.ndarray) -> np.ndarray:
+    def file_values(self, stored: np.ndarray) -> np.ndarray:
         """Stored values as they are written to a file for any program."""
         return stored
 
     def to_dict(self) -> dict[str, Any]:
-        return {"support": self.word}
+        return {"support": self.config_name}
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Self:
@@ -119,52 +120,52 @@ class Levels(Support):
 
     n: int = 256
 
-    word, stored, values, discrete, coarse, end = "levels", "uint8", "levels", True, True, "tanh"
+    config_name, stored, values, discrete, is_coarse, output_layer = "levels", "uint8", "levels", True, True, "tanh"
 
     def __post_init__(self) -> None:
         if not 2 <= self.n <= 256:
             raise BestiaryError(f"pixels have 2 to 256 levels; got {self.n}")
 
-    def fits(self, channels: int = 1) -> tuple[str, ...]:
+    def likelihoods(self, channels: int = 1) -> tuple[str, ...]:
         grey = ("bernoulli", "logistic") if channels == 1 or self.n == 2 else ("logistic", "bernoulli")
         return (*grey, "gaussian", "categorical", "pixelcnn")
 
-    def units(self, stored: Tensor) -> Tensor:
+    def to_model(self, stored: Tensor) -> Tensor:
         x = stored.float()
         return x if self.n == 2 else x.div_(self.n - 1)
 
-    def back(self, x: Tensor) -> Tensor:
+    def to_stored(self, x: Tensor) -> Tensor:
         return x.float().clamp(0, 1).mul(self.n - 1).round().byte()
 
-    def centred(self, x: Tensor) -> Tensor:
+    def to_signed(self, x: Tensor) -> Tensor:
         return 2 * x - 1
 
-    def uncentred(self, x: Tensor) -> Tensor:
+    def from_signed(self, x: Tensor) -> Tensor:
         return (x + 1) / 2
 
-    def onto(self, a: Tensor) -> Tensor:
+    def from_unbounded(self, a: Tensor) -> Tensor:
         return (STEEP * a).sigmoid()
 
-    def into(self, x: Tensor) -> Tensor:
+    def to_unbounded(self, x: Tensor) -> Tensor:
         return x.clamp(EDGE, 1 - EDGE).logit() / STEEP
 
-    def free(self, shape: Sequence[int]) -> Tensor:
-        return super().free(shape).sigmoid()
+    def random_points(self, shape: Sequence[int]) -> Tensor:
+        return super().random_points(shape).sigmoid()
 
-    def drawn(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
+    def random_stored(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
         return draw.integers(0, self.n, tuple(shape)).astype(np.uint8)
 
-    def holds(self, x: Tensor) -> bool:
+    def contains(self, x: Tensor) -> bool:
         return bool(((x >= 0) & (x <= 1)).all())
 
-    def written(self, stored: np.ndarray) -> np.ndarray:
+    def file_values(self, stored: np.ndarray) -> np.ndarray:
         """Grey values 0 … 255, whatever levels the data have."""
         if self.n == 256:
             return stored
         return np.round(stored.astype(np.float32) * (255 / (self.n - 1))).astype(np.uint8)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"support": self.word, "n": self.n}
+        return {"support": self.config_name, "n": self.n}
 
 
 @dataclass(frozen=True)
@@ -176,27 +177,27 @@ class Reals(Support):
     low: float | None = None
     atom: float | None = None
 
-    word = "reals"
+    config_name = "reals"
     width: ClassVar[int] = 1  # numbers of x that a column takes
     words: ClassVar[tuple[str, ...]] = ()
 
-    def fits(self, channels: int = 1) -> tuple[str, ...]:
+    def likelihoods(self, channels: int = 1) -> tuple[str, ...]:
         return ("gaussian",)
 
     @property
     def log_scale(self) -> float:
         return log(self.scale)
 
-    def units(self, stored: Tensor) -> Tensor:
+    def to_model(self, stored: Tensor) -> Tensor:
         x = stored.float()
         return x if (self.mean, self.scale) == (0.0, 1.0) else (x - self.mean) / self.scale
 
-    def back(self, x: Tensor) -> Tensor:
+    def to_stored(self, x: Tensor) -> Tensor:
         """Model units → stored values, none below `low`."""
         raw = x.float() if (self.mean, self.scale) == (0.0, 1.0) else x.float() * self.scale + self.mean
         return raw if self.low is None else raw.clamp_min(self.low)
 
-    def drawn(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
+    def random_stored(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
         raw = draw.normal(size=tuple(shape)) * self.scale + self.mean
         raw = raw if self.low is None else np.abs(raw) + self.low
         raw = raw if self.atom is None else np.where(draw.random(tuple(shape)) < 0.5, raw, self.atom)
@@ -215,7 +216,7 @@ class Reals(Support):
     def to_dict(self) -> dict[str, Any]:
         edges = {"low": self.low, "atom": self.atom}
         numbers = {"mean": self.mean, "scale": self.scale}
-        return {"support": self.word, **numbers, **{k: v for k, v in edges.items() if v is not None}}
+        return {"support": self.config_name, **numbers, **{k: v for k, v in edges.items() if v is not None}}
 
 
 @dataclass(frozen=True)
@@ -224,21 +225,21 @@ class Category(Support):
 
     words: tuple[str, ...]
 
-    word, values, coarse, end = "category", "words", True, "softmax"
+    config_name, values, is_coarse, output_layer = "category", "words", True, "softmax"
 
     @property
     def width(self) -> int:
         return len(self.words)
 
-    def settled(self, x: Tensor) -> Tensor:
+    def round_categories(self, x: Tensor) -> Tensor:
         from torch.nn.functional import one_hot
 
         return one_hot(x.argmax(1), self.width).to(x.dtype)
 
-    def onto(self, a: Tensor) -> Tensor:
+    def from_unbounded(self, a: Tensor) -> Tensor:
         return (STEEP * a).softmax(1)
 
-    def into(self, x: Tensor) -> Tensor:
+    def to_unbounded(self, x: Tensor) -> Tensor:
         return x.clamp(EDGE, 1).log() / STEEP
 
     def read_column(self, raw: Any) -> np.ndarray:
@@ -248,11 +249,11 @@ class Category(Support):
     def write_column(self, x: np.ndarray) -> np.ndarray:
         return np.array(self.words)[x.argmax(axis=1)]
 
-    def drawn(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
+    def random_stored(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
         return np.eye(self.width, dtype=np.float32)[draw.integers(0, self.width, shape[0])]
 
     def to_dict(self) -> dict[str, Any]:
-        return {"support": self.word, "words": list(self.words)}
+        return {"support": self.config_name, "words": list(self.words)}
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Self:
@@ -288,27 +289,27 @@ class Columns(Support):
 
     columns: tuple[Column, ...]
 
-    word = "columns"
+    config_name = "columns"
 
     @property
     def width(self) -> int:
         return sum(column.width for column in self.columns)
 
     @property
-    def categories(self) -> bool:
+    def has_categories(self) -> bool:
         """Whether some column is a category."""
         return any(column.words for column in self.columns)
 
     @property
     def values(self) -> str:  # type: ignore[override]
-        return "numbers and categories" if self.categories else "numbers"
+        return "numbers and categories" if self.has_categories else "numbers"
 
     @property
-    def end(self) -> str:  # type: ignore[override]
-        return "columns" if self.categories else "none"
+    def output_layer(self) -> str:  # type: ignore[override]
+        return "columns" if self.has_categories else "none"
 
-    def fits(self, channels: int = 1) -> tuple[str, ...]:
-        return ("mixed",) if self.categories else ("gaussian", "mixed")
+    def likelihoods(self, channels: int = 1) -> tuple[str, ...]:
+        return ("mixed",) if self.has_categories else ("gaussian", "mixed")
 
     @property
     def log_scale(self) -> float:
@@ -322,24 +323,24 @@ class Columns(Support):
         blocks = zip(self.columns, x.split([column.width for column in self.columns], 1), strict=True)
         return torch.cat([function(column, block) for column, block in blocks], 1)
 
-    def back(self, x: Tensor) -> Tensor:
-        return self.settled(x.float())
+    def to_stored(self, x: Tensor) -> Tensor:
+        return self.round_categories(x.float())
 
-    def settled(self, x: Tensor) -> Tensor:
-        return self._each(x, lambda column, block: column.support.settled(block)) if self.categories else x
+    def round_categories(self, x: Tensor) -> Tensor:
+        return self._each(x, lambda column, block: column.support.round_categories(block)) if self.has_categories else x
 
-    def onto(self, a: Tensor) -> Tensor:
-        return self._each(a, lambda column, block: column.support.onto(block)) if self.categories else a
+    def from_unbounded(self, a: Tensor) -> Tensor:
+        return self._each(a, lambda column, block: column.support.from_unbounded(block)) if self.has_categories else a
 
-    def into(self, x: Tensor) -> Tensor:
-        return self._each(x, lambda column, block: column.support.into(block)) if self.categories else x
+    def to_unbounded(self, x: Tensor) -> Tensor:
+        return self._each(x, lambda column, block: column.support.to_unbounded(block)) if self.has_categories else x
 
-    def free(self, shape: Sequence[int]) -> Tensor:
+    def random_points(self, shape: Sequence[int]) -> Tensor:
         weak = lambda column, block: block.softmax(1) if column.words else block  # noqa: E731 — weak preferences
-        return self._each(super().free(shape), weak)
+        return self._each(super().random_points(shape), weak)
 
-    def drawn(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
-        raw = [Reals().drawn((shape[0], 1), draw) if not c.words else c.support.drawn((shape[0],), draw)
+    def random_stored(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
+        raw = [Reals().random_stored((shape[0], 1), draw) if not c.words else c.support.random_stored((shape[0],), draw)
                for c in self.columns]  # fmt: skip
         return np.concatenate(raw, 1)
 
@@ -352,7 +353,7 @@ class Columns(Support):
         return {column.name: column.support.write_column(block) for column, block in blocks}
 
     def to_dict(self) -> dict[str, Any]:
-        return {"support": self.word, "columns": [{"name": c.name, **c.support.to_dict()} for c in self.columns]}
+        return {"support": self.config_name, "columns": [{"name": c.name, **c.support.to_dict()} for c in self.columns]}
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Self:

@@ -62,7 +62,7 @@ class Mixture:
     means: np.ndarray  # (K, F)
     sigma: float
     entropy: float
-    separate: bool = False  # whether the components are modes that do not overlap
+    is_separate: bool = False  # whether the components are modes that do not overlap
 
     def log_prob(self, x: np.ndarray) -> np.ndarray:
         x = np.asarray(x, np.float64)
@@ -77,9 +77,9 @@ class Mixture:
         return _log_mean_exp(-distance / (2 * self.sigma**2))
 
     def sample(self, n: int, seed: int) -> np.ndarray:
-        return self.drawn(n, seed)[0]
+        return self.sample_components(n, seed)[0]
 
-    def drawn(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def sample_components(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """n points (n, F), and the component of each, (n,)."""
         g = _generator(seed)
         component = g.integers(len(self.means), size=n)
@@ -164,7 +164,7 @@ class Pinwheel:
 def _separate_mixture(means: np.ndarray, sigma: float) -> Mixture:
     """A mixture of modes far apart: its entropy is that of choosing a mode plus that of one mode."""
     k, width = means.shape
-    return Mixture(means, sigma, float(np.log(k) + width / 2 * np.log(2 * np.pi * np.e * sigma**2)), separate=True)
+    return Mixture(means, sigma, float(np.log(k) + width / 2 * np.log(2 * np.pi * np.e * sigma**2)), is_separate=True)
 
 
 def _overlapping_mixture(means: np.ndarray, sigma: float, step: float) -> Mixture:
@@ -268,7 +268,7 @@ def _mixture_loader(name: str, density: Callable[[], Mixture]) -> Callable[..., 
         if not labels:
             return dataset
         spec = rows(dataset.spec.dimensions, label(str(k) for k in range(len(truth.means))))
-        return replace(dataset, spec=spec, stored={**dataset.stored, "label": truth.drawn(n, seed)[1]})
+        return replace(dataset, spec=spec, stored={**dataset.stored, "label": truth.sample_components(n, seed)[1]})
 
     return load
 

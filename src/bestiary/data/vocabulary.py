@@ -36,7 +36,7 @@ class Vocabulary(Words):
 
     pad: int | None = 0
 
-    word = "vocabulary"
+    config_name = "vocabulary"
 
     def pieces(self, text: str) -> list[str]:
         return _pieces(text)
@@ -49,7 +49,7 @@ class Vocabulary(Words):
         return _SPACE_BEFORE_A_MARK.sub("", super().text_of(tokens))
 
     def to_dict(self) -> dict[str, Any]:
-        return {"support": self.word, "words": list(self.words)}
+        return {"support": self.config_name, "words": list(self.words)}
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Self:

@@ -30,30 +30,30 @@ class Words(Support):
     words: tuple[str, ...]
     pad: int | None = None
 
-    word, stored, values, discrete, integer = "words", "int64", "words", True, True
+    config_name, stored, values, discrete, is_integer = "words", "int64", "words", True, True
 
     @property
     def n(self) -> int:
         return len(self.words)
 
-    def fits(self, channels: int = 1) -> tuple[str, ...]:
+    def likelihoods(self, channels: int = 1) -> tuple[str, ...]:
         return ("tokens",)
 
-    def units(self, stored: Tensor) -> Tensor:
+    def to_model(self, stored: Tensor) -> Tensor:
         return stored.long()
 
-    def back(self, x: Tensor) -> Tensor:
+    def to_stored(self, x: Tensor) -> Tensor:
         return x.long()
 
-    def free(self, shape: Sequence[int]) -> Tensor:
+    def random_points(self, shape: Sequence[int]) -> Tensor:
         import torch
 
         return torch.randint(self.n, tuple(shape))
 
-    def drawn(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
+    def random_stored(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
         return draw.integers(0, self.n, tuple(shape))
 
-    def holds(self, x: Tensor) -> bool:
+    def contains(self, x: Tensor) -> bool:
         return not x.is_floating_point() and bool(((x >= 0) & (x < self.n)).all())
 
     @cached_property
@@ -93,14 +93,14 @@ class Words(Support):
         """The words of tokens as a text, without `pad`."""
         return " ".join(self.words[token] for token in tokens if token != self.pad)
 
-    def written(self, stored: np.ndarray) -> np.ndarray:
+    def file_values(self, stored: np.ndarray) -> np.ndarray:
         return np.array(self.words)[stored]
 
     def to_dict(self) -> dict[str, Any]:
         """For config.toml; more than LISTED words that are their own numbers are written as a count."""
         pad = {} if self.pad is None else {"pad": self.pad}
         counted = self.n > LISTED and self.words == tuple(map(str, range(self.n)))
-        return {"support": self.word, **({"count": self.n} if counted else {"words": list(self.words)}), **pad}
+        return {"support": self.config_name, **({"count": self.n} if counted else {"words": list(self.words)}), **pad}
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Self:

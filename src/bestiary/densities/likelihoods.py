@@ -70,7 +70,7 @@ class Likelihood(Part):
     def _check_support(self, name: str, needs: str) -> None:
         """Raise BestiaryError unless the likelihood called `name`, which needs `needs`, fits the field's support."""
         field = self.field
-        if name not in (fits := field.support.fits(field.channels)):
+        if name not in (fits := field.support.likelihoods(field.channels)):
             advice = f"use likelihood={fits[0]}" if fits else "no likelihood fits it"
             raise BestiaryError(
                 f"likelihood={name} needs {needs}, and {field.noun}s hold {field.support.values}: {advice}"

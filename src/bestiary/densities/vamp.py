@@ -6,10 +6,10 @@ KL of ELBO surgery is zero. It costs N terms at every step, and it overfits to t
     aggregated   u_k are K training examples, fixed
     vamp         u_k are K learned pseudo-inputs                  (Tomczak and Welling 2018, arXiv 1705.07120)
 
-A pseudo-input is u = onto(a), a learned, where `Support.onto` maps all numbers to the data's support: a sigmoid for
-pixels, a softmax for categories. Its slope is zero nowhere; behind a clamp, pixels that start at 0 or 1 would never
-move. The map is steep, since Adam moves `a` by about its rate in a round, and behind a flat map pixels would hardly
-change. Pseudo-inputs start as training examples or as noise.
+A pseudo-input is u = from_unbounded(a), a learned, where `Support.from_unbounded` maps all numbers to the data's
+support: a sigmoid for pixels, a softmax for categories. Its slope is zero nowhere; behind a clamp, pixels that start
+at 0 or 1 would never move. The map is steep, since Adam moves `a` by about its rate in a round, and behind a flat map
+pixels would hardly change. Pseudo-inputs start as training examples or as noise.
 
 For a flow posterior the components are its Gaussian bases, since the density of a flow at a point that it did not draw
 costs D passes. The prior is then a valid density, but no longer the optimal one.
@@ -45,15 +45,17 @@ class Vamp(Prior):
         _check_components("vamp", components)
         _check_unconditional("vamp", setting)
         self.infer, self.support, self.start = setting.infer, setting.spec.x.support, start
-        self.pseudo = nn.Parameter(self.support.into(self.support.free((components, *setting.spec.shape))))
+        self.pseudo = nn.Parameter(
+            self.support.to_unbounded(self.support.random_points((components, *setting.spec.shape)))
+        )
 
     def begin(self, data: TrainingData) -> None:
         if self.start == "data":
             with torch.no_grad():
-                self.pseudo.copy_(self.support.into(_examples("vamp", data, len(self.pseudo))))
+                self.pseudo.copy_(self.support.to_unbounded(_examples("vamp", data, len(self.pseudo))))
 
     def forward(self, c: ConditionTensors = NO_CONDITION) -> GaussianMixture | FullMixture:
-        return mixture_of(self.infer(self.support.onto(self.pseudo)).components)
+        return mixture_of(self.infer(self.support.from_unbounded(self.pseudo)).components)
 
 
 class Aggregated(Prior):

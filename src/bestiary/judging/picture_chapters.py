@@ -22,15 +22,15 @@ NEIGHBOURS, DRAWN = 4, 64  # neighbours drawn, examples drawn
 def samples_and_data(case: Case) -> Findings:
     """Examples, samples, and for the first samples their nearest training examples."""
     field, x = case.spec.x, case.examples.x
-    evidence = {"data": field.back(x[:DRAWN] if field.pictured else x)}
+    evidence = {"data": field.to_stored(x[:DRAWN] if field.is_picture else x)}
     if case.samples is not None:
         samples = case.samples.x
         first, seen = samples[:12], case.seen.x
         distance, index = nearest(first, seen, NEIGHBOURS)
         evidence |= {
-            "samples": field.back(samples[:DRAWN] if field.pictured else samples),
-            "neighbour_of": field.back(first),
-            "neighbours": torch.stack([field.back(seen[i]) for i in index]),
+            "samples": field.to_stored(samples[:DRAWN] if field.is_picture else samples),
+            "neighbour_of": field.to_stored(first),
+            "neighbours": torch.stack([field.to_stored(seen[i]) for i in index]),
             "neighbour_distances": distance,
         }
     return Findings(evidence=evidence)
@@ -44,16 +44,16 @@ def codes_and_reconstructions(case: Case) -> Findings:
     c = model.condition.of(examples[:16].to(case.device))
     evidence = {
         "codes": codes,
-        "reconstructed_from": field.back(examples.x[:16]),
-        "reconstructions": field.back(show(model, codes[:16].to(case.device), c)),
+        "reconstructed_from": field.to_stored(examples.x[:16]),
+        "reconstructions": field.to_stored(show(model, codes[:16].to(case.device), c)),
     }
     if has_label(case):
         assert case.spec.label is not None
         evidence["code_labels"] = examples.beside[case.spec.label.name]
     if codes.is_floating_point() and codes.ndim == 2:
         evidence["codes_2d"] = _plane(codes)
-        if codes.shape[1] == 2 and field.pictured and not model.condition.fields:
-            evidence["manifold"] = field.back(show(model, _grid(15).to(case.device)))
+        if codes.shape[1] == 2 and field.is_picture and not model.condition.fields:
+            evidence["manifold"] = field.to_stored(show(model, _grid(15).to(case.device)))
     return Findings(evidence=evidence)
 
 

@@ -128,7 +128,7 @@ def statistics_by_column(case: Case) -> Findings:
 
 def has_modes(case: Case) -> bool:
     """Whether the data are a mixture whose modes lie apart."""
-    return enough(case) and isinstance(case.truth, Mixture) and case.truth.separate
+    return enough(case) and isinstance(case.truth, Mixture) and case.truth.is_separate
 
 
 def modes(case: Case) -> Findings:
@@ -153,7 +153,7 @@ def stacked_digits(case: Case) -> Findings:
 
 def columns_of(x: Sides, spec: Spec) -> tuple[Sides, list[str], str]:
     """Columns (N, F), a name for each, and over what pictures were averaged to have few of them."""
-    if not spec.x.maps:
+    if not spec.x.is_spatial:
         return Sides(*(part.flatten(1) for part in x)), spec.x.component_names, ""
     channels, height, width = spec.shape
     side = max(1, ceil(sqrt(channels * height * width / MOST_COLUMNS)))

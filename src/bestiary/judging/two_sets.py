@@ -189,7 +189,7 @@ def _all(dataset: Dataset, like: Dataset, n: int, seed: int) -> Tensor:
     rows = np.random.Generator(np.random.PCG64(derive_seed(seed, "all"))).permutation(len(dataset))[:n]
     stored, own, wanted = np.ascontiguousarray(dataset.x[rows]), dataset.spec.x, like.spec.x
     if own.layout != "row" or wanted.layout != "row" or not (own.columns or wanted.columns):
-        return own.units(torch.as_tensor(stored))
+        return own.to_model(torch.as_tensor(stored))
     found = to_columns(dataset.spec, stored)
     if wanted.columns:
         return torch.cat([_column(found, column) for column in wanted.columns], 1)

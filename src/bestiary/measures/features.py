@@ -114,7 +114,7 @@ def _pixels(spec: Spec, seed: int, device: torch.device) -> Extractor:
 
 
 def _random(spec: Spec, seed: int, device: torch.device) -> Extractor:
-    if not spec.x.pictured:
+    if not spec.x.is_picture:
         raise BestiaryError(f"features=random are of images, and this is a {spec.x.noun}: use features=pixels")
     if min(spec.shape[1:]) < LEAST_SIDE:
         raise BestiaryError(
@@ -134,13 +134,13 @@ def _random(spec: Spec, seed: int, device: torch.device) -> Extractor:
 
 
 def _mnist(spec: Spec, seed: int, device: torch.device) -> Extractor:
-    if not spec.x.pictured or spec.shape[0] != 1:
+    if not spec.x.is_picture or spec.shape[0] != 1:
         raise BestiaryError("features=mnist are of grey images: use features=random for others")
     return _classifier(_read(MNIST), Path("mnist"), spec, device)
 
 
 def _glyphs(spec: Spec, seed: int, device: torch.device) -> Extractor:
-    if not spec.x.pictured or spec.shape[0] != 1:
+    if not spec.x.is_picture or spec.shape[0] != 1:
         raise BestiaryError("features=glyphs are of grey images: use features=random for others")
     return _classifier(_read(GLYPHS), Path("glyphs"), spec, device)
 
@@ -248,7 +248,7 @@ def _load(net: nn.Module, weights: dict[str, Tensor], file: Path, device: torch.
 
 def _from_file(file: Path, spec: Spec, device: torch.device) -> Extractor:
     weights = _read(file)
-    if not spec.x.pictured:
+    if not spec.x.is_picture:
         raise BestiaryError(f"{file.name} is of images, and this is a {spec.x.noun}: use features=pixels")
     for keys, reader in FILES.items():
         if all(key in weights for key in keys):
@@ -273,7 +273,7 @@ def fitting(spec: Spec, modes: str = "") -> Inferred:
     """The features that `auto` means for such data, and why; `modes`: how their modes are counted, `Dataset.modes`."""
     if modes == "glyphs":
         return Inferred("glyphs", "letters and digits that its classifier knows")
-    if not spec.x.pictured:
+    if not spec.x.is_picture:
         return Inferred("pixels", f"a {spec.x.noun} is its own features")
     if spec.shape[0] == 1 and all(side in GREY for side in spec.shape[1:]):
         return Inferred("mnist", "grey images of MNIST's size")

@@ -69,7 +69,7 @@ def likelihood_rule(spec: Spec, options: Mapping[str, Any]) -> Inferred:
 
 def _mlp_if_needed(spec: Spec) -> Inferred | None:
     """network=mlp with the reason if convolutions do not fit the data, else None."""
-    if not spec.x.maps:
+    if not spec.x.is_spatial:
         return Inferred("mlp", f"a {spec.x.noun} has no neighbouring pixels")
     if min(spec.shape[1:]) < SMALLEST:
         return Inferred("mlp", "images too small to be halved")

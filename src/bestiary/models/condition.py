@@ -57,7 +57,8 @@ class Condition(Part):
         order = [*condition_indices, *self._target_indices]
         self._inverse_order = sorted(range(spec.dimensions), key=order.__getitem__)
         self.stores_examples = all(f.layout in ("label", "row") for f in self.fields)  # whether conditions are stored
-        zeros = {f.name: torch.zeros(STORED_ROWS, *f.shape, dtype=torch.int64 if f.support.integer else torch.float32)
+        zeros = {f.name: torch.zeros(STORED_ROWS, *f.shape,
+                                     dtype=torch.int64 if f.support.is_integer else torch.float32)
                  for f in self.fields}  # fmt: skip
         zeros |= {mask_name(f.name): torch.zeros(STORED_ROWS, dtype=torch.bool) for f in self.fields if f.optional}
         self._stored_names = list(zeros) if self.stores_examples else []

@@ -53,7 +53,7 @@ class GameDraw(Draw):
     @property
     def output(self) -> Tensor:
         """The samples in model units."""
-        return self.target_field.support.uncentred(self.samples)
+        return self.target_field.support.from_signed(self.samples)
 
     @property
     def critic_condition(self) -> ConditionTensors:

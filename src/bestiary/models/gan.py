@@ -172,7 +172,7 @@ class GAN(Model, Coded):
 
     def centred(self, x: Tensor) -> Tensor:
         """x in the units of the game: [0, 1] → [−1, 1] for images."""
-        return self.spec.x.support.centred(x)
+        return self.spec.x.support.to_signed(x)
 
     def _draw_samples(self, n: int, c: ConditionTensors, grad: bool = True) -> tuple[Tensor, Tensor]:
         """n codes z and the samples G(z, c), in the units of the game."""
@@ -189,7 +189,7 @@ class GAN(Model, Coded):
         """
         c, m = self.condition.of(batch), self.critic.pack
         fake = self.sample(len(batch), None if self.condition.columns else c)
-        numbers, n = sample_vitals(batch.x, self.spec.x.support.settled(fake)), len(batch) // m * m
+        numbers, n = sample_vitals(batch.x, self.spec.x.support.round_categories(fake)), len(batch) // m * m
         if n < 2 * m:
             return numbers
         with as_in_training(self.critic):
@@ -218,4 +218,4 @@ class GAN(Model, Coded):
     def show(self, z: Tensor, c: ConditionTensors = NO_CONDITION) -> Tensor:
         """G(z, c) in model units."""
         self.condition.refuse(c, len(z))
-        return self.spec.x.support.uncentred(self.generate(z, c).float())
+        return self.spec.x.support.from_signed(self.generate(z, c).float())

@@ -99,7 +99,7 @@ def _mlp_critic(shape: tuple[int, ...], style: Style, condition_width: int, kern
 def _pixel_shape(field: Field) -> tuple[int, ...]:
     """The shape of images of pixels. Raises BestiaryError for other data, since these generators end in tanh."""
     shape = image_shape(field)
-    if field.support.end != "tanh":
+    if field.support.output_layer != "tanh":
         raise BestiaryError(
             f"this generator ends in tanh, and {field.name} holds {field.support.values}: use network=mlp"
         )

@@ -55,7 +55,7 @@ class LatentModel(Model, Shows, Encodes):
 
     def observe(self, batch: Batch) -> Batch:
         """The batch with binarised x, unless it was observed before or the model does not binarise."""
-        if batch.observed:
+        if batch.is_observed:
             return batch
         x = batch.x
         binarisers: dict[str, Callable[[], Tensor]] = {
@@ -63,7 +63,7 @@ class LatentModel(Model, Shows, Encodes):
             "dynamic": lambda: (uniform(x.shape, x.device) < x).to(x.dtype),
             "threshold": lambda: (x >= 0.5).to(x.dtype),
         }
-        return replace(batch, x=binarisers[self.binarise](), observed=True)
+        return replace(batch, x=binarisers[self.binarise](), is_observed=True)
 
     def embed(self, z: Tensor) -> Tensor:
         """The decoder's input for codes z."""
@@ -76,7 +76,7 @@ class LatentModel(Model, Shows, Encodes):
     @property
     def shows_means(self) -> bool:
         """Whether samples are means E[x|z], as is usual for images, instead of draws from p(x|z)."""
-        return self.spec.x.pictured and not self.likelihood.autoregressive
+        return self.spec.x.is_picture and not self.likelihood.autoregressive
 
     def show(self, z: Tensor, c: ConditionTensors = NO_CONDITION) -> Tensor:
         """E[x|z, c] for codes (n, …); a draw of x if the likelihood has no closed form of the mean."""

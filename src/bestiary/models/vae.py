@@ -140,7 +140,7 @@ class VAE(LatentModel, Coded, Drawn, Bounds):
         draw, h = self._look(batch, None, True, 1)
         px_of_other = self.px(h.roll(1, 1).flatten(0, 1), draw.c)
         log_px_of_other = px_of_other.log_prob(draw.target)
-        if self.code.support.integer:  # how often each word of the code is used
+        if self.code.support.is_integer:  # how often each word of the code is used
             activity = torch.bincount(draw.z.flatten(), minlength=len(self.code.words)).float()
         elif draw.kl_dims is not None:
             activity = draw.kl_dims.mean(0)

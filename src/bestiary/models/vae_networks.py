@@ -69,7 +69,7 @@ VAE_NETWORKS: dict[str, VaePair] = {
 
 def image_shape(field: Field) -> Shape:
     """The shape (C, H, W) of images. Raises BestiaryError for other data, which have no convolutions."""
-    if not field.maps:
+    if not field.is_spatial:
         raise BestiaryError(f"convolutional networks need images, and this is a {field.noun}: use network=mlp")
     return field.shape
 
@@ -129,7 +129,7 @@ def check_draw(model: Any) -> None:
     model.eval()
     try:
         with torch.no_grad():
-            batch = model.spec.drawn(2, model.reads()).to(model.device)
+            batch = model.spec.random_batch(2, model.reads()).to(model.device)
             k, code, draw = model.samples, model.code, model.draw(batch, model.samples)
             for name, log_prob in (("posterior", draw.log_qz), ("prior", draw.log_pz)):
                 if tuple(draw.z.shape) != (k, 2, *code.shape) or tuple(log_prob.shape) != (k, 2):

@@ -1,4 +1,4 @@
-"""Output layers of a generator, by the support of the data that it generates (`Support.end`).
+"""Output layers of a generator, by the support of the data that it generates (`Support.output_layer`).
 
     tanh      pixels in [−1, 1]
     columns   rows of a table: numbers as they are, each category's columns through a softmax
@@ -40,4 +40,4 @@ OUTPUT_LAYERS: dict[str, Callable[[Field], list[nn.Module]]] = {
 
 def output_layers(field: Field) -> list[nn.Module]:
     """The layers that a generator of this field ends in: one or none."""
-    return OUTPUT_LAYERS[field.support.end](field)
+    return OUTPUT_LAYERS[field.support.output_layer](field)

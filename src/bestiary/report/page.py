@@ -58,7 +58,7 @@ def write_page(text: str, out: Path) -> Path:
 
 def _shape(spec: Spec) -> str:
     x = spec.x
-    if x.pictured:
+    if x.is_picture:
         c, h, w = x.shape
         colour = {1: "grey", 3: "colour"}.get(c, f"{c} channels")
         return f"{w} × {h} pixels, {colour}, {x.levels} levels"

@@ -177,7 +177,7 @@ def _spec(config: dict[str, Any], evidence: dict[str, np.ndarray], notes: list[s
 def _shapes(spec: Spec | None) -> dict[str, tuple[int | None, ...]]:
     """What each array must look like; None stands for any length."""
     x: tuple[int | None, ...] = (None,) if spec is None else spec.shape
-    if spec is not None and spec.x.pictured:
+    if spec is not None and spec.x.is_picture:
         x = (*spec.shape[1:], spec.shape[0])
     one = ("samples", "data", "reconstructed_from", "reconstructions", "manifold", "neighbour_of")
     return {
@@ -206,7 +206,7 @@ def _fitting(spec: Spec | None, evidence: dict[str, np.ndarray], notes: list[str
         if array is None or not array.size:
             continue
         fits = len(shape) == array.ndim and all(want in (None, n) for want, n in zip(shape, array.shape, strict=True))
-        images = spec is not None and spec.x.pictured and len(shape) > 3
+        images = spec is not None and spec.x.is_picture and len(shape) > 3
         kinds = "u" if images else "iu" if key == "code_labels" else "iuf"
         if fits and array.dtype.kind in kinds:
             kept[key] = array

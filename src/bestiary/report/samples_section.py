@@ -26,7 +26,7 @@ Shown = dict[str, Any]
 
 def is_image(folder: Folder) -> bool:
     """Whether the run's examples are pictures."""
-    return folder.spec is not None and folder.spec.x.pictured
+    return folder.spec is not None and folder.spec.x.is_picture
 
 
 def beside(folder: Folder) -> Shown | None:

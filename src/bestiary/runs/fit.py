@@ -328,7 +328,7 @@ def _trainer(plan: Plan, model: Model, how: _How) -> Trainer:
     """Batches and players on the device."""
     recipe, team = plan.recipe, how.team
     assert recipe.precision != "auto"  # `fit` has chosen one
-    maps = plan.dataset.spec.x.maps and not team.sharded  # FSDP2 takes contiguous weights only
+    maps = plan.dataset.spec.x.is_spatial and not team.sharded  # FSDP2 takes contiguous weights only
     layout = torch.channels_last if maps else torch.contiguous_format
     model.to(how.device)
     model.to(memory_format=layout)  # type: ignore[call-overload]

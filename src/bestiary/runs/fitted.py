@@ -187,7 +187,7 @@ class Fitted:
 
         Of a run that was fitted with one, `condition` names a label or several, numbers, or the values of columns.
         """
-        return self.spec.x.back(self.sample_x(n, seed, truncation, condition)).numpy()
+        return self.spec.x.to_stored(self.sample_x(n, seed, truncation, condition)).numpy()
 
     def told(self, condition: Any) -> ConditionTensors:
         """A condition in words as the model takes it; nothing of a model that is told nothing."""

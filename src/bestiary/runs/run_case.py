@@ -88,7 +88,7 @@ def samples_of(run: Fitted, n: int, seed: int) -> Batch:
 def as_given_away(samples: Batch, x: Field) -> Batch:
     """Samples at the levels of the data, a table's categories one word each: anything would tell real numbers from
     levels."""
-    return Batch(x.units(x.back(x.support.settled(samples.x))), samples.beside)
+    return Batch(x.to_model(x.to_stored(x.support.round_categories(samples.x))), samples.beside)
 
 
 def _features(name: str, run: Fitted, spare: Batch, seed: int) -> Extractor:

@@ -31,8 +31,8 @@ def _picture(path: Path, stored: np.ndarray, spec: Spec) -> None:
 def _numbers(stored: np.ndarray, spec: Spec, path: Path) -> np.ndarray:
     """Samples as one array in the user's units."""
     if spec.x.layout != "row":
-        return spec.x.support.written(stored)
-    if spec.x.support.end == "columns":
+        return spec.x.support.file_values(stored)
+    if spec.x.support.output_layer == "columns":
         raise BestiaryError(f"{path} cannot hold words, and this table has categories: write {path.stem}.csv")
     return np.stack(list(to_columns(spec, stored).values()), axis=1).astype(np.float64)
 
@@ -56,12 +56,12 @@ def _csv(path: Path, stored: np.ndarray, spec: Spec) -> None:
 
 
 def _folder(path: Path, stored: np.ndarray, spec: Spec) -> None:
-    if not spec.x.pictured:
+    if not spec.x.is_picture:
         raise BestiaryError(f"{path}: a folder takes images: write {path.name or 'samples'}.csv or .npz")
     if path.is_dir() and any(path.iterdir()):
         raise BestiaryError(f"{path} is not empty, and old samples among new ones mislead: name another folder")
     width = len(str(len(stored) - 1))
-    for i, image in enumerate(spec.x.support.written(stored)):
+    for i, image in enumerate(spec.x.support.file_values(stored)):
         save_png(path / f"{i:0{width}d}.png", image)
 
 

@@ -65,4 +65,4 @@ def _history(path: Path, plan: Plan, rounds: int, failure: str = "", until: floa
     main = read_env(path).get("main", [])
     tricks = trick_options(plan.model_options.get("tricks"))
     options = {**plan.model_options, **tricks, **plan.recipe.to_dict(), "examples": len(plan.dataset.parts["train"])}
-    return read_history(path / JOURNAL, rounds, options, failure, plan.dataset.spec.x.maps, until, main)
+    return read_history(path / JOURNAL, rounds, options, failure, plan.dataset.spec.x.is_spatial, until, main)

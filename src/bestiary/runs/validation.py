@@ -51,7 +51,7 @@ def validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], di
         train, held = (model.observe(some.to(device)).x for some in (of_fit, kept[:VITAL_EXAMPLES]))
         if not radius:
             radius.append(float(distances(held, train).median()))
-        fake = spec.x.support.settled(sample(model, VITAL_EXAMPLES))
+        fake = spec.x.support.round_categories(sample(model, VITAL_EXAMPLES))
         return copying(fake, train, held, radius=radius[0]).low or 0.0
 
     def validate() -> dict[str, float]:
@@ -69,7 +69,7 @@ def validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], di
                     if alone and not model.condition.identifies_examples:
                         numbers["copied"] = copied(model)
         if trainer.team.rank == 0 and picture is not None:
-            stored = spec.x.back(picture).cpu().numpy()
+            stored = spec.x.to_stored(picture).cpu().numpy()
             write_picture(path / "samples" / f"round-{trainer.round:08d}.png", stored, spec)
         return numbers
 

@@ -45,4 +45,4 @@ def sampled(
         x = torch.cat(
             [run.walk(a, b, STEPS, walk, c) for (a, b), c in zip(pairwise(z), rows, strict=True)]
         )  # row by row: many take little memory
-    return run.spec.x.back(x).numpy()
+    return run.spec.x.to_stored(x).numpy()

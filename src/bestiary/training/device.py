@@ -85,7 +85,7 @@ def infer_precision(
     """
     if not has_native_bf16(device):
         return "fp32", "this processor does not multiply bf16 natively"
-    if not x.support.coarse:
+    if not x.support.is_coarse:
         return "fp32", f"a {x.noun}'s numbers have more digits than bf16"
     if bounded_slope:
         return "fp32", "the logits of a critic of bounded slope differ by little"

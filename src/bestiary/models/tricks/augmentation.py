@@ -22,7 +22,7 @@ class Augmentation(Trick):
         self.kinds, self.lens = kinds, compose(kinds)
 
     def refuse(self, setting: Setting) -> None:
-        if not setting.spec.x.maps:
+        if not setting.spec.x.is_spatial:
             raise BestiaryError(f"augment= needs images, and this is a {setting.spec.x.noun}: leave it out")
 
     def view(self, x: Tensor, clock: Clock | None) -> Tensor:
