@@ -9,7 +9,7 @@ import bestiary as bst
 from bestiary.models.zoo import build
 from bestiary.models.zoo_latent import LATENT
 from bestiary.runs.plan import Plan, plan
-from bestiary.runs.sign_watch import _history, remedied
+from bestiary.runs.sign_watch import _history, remedy_command
 from bestiary.signs.sign import RunHistory, read_history
 from bestiary.signs.signs import diagnose
 
@@ -155,7 +155,7 @@ def test_remedies_can_be_typed_and_built_and_change_something(data: str, model: 
             for remedy in sign.remedies:
                 again = plan(data, model, {**what.said, **remedy.options})
                 assert (again.model_options, again.recipe) != (what.model_options, what.recipe), (name, remedy)
-                assert remedied(what, remedy.options).startswith(f"bestiary fit {data} {model} ")
+                assert remedy_command(what, remedy.options).startswith(f"bestiary fit {data} {model} ")
                 if "beta" in remedy.options and "objective" in what.model_options:
                     assert str(again.model_options["objective"]).startswith(("elbo", "free_bits")), (name, remedy)
                 build(model, what.dataset.spec, **again.model_options)
