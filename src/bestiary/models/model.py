@@ -15,8 +15,9 @@ A model also derives from the types of its abilities:
     Encodes     encode(batch)        the code of each example
     Drawn       draw(batch, k, clock, exact)     a `Draw`: q(z|x, c), p(z|c), and k codes (objectives/draw.py)
                 look(batch, clock, exact)        the same without codes
-    Reconstructs  distortion(batch, z)   −log p(x|z, c) of each example Bounds      bound(batch, k)      a lower bound
-    on log p(x|c) of each example, in nats; bounds(batch, ks): for several k
+    Reconstructs  distortion(batch, z)   −log p(x|z, c) of each example
+    Bounds      bound(batch, k)      a lower bound on log p(x|c) of each example, in nats
+                bounds(batch, ks)    the same for several k
 
 Only `sample` works without a condition; elsewhere a missing condition is an error.
 
@@ -28,6 +29,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -116,7 +118,7 @@ class Model(nn.Module):
         """For each hook of a turn the parts that override it."""
         return {method: parts_overriding(self.parts, method) for method in ("terms", "critic_terms", "after")}
 
-    def collect_terms(self, draw: Draw, own: Terms = NO_CONDITION, method: str = "terms") -> Terms:
+    def collect_terms(self, draw: Draw, own: Terms = MappingProxyType({}), method: str = "terms") -> Terms:
         """The model's own terms with those of its parts, averaged; `total` is the sum of all totals.
 
         Terms of the objective are listed as the model's own, terms of another part under the part's name.

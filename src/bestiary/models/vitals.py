@@ -2,14 +2,14 @@
 
     near         share of S inside a ball around some r ∈ R; its radius is the distance to r's 5th neighbour in R
                  (are samples like the data?)
-    covered      share of those balls that contain a sample (is all of the data reached?) diversity    mean ‖s − s′‖ /
-    mean ‖r − r′‖; 1 if both are equally spread repeats      share of S that are too near to another sample, minus the
-    same share of R. Too near: nearer than half the
-                 1% quantile of the distances of R to their nearest neighbours, without exact repetitions in R
-    told_apart   chance that the critic's logit of r exceeds that of s; ½ if it cannot distinguish them known
-    chance that the critic's logit of a training example exceeds that of r; ½ if it has memorised none pull         mean
-    |∂L/∂l|, where L is the generator's loss of the game and l the critic's logit of s; 0 if the generator
-                 has no gradient to follow. Left out if the generator matches features
+    covered      share of those balls that contain a sample (is all of the data reached?)
+    diversity    mean ‖s − s′‖ / mean ‖r − r′‖; 1 if both are equally spread
+    repeats      share of S that are too near to another sample, minus the same share of R. Too near: nearer than half
+                 the 1% quantile of the distances of R to their nearest neighbours, without exact repetitions in R
+    told_apart   chance that the critic's logit of r exceeds that of s; ½ if it cannot distinguish them
+    known        chance that its logit of a training example exceeds that of r; ½ if it has memorised none
+    pull         mean |∂L/∂l|, where L is the generator's loss of the game and l the critic's logit of s; 0 if there is
+                 no gradient to follow. Left out if the generator matches features
 
 Distances are between examples as the model sees them. All numbers are 0-d tensors on the device.
 

@@ -1,7 +1,7 @@
 """Adversarial games: the losses of critic and generator, as functions of the critic's logits l.
 
 D(x) = σ(l(x)) is the probability that x is real, π the density of the data, p that of the generator, r = π/p. For each
-game: the critic's loss, its optimum l*, the loss at l* up to the constants written, and the generator's loss.
+game: the critic's loss, its optimum l*, the loss at l*, and the generator's loss.
 
     saturating      −log D(real) − log(1 − D(fake))        l* = log r: D* = π/(π + p)       2 ln 2 − 2 JSD(π, p)
                     generator  log(1 − D(fake))             Algorithm 1's minimax; slope −D: none where D → 0
