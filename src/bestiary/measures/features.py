@@ -6,7 +6,8 @@
              prefers nothing
     mnist    64 features of a small classifier of MNIST's digits and Fashion-MNIST's clothes that comes with the package
              (reproductions/features made it); grey images of other sizes are resized to 28×28
-    glyphs   64 features of a second one, of the 62 letters and digits of the set `glyphs`
+    glyphs   64 features of a second one, of the 62 letters and digits of the set `glyphs`. Where the data's labels say
+             which characters there are, only these are its classes: without c in the data, a small C counts as C
     FILE     a local file of weights, .safetensors, told by its keys: such a classifier, or
              Inception-v3   2048 features; resized to 299×299 bilinearly without antialiasing, as pytorch-fid does, then
                             taken to [−1, 1]
@@ -22,7 +23,7 @@ Legend: N examples, F features, C channels, H height, W width.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -31,6 +32,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bestiary.data.glyphs import CHARACTERS
 from bestiary.data.spec import Inferred, Spec
 from bestiary.errors import BestiaryError, unknown_name
 from bestiary.networks import inception
@@ -136,13 +138,20 @@ def _random(spec: Spec, seed: int, device: torch.device) -> Extractor:
 def _mnist(spec: Spec, seed: int, device: torch.device) -> Extractor:
     if not spec.x.is_picture or spec.shape[0] != 1:
         raise BestiaryError("features=mnist are of grey images: use features=random for others")
-    return _classifier(_read(MNIST), Path("mnist"), spec, device)
+    return _classifier(_read(MNIST), MNIST, spec, device)
 
 
 def _glyphs(spec: Spec, seed: int, device: torch.device) -> Extractor:
     if not spec.x.is_picture or spec.shape[0] != 1:
         raise BestiaryError("features=glyphs are of grey images: use features=random for others")
-    return _classifier(_read(GLYPHS), Path("glyphs"), spec, device)
+    found, label = _classifier(_read(GLYPHS), GLYPHS, spec, device), spec.label
+    characters, logits = CHARACTERS["all"], found.logits
+    if label is None or len(label.words) == len(characters) or not set(label.words) <= set(characters):
+        return found
+    assert logits is not None  # it is a classifier
+    columns = [characters.index(word) for word in label.words]
+    about = f"{found.about}; classes: the {len(columns)} characters of the data"
+    return replace(found, logits=lambda x: logits(x)[:, columns], about=about)
 
 
 FEATURES: dict[str, Callable[[Spec, int, torch.device], Extractor]] = {
@@ -161,10 +170,11 @@ def _classifier(weights: dict[str, Tensor], file: Path, spec: Spec, device: torc
     if spec.shape[0] != first.shape[1]:
         raise BestiaryError(f"{file.name} is of images with {first.shape[1]} channels; these have {spec.shape[0]}")
     resize = to_side(28)
-    about = "" if spec.shape[1:] == (28, 28) else "resized to 28×28, bilinear with antialiasing"
+    about = [_accuracy(file), "" if spec.shape[1:] == (28, 28) else "resized to 28×28, bilinear with antialiasing"]
     return Extractor(
         file.stem, weights_hash(net), head.shape[1], spec.shape,
-        lambda x: net.features(resize(x.to(device))), lambda x: net(resize(x.to(device))), about=about,
+        lambda x: net.features(resize(x.to(device))), lambda x: net(resize(x.to(device))),
+        about="; ".join(filter(None, about)),
     )  # fmt: skip
 
 
@@ -235,6 +245,14 @@ def _read(file: Path) -> dict[str, Tensor]:
         return load_file(file)
     except SafetensorError as error:
         raise BestiaryError(f"{file} is not a safetensors file: {error}") from error
+
+
+def _accuracy(file: Path) -> str:
+    """How good a classifier is, in words: what its training wrote beside the weights, or nothing."""
+    from safetensors import safe_open
+
+    with safe_open(file, "pt") as weights:
+        return (weights.metadata() or {}).get("accuracy", "")
 
 
 def _load(net: nn.Module, weights: dict[str, Tensor], file: Path, device: torch.device) -> None:
