@@ -133,7 +133,7 @@ def _turns(model: Model, make: Callable[[], Model], spec: Spec, examples: int) -
             clock = Clock(torch.tensor(1.0), 100, torch.tensor(0.0), phase)
             batch = _batch(model)
             with seeded(4), ForbidHostReads(f"player `{player.name}`"):
-                terms, left = player.loss(batch, clock)
+                terms, result = player.loss(batch, clock)
             assert "total" in terms, (
                 f"the loss of player `{player.name}` has no term `total`; it has {', '.join(terms)}"
             )
@@ -141,7 +141,7 @@ def _turns(model: Model, make: Callable[[], Model], spec: Spec, examples: int) -
                 assert value.ndim == 0, f"player `{player.name}`: the term `{name}` is not a 0-d tensor"
                 assert bool(value.isfinite()), f"player `{player.name}`: the term `{name}` is {float(value.detach())}"
             with seeded(5), torch.no_grad(), ForbidHostReads(f"`after` of player `{player.name}`"):
-                player.after(left)
+                player.after(result)
     return True
 
 
@@ -215,9 +215,9 @@ def _results(model: Model) -> list[tuple[str, Tensor]]:
 
 def _observation(model: Model, make: Callable[[], Model], spec: Spec, examples: int) -> bool:
     with seeded(6):
-        once = model.observe(_batch(model))
-    twice = model.observe(Batch(once.x, once.beside))
-    assert torch.equal(once.x, twice.x), "observe(observe(x)) is not observe(x)"
+        first = model.observe(_batch(model))
+    second = model.observe(Batch(first.x, first.beside))
+    assert torch.equal(first.x, second.x), "observe(observe(x)) is not observe(x)"
     return True
 
 
@@ -289,10 +289,10 @@ def _bounds(model: Model, make: Callable[[], Model], spec: Spec, examples: int) 
         return False
     with _evaluation_mode(model), seeded(6):
         batch = model.observe(_batch(model))
-        one, many = model.bound(batch, 1), model.bounds(batch, (1, 4))
-        shapes = (tuple(one.shape), tuple(many.shape))
+        single, several = model.bound(batch, 1), model.bounds(batch, (1, 4))
+        shapes = (tuple(single.shape), tuple(several.shape))
         assert shapes == ((B,), (2, B)), "bound gives one number for each example, bounds a row for each k"
-        assert bool(one.isfinite().all()), "bound is not finite on data of the spec"
+        assert bool(single.isfinite().all()), "bound is not finite on data of the spec"
         curve = torch.stack([model.bounds(batch, (1, 16)).mean(1) for _ in range(8)]).mean(0)
         assert curve[1] >= curve[0] - 1e-6, "bound falls with k: bounds of one draw of z rise"
         if isinstance(model, Drawn):

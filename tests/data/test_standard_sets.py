@@ -130,13 +130,13 @@ def test_cifar_from_its_binary_archive(tmp_path: Path) -> None:
             info = tarfile.TarInfo(f"../cifar-10-batches-bin/{name}")
             info.size = len(raw)
             tar.addfile(info, io.BytesIO(raw))
-    got, labels = formats.read_cifar(tmp_path / "c.tar.gz", each=5)
+    got, labels = formats.read_cifar(tmp_path / "c.tar.gz", records_per_file=5)
     assert got.shape == (30, 32, 32, 3)
     assert got[7, 1, 2].tolist() == images[7].reshape(3, 32, 32)[:, 1, 2].tolist()
     assert np.array_equal(labels, np.arange(30) % 10)
     (tmp_path / "bad.tar.gz").write_bytes((tmp_path / "c.tar.gz").read_bytes()[:5000])
     with pytest.raises(BestiaryError, match="cannot read"):
-        formats.read_cifar(tmp_path / "bad.tar.gz", each=5)
+        formats.read_cifar(tmp_path / "bad.tar.gz", records_per_file=5)
 
 
 def test_frey_from_either_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

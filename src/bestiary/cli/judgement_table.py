@@ -20,9 +20,9 @@ def show_judgement(judgement: JudgementDict) -> None:
     table(rows, ("", "value", "unit", "floor / ceiling"), right=[1, 3])
     groups: dict[str, list[str]] = {" · ".join(f"{k}={plain(v)}" for k, v in shared.items()): ["all"]}
     for n in numbers:
-        own = {k: v for k, v in (n.get("protocol") or {}).items() if k not in shared or shared[k] != v}
-        own |= {end: n[end]["says"] for end in ("floor", "ceiling") if (n.get(end) or {}).get("says")}
-        groups.setdefault(" · ".join(f"{k}={plain(v)}" for k, v in own.items()), []).append(n["title"])
+        extra = {k: v for k, v in (n.get("protocol") or {}).items() if k not in shared or shared[k] != v}
+        extra |= {end: n[end]["says"] for end in ("floor", "ceiling") if (n.get(end) or {}).get("says")}
+        groups.setdefault(" · ".join(f"{k}={plain(v)}" for k, v in extra.items()), []).append(n["title"])
     protocols = ((", ".join(dict.fromkeys(titles)), protocol) for protocol, titles in groups.items() if protocol)
     print_lines("", *(dim(f"{titles}: {protocol}") for titles, protocol in protocols))
     print_lines(*(f"note: {note}" for note in judgement.get("notes", ())))

@@ -148,7 +148,7 @@ def _show_data(about: Mapping[str, Any], picture: str | None) -> None:
         ("parts", ", ".join(f"{part} {n:,}" for part, n in about["parts"].items())),
         ("likelihood", f"{about['likelihood']}: {about['likelihood_reason']}"),
         ("columns", ", ".join(about["columns"])),
-        *((f"beside: {name}", says) for name, says in about["beside"].items()),
+        *((f"beside: {name}", text) for name, text in about["beside"].items()),
         ("entropy", f"{about['entropy_nats']:.4f} nats" if about["entropy_nats"] is not None else ""),
         *about["source"].items(),
         ("picture", picture or ""),

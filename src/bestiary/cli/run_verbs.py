@@ -54,12 +54,12 @@ def fit(
     `settings` are the values of the flags, by the names that the library gives them; `argv` is the whole command line,
     which is given to torchrun where there are several processes.
     """
-    leading, rest = _leading_words(line, 2)
-    options = _check_keys(parse_words(rest, flags), settings)
+    leading, key_words = _leading_words(line, 2)
+    options = _check_keys(parse_words(key_words, flags), settings)
     if leading and settings["resume"]:
         raise BestiaryError(f"--resume takes DATA and MODEL from the run: leave out `{shlex.join(leading)}`")
     if len(leading) < 2 and not settings["resume"]:
-        raise BestiaryError(_missing_words(leading, rest))
+        raise BestiaryError(_missing_words(leading, key_words))
     source: Any = leading[0] if leading else None
     model = leading[1] if leading else None
     if dry_run:
@@ -146,17 +146,17 @@ def _complete_plan(source: str, model: str, options: Mapping[str, object], devic
     from bestiary.training.device import choose_device
 
     open_plan = plan(source, model, options)
-    built = build(open_plan.model, open_plan.dataset.spec, **open_plan.model_options)
-    fits_training(built, open_plan.recipe)
-    return with_precision(open_plan, choose_device(device), built.size), built
+    model_object = build(open_plan.model, open_plan.dataset.spec, **open_plan.model_options)
+    fits_training(model_object, open_plan.recipe)
+    return with_precision(open_plan, choose_device(device), model_object.size), model_object
 
 
-def _missing_words(leading: Sequence[str], rest: Sequence[str]) -> str:
+def _missing_words(leading: Sequence[str], key_words: Sequence[str]) -> str:
     """The error where DATA or MODEL is missing."""
     lists = "`bestiary data` and `bestiary models` list the names"
     if not leading:
         return f"fit needs DATA and MODEL before any key=value, for example bestiary fit digits vae; {lists}"
-    example = shlex.join([leading[0], "vae", *rest])
+    example = shlex.join([leading[0], "vae", *key_words])
     return f"fit needs a MODEL after {leading[0]}, for example bestiary fit {example}; {lists}"
 
 
@@ -166,8 +166,8 @@ def _dry_run(source: str | None, model: str | None, options: Mapping[str, object
         raise BestiaryError("--dry-run shows the plan of a new run; the plan of an old one is in its config.toml")
     from bestiary.data.load import describe
 
-    plan, built = _complete_plan(source, model, options, device)
-    sizes = {player.name: sum(weights.numel() for weights in player.parameters) for player in built.players()}
+    plan, model_object = _complete_plan(source, model, options, device)
+    sizes = {player.name: sum(weights.numel() for weights in player.parameters) for player in model_object.players()}
     if as_json:
         return print_json(plan.config() | {"parameters": sizes})
     print_lines(f"This would fit {plan.model} to {sentence(describe(plan.dataset))}.", "")
@@ -209,13 +209,13 @@ def sample(
 
     options = {"n": 64, "seed": 0} | route(parse_words(line, flags), {"sample": sampled})["sample"]
     run, n, seed = _open_run(name, root, device), options["n"], options["seed"]
-    others = {key: value for key, value in options.items() if key not in ("n", "seed") and value is not None}
-    stem = "-".join([f"n{n}", f"seed{seed}", *(f"{key}-{value}" for key, value in others.items())])
+    further = {key: value for key, value in options.items() if key not in ("n", "seed") and value is not None}
+    stem = "-".join([f"n{n}", f"seed{seed}", *(f"{key}-{value}" for key, value in further.items())])
     file = Path(out) if out else run.path / "samples" / f"{stem}.png"
     path = write_samples(file, sampled(run, **options), run.spec)
     if as_json:
-        return print_json({"run": str(run.path), "n": n, "seed": seed, **others, "out": str(path)})
-    option_text = ", ".join(f"{key}={value}" for key, value in ({"seed": seed} | others).items())
+        return print_json({"run": str(run.path), "n": n, "seed": seed, **further, "out": str(path)})
+    option_text = ", ".join(f"{key}={value}" for key, value in ({"seed": seed} | further).items())
     print_lines(f"Wrote {n:,} samples of {_short_path(run.path)} ({option_text}) to {_short_path(path)}.")
     return next_steps(f"bestiary judge {_short_path(run.path)}")
 
@@ -232,15 +232,15 @@ def judge(
     real, fake, held = sides
     if (real is None) != (fake is None) or (held and not real):
         raise BestiaryError("--real and --fake go together, perhaps with --held: --real DATA --fake SAMPLES")
-    leading, rest = _leading_words(line, 0 if real else 1)
+    leading, key_words = _leading_words(line, 0 if real else 1)
     if real and fake:
-        judgement = _judge_samples([real, fake, *([held] if held else [])], parse_words(rest, flags), device)
+        judgement = _judge_samples([real, fake, *([held] if held else [])], parse_words(key_words, flags), device)
         steps = []
     else:
         run = _open_run(leading[0] if leading else "latest", root, device)
-        known = signature_options(run.judge)
-        known.pop("quiet")
-        judgement = run.judge(**route(parse_words(rest, flags), {"judge": known})["judge"], quiet=as_json)
+        judge_options = signature_options(run.judge)
+        judge_options.pop("quiet")
+        judgement = run.judge(**route(parse_words(key_words, flags), {"judge": judge_options})["judge"], quiet=as_json)
         steps = [f"bestiary report {_short_path(run.path)} --open"]
     if as_json:
         return print_json(judgement.to_dict())

@@ -77,8 +77,8 @@ def _read_npy(path: Path, key: str, declared: Declared, options: ArrayOptions, s
         files = [_beside_file(path, part.strip(), "beside") for part in declared.beside.split(",")]
         columns |= {file.stem: partial(_values, _load_npy(file), file.stem, None) for file in files}
     x = _load_npy(path)
-    others = select_fields(columns, Declared(stems), len(x) if x.ndim else 0)
-    return build_dataset(plain_name(path.stem), x, others, options, shares)
+    selection = select_fields(columns, Declared(stems), len(x) if x.ndim else 0)
+    return build_dataset(plain_name(path.stem), x, selection, options, shares)
 
 
 def _beside_file(path: Path, name: str, option: str) -> Path:
@@ -123,9 +123,9 @@ def _read_npz(path: Path, key: str, declared: Declared, options: ArrayOptions, s
         for name, array in arrays.items()
         if name not in masks
     }
-    others = select_fields(columns, declared, len(x) if x.ndim else 0)
-    others.x = x_key
-    return build_dataset(plain_name(path.stem), x, others, options, shares)
+    selection = select_fields(columns, declared, len(x) if x.ndim else 0)
+    selection.x = x_key
+    return build_dataset(plain_name(path.stem), x, selection, options, shares)
 
 
 def _read_member(path: Path, file: Mapping[str, np.ndarray], name: str) -> np.ndarray | BestiaryError:
@@ -165,11 +165,11 @@ def _x_key(path: Path, key: str, names: list[str], declared: Declared) -> str:
             raise BestiaryError(f"{path} has no array `{key}`; {hint}It has {', '.join(names)}")
         return key
     kinds = {part.strip(): kind for kind, text in declared.names.items() for part in text.split(",")}
-    others = {mask_name(name) for name in names} | {name for name, kind in kinds.items() if kind != "tokens"}
-    rest = [name for name in names if name not in others]
-    usual = [name for name in rest if name.lower() in _DATA_KEYS]
-    plain = [name for name in rest if name not in kinds and name.lower() not in _LABEL_KEYS]
-    candidates = usual or plain or [name for name in rest if name in kinds]
+    other_names = {mask_name(name) for name in names} | {name for name, kind in kinds.items() if kind != "tokens"}
+    free_names = [name for name in names if name not in other_names]
+    usual = [name for name in free_names if name.lower() in _DATA_KEYS]
+    plain = [name for name in free_names if name not in kinds and name.lower() not in _LABEL_KEYS]
+    candidates = usual or plain or [name for name in free_names if name in kinds]
     if len(candidates) != 1:
         raise BestiaryError(f"{path} holds {', '.join(names) or 'nothing'}: say which array is x with key=NAME")
     return candidates[0]

@@ -91,11 +91,11 @@ def from_array(
                                 "caption": caption, "pictures": pictures}  # fmt: skip
     if beside is not None and not isinstance(beside, Mapping):
         raise BestiaryError("beside= takes arrays by name, for example beside={'energy': energy}")
-    others = select_fields(_columns(beside or {}), Declared(), len(array) if array.ndim else 0)
-    others.fields[:0] = _declared_fields(by_kind, len(array) if array.ndim else 0)
+    selection = select_fields(_columns(beside or {}), Declared(), len(array) if array.ndim else 0)
+    selection.fields[:0] = _declared_fields(by_kind, len(array) if array.ndim else 0)
     options = ArrayOptions(layout, shape, channels, pad, missing, stream)
     shares = {"validation": validation, "test": test, "split_seed": split_seed}
-    return build_dataset(plain_name(name), array, others, options, shares)
+    return build_dataset(plain_name(name), array, selection, options, shares)
 
 
 def _declared_fields(by_kind: Mapping[Kind, Any], n: int) -> list[RawField]:
@@ -140,7 +140,7 @@ def with_mask(name: str, array: Any, mask: Any) -> Values:
 
 
 def build_dataset(
-    name: str, array: np.ndarray, others: FieldSelection, options: ArrayOptions, shares: dict[str, Any]
+    name: str, array: np.ndarray, selection: FieldSelection, options: ArrayOptions, shares: dict[str, Any]
 ) -> Dataset:
     """x and the fields beside it → a data set, whose source has the notes on both. Raises BestiaryError."""
     if 0 in array.shape or array.ndim == 0:
@@ -152,9 +152,9 @@ def build_dataset(
     x = _READERS[layout](array, options, shares)
     parts = parts_of(len(x.stored), **shares)
     encoding = EncodingOptions(parts["train"], options.pad, options.channels, options.stream)
-    beside = beside_of(others.fields, encoding, x.rows)
+    beside = beside_of(selection.fields, encoding, x.rows)
     spec = Spec(x.field, tuple(beside.fields))
-    notes = [others.note(), x.note, *beside.notes]
+    notes = [selection.note(), x.note, *beside.notes]
     source = {"origin": "array", "fingerprint": beside.fingerprint(fingerprint(x.stored)),
               "note": "; ".join(note for note in notes if note)}  # fmt: skip
     return Dataset(name, spec, {"x": x.stored, **beside.stored}, parts, source=source)
@@ -192,13 +192,13 @@ def _reshape(array: np.ndarray, shape: str) -> np.ndarray:
 def _read_rows(array: np.ndarray, options: ArrayOptions, shares: dict[str, Any]) -> StoredX:
     raw = np.asarray(array, np.float64).reshape(len(array), -1)
     names = [f"x{i + 1}" for i in range(raw.shape[1])]
-    raw, kept = finite_rows(raw, names, options.missing, parts_of(len(raw), **shares)["train"])
+    raw, rows = finite_rows(raw, names, options.missing, parts_of(len(raw), **shares)["train"])
     x, columns = standardise(raw, names, parts_of(len(raw), **shares)["train"])
-    dropped = len(array) - len(kept)
+    dropped = len(array) - len(rows)
     notes = [f"{dropped} rows dropped"] if dropped else []
     if array.dtype.kind in "iu" and array.ndim == 2 and not options.layout:
         notes.append("x holds whole numbers, read as vectors: say layout=tokens if they are tokens")
-    return StoredX(Field("x", "row", (x.shape[1],), Columns(columns)), x, kept if dropped else None, "; ".join(notes))
+    return StoredX(Field("x", "row", (x.shape[1],), Columns(columns)), x, rows if dropped else None, "; ".join(notes))
 
 
 def _read_pictures(array: np.ndarray, options: ArrayOptions, shares: dict[str, Any]) -> StoredX:

@@ -53,20 +53,20 @@ def _gaps_text(gaps: np.ndarray, names: Sequence[str]) -> str:
 
 
 def finite_rows(
-    raw: np.ndarray, names: Sequence[str], missing: str, known: np.ndarray
+    raw: np.ndarray, names: Sequence[str], missing: str, reference: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """(N, F) numbers with NaN or infinities → (rows, F) without, and the numbers of the rows that were kept.
 
-    Where `missing` is mean, gaps get the mean of the rows `known`, or of all rows where these have no value.
+    Where `missing` is mean, gaps get the mean of the rows `reference`, or of all rows where these have no value.
     """
     gaps = ~np.isfinite(raw)
     rows = select_rows(gaps, names, missing)
     if not gaps[rows].any():
         return raw[rows] if len(rows) < len(raw) else raw, rows
     present, values = ~gaps, np.where(gaps, 0.0, raw)
-    counts = present[known].sum(axis=0)
+    counts = present[reference].sum(axis=0)
     mean_of_all = values.sum(axis=0) / present.sum(axis=0)
-    mean = np.where(counts > 0, values[known].sum(axis=0) / np.maximum(counts, 1), mean_of_all)
+    mean = np.where(counts > 0, values[reference].sum(axis=0) / np.maximum(counts, 1), mean_of_all)
     return np.where(gaps, mean, raw), rows
 
 

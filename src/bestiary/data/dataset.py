@@ -1,4 +1,4 @@
-"""A data set: what is stored, how it splits, where it came from, and its density where that is known."""
+"""Dataset: stored arrays, their split, their source, and the true density of toys."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Density(Protocol):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Stored examples with a deterministic split. What is stored may be memory-mapped; it is never written to."""
+    """Stored examples with a deterministic split. The arrays may be memory-mapped; they are never written to."""
 
     name: str
     spec: Spec
@@ -51,9 +51,9 @@ class Dataset:
     source: dict[str, str] = field(default_factory=dict)  # e.g. path, fingerprint, licence, cite, note
 
     def __post_init__(self) -> None:
-        wanted = {f.name for f in (self.spec.x, *self.spec.beside)} | set(self.spec.masks)
-        if self.stored.keys() != wanted:
-            raise BestiaryError(f"{self.name} stores {', '.join(self.stored)}, and its spec has {', '.join(wanted)}")
+        expected = {f.name for f in (self.spec.x, *self.spec.beside)} | set(self.spec.masks)
+        if self.stored.keys() != expected:
+            raise BestiaryError(f"{self.name} stores {', '.join(self.stored)}, and its spec has {', '.join(expected)}")
         if uneven := [name for name, values in self.stored.items() if len(values) != len(self)]:
             raise BestiaryError(f"{uneven[0]} of {self.name} has {len(self.stored[uneven[0]])} rows, x has {len(self)}")
 
@@ -65,9 +65,9 @@ class Dataset:
         return self.stored["x"]
 
     def rows(self, rows: np.ndarray, names: Iterable[str] | None = None) -> Batch:
-        """Some examples in model units, with what stands beside them; `names`: those fields alone."""
-        wanted = self.spec.names if names is None else names
-        fields = [name for f in self.spec.beside if f.name in wanted for name in self._stored_names(f)]
+        """Examples by row number, in model units, with the fields beside them; with `names`, only these fields."""
+        names = self.spec.names if names is None else list(names)
+        fields = [name for f in self.spec.beside if f.name in names for name in self._stored_names(f)]
         return batch_of(self.spec, {n: np.ascontiguousarray(self.stored[n][rows]) for n in ("x", *fields)})
 
     def _stored_names(self, f: Field) -> tuple[str, ...]:
@@ -79,19 +79,19 @@ class Dataset:
 
 
 def batch_of(spec: Spec, stored: Mapping[str, Tensor | np.ndarray]) -> Batch:
-    """Stored values by field's name, x among them → a batch in model units."""
+    """Stored arrays by the names of their fields, x among them → a batch in model units."""
     import torch
 
     from bestiary.data.batch import Batch
 
     tensors = {name: torch.as_tensor(values) for name, values in stored.items()}
-    of_masks = set(spec.masks)
-    units = {n: v.bool() if n in of_masks else spec[n].to_model(v) for n, v in tensors.items()}
+    masks = set(spec.masks)
+    units = {n: v.bool() if n in masks else spec[n].to_model(v) for n, v in tensors.items()}
     return Batch(units.pop("x"), units)
 
 
 def split(n: int, seed: int = 0, validation: float = 0.1, test: float = 0.1) -> dict[str, np.ndarray]:
-    """A deterministic split of n rows: the same n, seed and shares give the same rows for ever.
+    """Split n rows: the same n, seed and shares always give the same rows. Raises BestiaryError for less than 3 rows.
 
     >>> {k: len(v) for k, v in split(100).items()}
     {'train': 80, 'validation': 10, 'test': 10}
@@ -100,5 +100,9 @@ def split(n: int, seed: int = 0, validation: float = 0.1, test: float = 0.1) -> 
         raise BestiaryError(f"{n} example(s) in all, and at least 3 are needed: one each to train, validate and test")
     order = np.random.Generator(np.random.PCG64(seed)).permutation(n)
     n_validation, n_test = max(1, round(n * validation)), max(1, round(n * test))
-    held = n_validation + n_test
-    return {"train": np.sort(order[held:]), "validation": np.sort(order[n_test:held]), "test": np.sort(order[:n_test])}
+    held_out = n_validation + n_test
+    return {
+        "train": np.sort(order[held_out:]),
+        "validation": np.sort(order[n_test:held_out]),
+        "test": np.sort(order[:n_test]),
+    }

@@ -64,8 +64,8 @@ def suffixes() -> frozenset[str]:
     """The file name endings of images that can be read."""
     from PIL import Image
 
-    known = _formats()
-    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in known)
+    formats = _formats()
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in formats)
 
 
 def _open(raw: bytes) -> "Image":

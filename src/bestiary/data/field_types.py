@@ -85,8 +85,8 @@ def column_names(text: str, option: str, columns: Sequence[str]) -> list[str]:
         if name not in columns:
             guess = nearest_name(name, columns)
             hint = f"did you mean `{guess}`? " if guess else ""
-            known = f"There are {', '.join(columns)}" if columns else "Nothing stands beside x"
-            raise BestiaryError(f"{option}={text}: there is no `{name}`; {hint}{known}")
+            choices = f"There are {', '.join(columns)}" if columns else "Nothing stands beside x"
+            raise BestiaryError(f"{option}={text}: there is no `{name}`; {hint}{choices}")
     return list(dict.fromkeys(names))
 
 
@@ -101,13 +101,13 @@ class FieldSelection:
     """The fields that were taken, and a note on these and on those that were left out."""
 
     fields: list[RawField] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
+    omitted: list[str] = field(default_factory=list)
     x: str = ""  # the name of the array that is x, where it has one
 
     def note(self) -> str:
-        """`took images as x, y as label; left out z: …`"""
+        """`took images as x, y as label; omitted out z: …`"""
         fields = [*([f"{self.x} as x"] if self.x else []), *(f"{f.name} as {f.kind}" for f in self.fields)]
-        left_out = [f"left out {reason}" for reason in self.left]
+        left_out = [f"left out {reason}" for reason in self.omitted]
         return "; ".join([*([f"took {', '.join(fields)}"] if fields else []), *left_out])
 
 
@@ -126,7 +126,7 @@ def select_fields(columns: Mapping[str, Callable[[], Values]], declared: Declare
                 )
             result.fields.append(RawField(name, kinds[name], values))
         elif name not in undeclared:
-            result.left.append(name)
+            result.omitted.append(name)
         else:
             _select_undeclared(name, read, declared, n, result)
     return result
@@ -138,13 +138,13 @@ def _select_undeclared(
     try:
         values = read()
     except BestiaryError as error:  # the user did not name it: leave it out
-        result.left.append(f"{name}: {error}")
+        result.omitted.append(f"{name}: {error}")
         return
     kind, reason = infer_kind(name, values, n)
     if kind and not (kind == "label" and declared.names.get("label") == "none"):
         result.fields.append(RawField(name, kind, values))
     else:
-        result.left.append(f"{name}: {reason}" if not kind else name)
+        result.omitted.append(f"{name}: {reason}" if not kind else name)
 
 
 def infer_kind(name: str, values: Values, n: int) -> Inferred:

@@ -91,15 +91,15 @@ def read_npz(path: Path, *keys: str) -> list[np.ndarray]:
         return [file[key] for key in keys]
 
 
-def read_cifar(archive: Path, each: int = 10_000) -> tuple[np.ndarray, np.ndarray]:
-    """cifar-10-binary.tar.gz → images (60000, 32, 32, 3), test last, and labels (60000,); `each` file holds 10,000."""
+def read_cifar(archive: Path, records_per_file: int = 10_000) -> tuple[np.ndarray, np.ndarray]:
+    """Read cifar-10-binary.tar.gz: images (60000, 32, 32, 3), test last, and labels (60000,)."""
     names = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
     with file_errors(archive), tarfile.open(archive, "r:gz") as tar:
         files = {Path(member.name).name: tar.extractfile(member) for member in tar if member.isfile()}
         opened = [files.get(name) for name in names]
-        raw = b"".join(file.read(each * 3073) for file in opened if file)
-        if len(raw) != 6 * each * 3073:
-            raise ValueError(f"it does not hold the six files of {each:,} records")
+        raw = b"".join(file.read(records_per_file * 3073) for file in opened if file)
+        if len(raw) != 6 * records_per_file * 3073:
+            raise ValueError(f"it does not hold the six files of {records_per_file:,} records")
     records = np.frombuffer(raw, np.uint8).reshape(-1, 3073)
     images = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), records[:, 0].astype(np.int64)

@@ -60,23 +60,23 @@ def from_hub(
         if column not in kinds:
             raise BestiaryError(f"hf:{name} has no column `{column}`; it has {', '.join(kinds)}")
     words = _label_words(table, label) if label else None
-    others = {column: kind for column, kind in kinds.items() if column not in (image, label)}
+    other_columns = {column: kind for column, kind in kinds.items() if column not in (image, label)}
     if image:
         declared = declare(beside, numbers=numbers, tokens=tokens, factors=factors, caption=caption)
         options = ImageOptions(size, colour, stream, declared, pad, shares)
-        dataset = _image_dataset(name, table, image, words, others, options)
+        dataset = _image_dataset(name, table, image, words, other_columns, options)
     else:
         columns = {"categories": categories, "drop": drop, "beside": beside, "caption": caption, "missing": missing}
-        dataset = _table_dataset(name, table, words, list(others), columns | shares)
+        dataset = _table_dataset(name, table, words, list(other_columns), columns | shares)
     dataset.source.update(path=f"hf:{name}", origin=f"Hugging Face, part {part}")
     return dataset
 
 
 def _image_dataset(
-    name: str, table: Any, image: str, words: Labels, others: dict[str, str], options: ImageOptions
+    name: str, table: Any, image: str, words: Labels, other_columns: dict[str, str], options: ImageOptions
 ) -> Dataset:
-    columns = {column: partial(_column, table, column, kind) for column, kind in others.items()}
-    for column in (column for column, kind in others.items() if kind == "Image"):
+    columns = {column: partial(_column, table, column, kind) for column, kind in other_columns.items()}
+    for column in (column for column, kind in other_columns.items() if kind == "Image"):
         columns[column] = partial(load_pictures, f"hf:{name}", _entries(table, column), options)
     if words:
         columns["label"] = partial(values_of, words, "label")
@@ -85,10 +85,10 @@ def _image_dataset(
     return from_listing(plain_name(name), f"hf:{name}", Listing(_entries(table, image)), options, columns)
 
 
-def _table_dataset(name: str, table: Any, words: Labels, others: list[str], options: dict[str, Any]) -> Dataset:
-    raw = {column: typed_values(list(table[column])) for column in others}
+def _table_dataset(name: str, table: Any, words: Labels, other_columns: list[str], options: dict[str, Any]) -> Dataset:
+    raw = {column: typed_values(list(table[column])) for column in other_columns}
     declared = {part.strip() for key in ("drop", "beside", "categories") for part in options[key].split(",")}
-    texts = [column for column in others if column.lower() in CAPTIONS and raw[column].dtype.kind == "U"]
+    texts = [column for column in other_columns if column.lower() in CAPTIONS and raw[column].dtype.kind == "U"]
     caption = options["caption"] or ",".join(column for column in texts if column not in declared)
     if words:
         raw["label"] = typed_values(list(words))

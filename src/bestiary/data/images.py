@@ -82,9 +82,9 @@ def from_listing(
     key, stored, facts = _load_or_decode(path, listing, options)
     usable = [i for i in range(len(listing.entries)) if str(i) not in facts["skipped"]]
     parts, classes = _folder_parts([listing.entries[i].name for i in usable], dict(options.shares))
-    others = select_fields(columns, options.declared, len(listing.entries))
+    selection = select_fields(columns, options.declared, len(listing.entries))
     rows = np.array(usable) if len(usable) < len(listing.entries) else None
-    beside = beside_of(others.fields, EncodingOptions(parts["train"], options.pad, stream=options.stream), rows)
+    beside = beside_of(selection.fields, EncodingOptions(parts["train"], options.pad, stream=options.stream), rows)
     if classes and "label" not in beside.stored and options.declared.names.get("label") != "none":
         beside = (
             beside_of([RawField("label", "label", Values(np.array(classes)))], EncodingOptions(parts["train"])) + beside
@@ -93,7 +93,7 @@ def from_listing(
         beside.notes.append("labels are those of the metadata, not the names of the folders")
     height, width, channels = stored.shape[1:]
     x = Field("x", "picture", (channels, height, width), Levels(facts["levels"]))
-    note = "; ".join(part for part in (facts["note"], others.note(), *notes, *beside.notes) if part)
+    note = "; ".join(part for part in (facts["note"], selection.note(), *notes, *beside.notes) if part)
     source = {"path": path, "fingerprint": beside.fingerprint(key), "note": note} | _skip_note(
         listing, facts["skipped"]
     )
@@ -149,7 +149,7 @@ def _parse_size(size: int | str) -> tuple[int, int]:
 
 def _no_images(path: str, listing: Listing) -> str:
     refused = "".join(f"; {name}: {reason}" for name, reason in list(listing.refused.items())[:3])
-    others = f" ({listing.others:,} other files)" if listing.others else ""
+    others = f" ({listing.other_files:,} other files)" if listing.other_files else ""
     return f"{path} holds no images{others}{refused}. Give a folder or zip with files such as .png or .jpg"
 
 
@@ -201,9 +201,9 @@ def _decode_into_cache(key: str, path: str, listing: Listing, size: tuple[int, i
         for rows in cache.chunked(usable, count):
             images = list(_parallel(convert, [listing.entries[i] for i in rows]))
             skipped.update({i: image for i, image in zip(rows, images, strict=True) if isinstance(image, str)})
-            decoded = [image for image in images if not isinstance(image, str)]
-            if decoded:
-                yield np.stack(decoded)
+            arrays = [image for image in images if not isinstance(image, str)]
+            if arrays:
+                yield np.stack(arrays)
         _refuse_if_most_unusable(path, listing, skipped)
 
     cache.store(key, chunks(), facts)
@@ -228,10 +228,10 @@ def _natural_size(headers: list[Header]) -> tuple[tuple[int, int], str]:
 def _refuse_if_most_unusable(path: str, listing: Listing, skipped: dict[int, str]) -> None:
     """Raise BestiaryError where more than half of the files cannot be used."""
     total = len(listing.entries) + len(listing.refused)
-    bad = len(skipped) + len(listing.refused)
-    if 2 * bad > total or bad == total:
+    unusable = len(skipped) + len(listing.refused)
+    if 2 * unusable > total or unusable == total:
         reasons = _list_reasons({listing.entries[i].name: reason for i, reason in skipped.items()} | listing.refused)
-        raise BestiaryError(f"{path}: {bad:,} of {total:,} image files cannot be used: {reasons}")
+        raise BestiaryError(f"{path}: {unusable:,} of {total:,} image files cannot be used: {reasons}")
 
 
 def _list_reasons(reasons: dict[str, str]) -> str:
@@ -253,10 +253,10 @@ def _folder_parts(names: list[str], shares: dict[str, Any]) -> tuple[dict[str, n
     tops = [_PART_FOLDERS.get(path[0].lower()) if len(path) > 1 else None for path in paths]
     names_of_parts = {top for top in tops if top}
     if None in tops and "train" in names_of_parts and len(names_of_parts) > 1:
-        outside = [name for name, top in zip(names, tops, strict=True) if top is None]
+        strays = [name for name, top in zip(names, tops, strict=True) if top is None]
         raise BestiaryError(
-            f"there are folders for {' and '.join(sorted(names_of_parts))}, and {len(outside):,} image(s) outside of "
-            f"them, such as {outside[0]}: move these into one of the folders, or away"
+            f"there are folders for {' and '.join(sorted(names_of_parts))}, and {len(strays):,} image(s) outside of "
+            f"them, such as {strays[0]}: move these into one of the folders, or away"
         )
     if None in tops or "train" not in names_of_parts or len(names_of_parts) < 2:
         return parts_of(len(names), **shares), _folder_labels(paths)

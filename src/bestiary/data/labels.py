@@ -77,9 +77,11 @@ def _class_names(distinct: np.ndarray, name: str) -> tuple[str, ...]:
     """Distinct values → distinct words that a config can hold."""
     texts = distinct.astype(str) if distinct.dtype.kind != "S" else np.char.decode(distinct, "utf-8", "replace")
     words = tuple(map(str, texts))
-    bad = [word for word in words if any("\ud800" <= letter <= "\udfff" for letter in word)]
-    if bad:  # bytes of a file name that are no text cannot be written into a config
-        raise BestiaryError(f"the class {bad[0].encode('utf-8', 'replace').decode()} is not text in UTF-8: rename it")
+    invalid = [word for word in words if any("\ud800" <= letter <= "\udfff" for letter in word)]
+    if invalid:  # bytes of a file name that are no text cannot be written into a config
+        raise BestiaryError(
+            f"the class {invalid[0].encode('utf-8', 'replace').decode()} is not text in UTF-8: rename it"
+        )
     if len(set(words)) < len(words):
         raise BestiaryError(f"{name} are bytes that are not text in UTF-8, and some are the same as text: decode them")
     return words

@@ -39,12 +39,12 @@ class Listing:
 
     entries: list[Entry] = field(default_factory=list)  # image files
     refused: dict[str, str] = field(default_factory=dict)  # name → reason
-    others: int = 0  # how many files are no images, by their names
+    other_files: int = 0  # how many files are no images, by their names
     texts: list[Entry] = field(default_factory=list)  # those among them that may describe images: data/metadata.py
 
     def add_other(self, name: str, read: Callable[[], bytes] | None) -> None:
         """Count a file that is no image; keep it if it may describe images. `read` is None if it must not be read."""
-        self.others += 1
+        self.other_files += 1
         if read is not None and _is_metadata(name):
             self.texts.append(Entry(name, read))
 

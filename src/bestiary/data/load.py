@@ -71,8 +71,8 @@ def _path_loader(text: str) -> Loader:
     if suffix in images.suffixes():
         raise BestiaryError(f"{text} is one image: give the folder that holds the images")
     if suffix not in _FILES:
-        known = ", ".join(sorted(_FILES))
-        raise BestiaryError(f"{text} cannot be read: give a folder of images, or a file of type {known}")
+        suffixes = ", ".join(sorted(_FILES))
+        raise BestiaryError(f"{text} cannot be read: give a folder of images, or a file of type {suffixes}")
     return partial(_FILES[suffix], path)
 
 
@@ -101,11 +101,11 @@ def load(source: Any, **options: Any) -> Dataset:
 
 def _parse_options(function: Loader, options: dict[str, Any]) -> dict[str, Any]:
     """The options of a loader, with numbers and yes/no parsed where they are text."""
-    known = inspect.signature(function).parameters
+    parameters = inspect.signature(function).parameters
     for key in options:
-        if key not in known:
-            raise unknown_name("data option", key, known)
-    return {key: _parse_value(key, value, known[key].annotation) for key, value in options.items()}
+        if key not in parameters:
+            raise unknown_name("data option", key, parameters)
+    return {key: _parse_value(key, value, parameters[key].annotation) for key, value in options.items()}
 
 
 _YES_NO = {

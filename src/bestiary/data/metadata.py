@@ -171,7 +171,7 @@ def column_of(name: str, column: list[Any]) -> Values:
     """A column of metadata as an array; whole numbers, one each, are a label only where they are called so."""
     values = values_of(column, name)
     if values.array.dtype.kind in "iu" and values.array.ndim == 1 and name != "label":
-        return Values(values.array.astype(np.float64), values.there)
+        return Values(values.array.astype(np.float64), values.present)
     return values
 
 

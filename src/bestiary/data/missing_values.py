@@ -23,17 +23,17 @@ class Values(NamedTuple):
     """One value for each example."""
 
     array: np.ndarray  # (N, …); Python texts are objects, since one long text would widen all
-    there: np.ndarray | None = None  # bool (N,); None where every example has one
+    present: np.ndarray | None = None  # bool (N,); None where every example has one
 
     def mask(self) -> np.ndarray:
         """Which examples have a value, bool (N,)."""
-        return np.ones(len(self.array), bool) if self.there is None else self.there
+        return np.ones(len(self.array), bool) if self.present is None else self.present
 
     def rows(self, rows: np.ndarray | None) -> "Values":
         """Some rows; None is all of them, without a copy."""
         if rows is None:
             return self
-        return Values(self.array[rows], None if self.there is None else self.there[rows])
+        return Values(self.array[rows], None if self.present is None else self.present[rows])
 
 
 def is_text(array: np.ndarray) -> bool:
@@ -89,11 +89,11 @@ def _typed(array: np.ndarray, present: np.ndarray, name: str) -> np.ndarray:
     if kinds == {"text"}:
         return np.where(present, array, "")
     try:
-        typed = np.asarray(values)
+        typed_values = np.asarray(values)
     except ValueError as error:
         raise BestiaryError(f"{name} are no array: {error}. Rows must have equal lengths") from error
-    full = np.zeros((len(array), *typed.shape[1:]), typed.dtype)
-    full[present] = typed
+    full = np.zeros((len(array), *typed_values.shape[1:]), typed_values.dtype)
+    full[present] = typed_values
     return full
 
 

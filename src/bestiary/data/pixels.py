@@ -82,10 +82,10 @@ def finite_range(array: np.ndarray, name: str = "images") -> tuple[float, float]
     low, high = (float(f([e[i] for e in extremes])) for i, f in ((0, np.min), (1, np.max)))
     if not (np.isfinite(low) and np.isfinite(high)):
         flat = (np.isfinite(block).reshape(len(block), -1).all(axis=1) for block in blocks(array))
-        bad = np.flatnonzero(~np.concatenate(list(flat)))
+        bad_rows = np.flatnonzero(~np.concatenate(list(flat)))
         raise BestiaryError(
-            f"{len(bad):,} of {len(array):,} {name} hold NaN or infinite numbers; the first is example "
-            f"{bad[0]}. Leave them out: x = x[np.isfinite(x).reshape(len(x), -1).all(axis=1)]"
+            f"{len(bad_rows):,} of {len(array):,} {name} hold NaN or infinite numbers; the first is example "
+            f"{bad_rows[0]}. Leave them out: x = x[np.isfinite(x).reshape(len(x), -1).all(axis=1)]"
         )
     return low, high
 

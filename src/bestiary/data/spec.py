@@ -108,8 +108,8 @@ class Field:
     @property
     def log_scale(self) -> float:
         """log |d file / d x| of one example: log p(raw) = log p(x) − log_scale."""
-        each = self.support.log_scale
-        return each if isinstance(self.support, Columns) else each * self.dimensions
+        scale = self.support.log_scale
+        return scale if isinstance(self.support, Columns) else scale * self.dimensions
 
     @property
     def noun(self) -> str:
@@ -146,15 +146,15 @@ class Field:
         shape = (*self.shape[1:], self.shape[0]) if self.is_picture else self.shape
         return self.support.random_stored((n, *shape), draw)
 
-    def refuse(self, x: Tensor, what: str = "") -> None:
-        """Raise BestiaryError, which begins with `what`, unless x, in model units, are examples of this field."""
+    def refuse(self, x: Tensor, prefix: str = "") -> None:
+        """Raise BestiaryError, which begins with `prefix`, unless x, in model units, are examples of this field."""
         if tuple(x.shape[1:]) != self.shape:
-            raise BestiaryError(f"{what}{self.name} has shape {self.shape}; got {tuple(x.shape[1:])}")
+            raise BestiaryError(f"{prefix}{self.name} has shape {self.shape}; got {tuple(x.shape[1:])}")
         if x.is_floating_point() == self.support.is_integer:
             kind = "whole numbers" if self.support.is_integer else "floats"
-            raise BestiaryError(f"{what}{self.name} takes {kind}; got {x.dtype}")
+            raise BestiaryError(f"{prefix}{self.name} takes {kind}; got {x.dtype}")
         if not self.support.contains(x):
-            raise BestiaryError(f"{what}{self.name} holds values that are none of its {self.support.values}")
+            raise BestiaryError(f"{prefix}{self.name} holds values that are none of its {self.support.values}")
 
     def to_dict(self) -> dict[str, Any]:
         optional = {"optional": True} if self.optional else {}
@@ -163,10 +163,10 @@ class Field:
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Field:
-        own = {"name", "layout", "shape", "optional"}
+        own_keys = {"name", "layout", "shape", "optional"}
         if d["support"] not in SUPPORTS:
             raise unknown_name("support", d["support"], SUPPORTS)
-        support = SUPPORTS[d["support"]].from_dict({k: v for k, v in d.items() if k not in own})
+        support = SUPPORTS[d["support"]].from_dict({k: v for k, v in d.items() if k not in own_keys})
         return cls(d["name"], d["layout"], tuple(d["shape"]), support, bool(d.get("optional", False)))
 
 
@@ -185,8 +185,8 @@ class Spec:
     def __post_init__(self) -> None:
         names = [f.name for f in (self.x, *self.beside)]
         if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise BestiaryError(f"two fields are called {twice}: rename one")
+            duplicate = next(name for name in names if names.count(name) > 1)
+            raise BestiaryError(f"two fields are called {duplicate}: rename one")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -229,12 +229,12 @@ class Spec:
 
         from bestiary.data.batch import Batch
 
-        draw, wanted = np.random.default_rng(seed), None if names is None else set(names)
+        draw, chosen_names = np.random.default_rng(seed), None if names is None else set(names)
         x = self.x.to_model(torch.as_tensor(self.x.random_stored(n, draw)))
         beside: dict[str, Tensor] = {}
         for f in self.beside:
             values = f.to_model(torch.as_tensor(f.random_stored(n, draw)))
-            if wanted is None or f.name in wanted:
+            if chosen_names is None or f.name in chosen_names:
                 beside[f.name] = values
                 if f.optional:
                     beside[mask_name(f.name)] = torch.as_tensor(draw.random(n) < 0.7)

@@ -1,4 +1,4 @@
-"""The standard sets by name, each with the parts that publications use, or a statement that there are none.
+"""The standard sets by name, each with the split that publications use, or a note that there is none.
 
     digits            8×8, 17 levels, 1,797; in scikit-learn: no file needed
     mnist             28×28, 256 levels; test the official 10,000, validation the last 10,000 of training
@@ -40,7 +40,7 @@ _STACKED = tuple(f"{number:03d}" for number in range(1000))
 
 @dataclass(frozen=True)
 class StandardSet:
-    """A named set: what it is, how it is had, and who made it."""
+    """A named set: its description, its loader and files, its licence and authors."""
 
     description: str
     shape: str
@@ -67,12 +67,12 @@ def _images(
     """(N, H, W) or (N, H, W, C) bytes → a data set, its source completed from the table below."""
     stored = images[..., None] if images.ndim == 3 else images
     height, width, channels = stored.shape[1:]
-    known = {"licence": SETS[name].licence, "cite": SETS[name].cite}
+    facts = {"licence": SETS[name].licence, "cite": SETS[name].cite}
     beside = {} if labels is None else {"label": labels.astype(np.int64)}
     spec = pictures((channels, height, width), levels, *([label(classes)] if beside else []))
     if not isinstance(stored, np.memmap):
-        known["fingerprint"] = fingerprint(stored)
-    return Dataset(name, spec, {"x": stored, **beside}, parts, modes=modes, source=source | known)
+        facts["fingerprint"] = fingerprint(stored)
+    return Dataset(name, spec, {"x": stored, **beside}, parts, modes=modes, source=source | facts)
 
 
 def _digits(validation: float = 0.1, test: float = 0.1, split_seed: int = 0) -> Dataset:
@@ -161,13 +161,13 @@ def _omniglot(size: int = 28, by: str = "drawings", download: bool = False) -> D
         parts = parts_of(n, 1345 / n, 8070 / n)
         split = "1,345 validation and 8,070 test drawings at random (as many as Burda, not the same ones)"
     else:
-        seen, unseen = np.flatnonzero(background), np.flatnonzero(~background)
-        inner = parts_of(len(seen), 0.1, 0.1)
-        held = np.concatenate([inner["validation"], inner["test"]])
+        training_alphabets, test_alphabets = np.flatnonzero(background), np.flatnonzero(~background)
+        inner = parts_of(len(training_alphabets), 0.1, 0.1)
+        held_out = np.concatenate([inner["validation"], inner["test"]])
         parts = {
-            "train": seen[inner["train"]],
-            "validation": seen[held],
-            "test": np.random.default_rng(0).permutation(unseen),
+            "train": training_alphabets[inner["train"]],
+            "validation": training_alphabets[held_out],
+            "test": np.random.default_rng(0).permutation(test_alphabets),
         }
         split = "test: Lake's evaluation alphabets; validation: a fifth of the background drawings at random"
     note = f"{split}. Not Burda's 28×28 file: numbers on the two are comparable, not the same"
@@ -204,8 +204,8 @@ def _cifar10(download: bool = False) -> Dataset:
         keys = ("train_images", "test_images", "train_labels", "test_labels")
         fit, test, fit_labels, test_labels = formats.read_npz(paths[0], *keys)
         images, labels = np.concatenate([fit, test]), np.concatenate([fit_labels, test_labels])
-        held = len(fit) // 10
-        parts = consecutive_parts(len(fit) - held, held, len(test))
+        held_out = len(fit) // 10
+        parts = consecutive_parts(len(fit) - held_out, held_out, len(test))
         note = (
             f"A PART of CIFAR-10: the first {len(fit):,} of 50,000 training and the first {len(test):,} of "
             f"10,000 test images. Numbers on it are not numbers on CIFAR-10"
@@ -217,31 +217,31 @@ def _dsprites(part: str = "random", stream: bool | None = None, download: bool =
     """part: random (20,000) or grid (46,080), if the whole is not here; stream: read from disk as needed."""
     if part not in ("random", "grid"):
         raise BestiaryError(f"part={part}: the parts of dsprites are part=random and part=grid")
-    whole, random, grid = SETS["dsprites"].forms
-    (path,) = find_files("dsprites", (whole, random if part == "random" else grid), download)
+    complete, random, grid = SETS["dsprites"].forms
+    (path,) = find_files("dsprites", (complete, random if part == "random" else grid), download)
     classes, values = formats.read_npz(path, "latents_classes", "latents_values")
-    if path.name == Path(whole[0]).name:
+    if path.name == Path(complete[0]).name:
         images = in_memory(formats.map_array(path, "imgs"), stream)
         note = "the whole set, every combination of factors once; no official split: a random one"
     else:
         (images,) = formats.read_npz(path, "imgs")
         description = "20,000 drawn at random" if part == "random" else "a grid of 46,080"
         note = f"A PART of dSprites: {description} of its 737,280 images; no official split: a random one"
-    found = _images("dsprites", images, 2, parts_of(len(images)), path=str(path), note=note)
+    dataset = _images("dsprites", images, 2, parts_of(len(images)), path=str(path), note=note)
     factors = _factors(classes, values)
-    stored = found.stored | {f.name: codes for f, codes in factors}  # type: ignore[operator]
-    return replace(found, spec=Spec(found.spec.x, tuple(f for f, _ in factors)), stored=stored)
+    stored = dataset.stored | {f.name: codes for f, codes in factors}  # type: ignore[operator]
+    return replace(dataset, spec=Spec(dataset.spec.x, tuple(f for f, _ in factors)), stored=stored)
 
 
 def _factors(classes: np.ndarray, values: np.ndarray) -> list[tuple[Field, np.ndarray]]:
     """Columns of dSprites, classes and their values → a label each; a colour that never changes is no factor."""
-    found = []
+    fields = []
     for name, column, value in zip(_FACTORS[-classes.shape[1] :], classes.T, values.T, strict=True):
         _, first, codes = np.unique(column, return_index=True, return_inverse=True)
         words = [_SHAPES[int(v) - 1] if name == "shape" else f"{v:.3g}" for v in value[first]]
         if name != "colour" or len(first) > 1:
-            found.append((label(words, name), codes.reshape(-1).astype(np.int64)))
-    return found
+            fields.append((label(words, name), codes.reshape(-1).astype(np.int64)))
+    return fields
 
 
 _LECUN = "LeCun, Cortes and Burges; LeCun et al. 1998"

@@ -110,8 +110,8 @@ class Support:
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`."""
-        own = {f.name for f in fields(cls)}
-        return cls(**{key: value for key, value in d.items() if key in own})
+        names = {f.name for f in fields(cls)}
+        return cls(**{key: value for key, value in d.items() if key in names})
 
 
 @dataclass(frozen=True)
@@ -316,7 +316,7 @@ class Columns(Support):
         """Σ log scale: log p(raw) = log p(x) − log_scale."""
         return sum(column.support.log_scale for column in self.columns)
 
-    def _each(self, x: Tensor, function: Callable[[Column, Tensor], Tensor]) -> Tensor:
+    def _map_columns(self, x: Tensor, function: Callable[[Column, Tensor], Tensor]) -> Tensor:
         """Apply a function to the components of each column, and join the results."""
         import torch
 
@@ -327,17 +327,23 @@ class Columns(Support):
         return self.round_categories(x.float())
 
     def round_categories(self, x: Tensor) -> Tensor:
-        return self._each(x, lambda column, block: column.support.round_categories(block)) if self.has_categories else x
+        if not self.has_categories:
+            return x
+        return self._map_columns(x, lambda column, block: column.support.round_categories(block))
 
     def from_unbounded(self, a: Tensor) -> Tensor:
-        return self._each(a, lambda column, block: column.support.from_unbounded(block)) if self.has_categories else a
+        if not self.has_categories:
+            return a
+        return self._map_columns(a, lambda column, block: column.support.from_unbounded(block))
 
     def to_unbounded(self, x: Tensor) -> Tensor:
-        return self._each(x, lambda column, block: column.support.to_unbounded(block)) if self.has_categories else x
+        if not self.has_categories:
+            return x
+        return self._map_columns(x, lambda column, block: column.support.to_unbounded(block))
 
     def random_points(self, shape: Sequence[int]) -> Tensor:
         weak = lambda column, block: block.softmax(1) if column.words else block  # noqa: E731 — weak preferences
-        return self._each(super().random_points(shape), weak)
+        return self._map_columns(super().random_points(shape), weak)
 
     def random_stored(self, shape: Sequence[int], draw: np.random.Generator) -> np.ndarray:
         raw = [Reals().random_stored((shape[0], 1), draw) if not c.words else c.support.random_stored((shape[0],), draw)

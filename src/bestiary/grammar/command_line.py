@@ -100,31 +100,31 @@ def route(
     >>> route({"steps": "2k", "seed": "1", "data.seed": "2"}, {"data": load, "training": fit})
     {'data': {'seed': 2}, 'training': {'steps': 2000, 'seed': 1}}
     """
-    known = {
+    options_of = {
         section: source if isinstance(source, Mapping) else signature_options(source)
         for section, source in sections.items()
     }
     routed: dict[str, dict[str, Any]] = {section: {} for section in sections}
     for key, value in options.items():
-        section, name = _find_section(key, known)
+        section, name = _find_section(key, options_of)
         if name in routed[section]:
             raise BestiaryError(f"`{name}` is given twice to {section}, once as `{key}`: keep one of them")
-        routed[section][name] = coerce(value, known[section][name][0], key)
+        routed[section][name] = coerce(value, options_of[section][name][0], key)
     return routed
 
 
-def _find_section(key: str, known: Mapping[str, Options]) -> tuple[str, str]:
+def _find_section(key: str, options_of: Mapping[str, Options]) -> tuple[str, str]:
     """The section that takes a key, and the name of the option there."""
     section, dot, name = key.partition(".")
-    if dot and name in known.get(section, {}):
+    if dot and name in options_of.get(section, {}):
         return section, name
-    takers = [section for section, options in known.items() if key in options]
+    takers = [section for section, options in options_of.items() if key in options]
     if takers:
         return takers[-1], key
-    section_of = {name: section for section, options in known.items() for name in options}
-    guess = nearest_name(name if dot and section in known else key, section_of)
+    section_of = {name: section for section, options in options_of.items() for name in options}
+    guess = nearest_name(name if dot and section in options_of else key, section_of)
     hint = f": did you mean `{guess}` ({section_of[guess]})?" if guess else "."
-    lists = "; ".join(f"{s}: {', '.join(sorted(options)) or 'none'}" for s, options in known.items())
+    lists = "; ".join(f"{s}: {', '.join(sorted(options)) or 'none'}" for s, options in options_of.items())
     raise BestiaryError(f"unknown key `{key}`{hint} Known keys — {lists}.")
 
 

@@ -92,6 +92,6 @@ def build_part(option: str, part: Any, builders: Mapping[str, Callable[..., T]],
 
 def _example(text: str, builders: Mapping[str, Callable[..., Any]]) -> str:
     """A call that works: of the name that the text begins with, else of the first part that has options."""
-    begun = text.partition("(")[0].strip()
-    names = [begun] if begun in builders else [n for n in builders if part_options(builders[n])] or list(builders)
+    name = text.partition("(")[0].strip()
+    names = [name] if name in builders else [n for n in builders if part_options(builders[n])] or list(builders)
     return part_signature(names[0], part_options(builders[names[0]]))

@@ -23,13 +23,13 @@ def list_part_options(model: Callable[..., Any], lists: Lists) -> dict[str, tupl
 
     Each takes what the first option of the part takes, or yes and no where the part has none.
     """
-    own = signature_options(model)
+    model_options = signature_options(model)
     options: dict[str, tuple[Any, Any]] = {}
     for option, builders in lists.items():
-        for name, builder in builders.items() if option in own else ():
+        for name, builder in builders.items() if option in model_options else ():
             annotation, _ = next(iter(part_options(builder).values()), (bool, False))
             options[name] = (annotation, None)
-    return {name: option for name, option in options.items() if name not in own}
+    return {name: option for name, option in options.items() if name not in model_options}
 
 
 def merge_part_options(model: Callable[..., Any], options: Mapping[str, Any], lists: Lists) -> dict[str, Any]:
@@ -37,15 +37,15 @@ def merge_part_options(model: Callable[..., Any], options: Mapping[str, Any], li
 
     Raises BestiaryError where the list holds parts from Python, or where a value cannot be read.
     """
-    own, merged = signature_options(model), dict(options)
+    model_options, merged = signature_options(model), dict(options)
     for option, builders in lists.items():
-        names = [key for key in options if key in builders and key not in own]
-        if option not in own or not names:
+        names = [key for key in options if key in builders and key not in model_options]
+        if option not in model_options or not names:
             continue
-        listed = options.get(option, own[option][1])
-        if not isinstance(listed, str):
+        list_text = options.get(option, model_options[option][1])
+        if not isinstance(list_text, str):
             raise BestiaryError(f"{option}= holds parts from Python: put {', '.join(names)} among them")
-        parts = {_name(part): part for part in split_arguments(listed)}
+        parts = {_name(part): part for part in split_arguments(list_text)}
         for name in names:
             part = _part_text(name, merged.pop(name), builders[name])
             parts = {**parts, name: part} if part else {k: v for k, v in parts.items() if k != name}

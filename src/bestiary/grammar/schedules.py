@@ -124,10 +124,10 @@ def parse_schedule(text: str | float | Schedule) -> float | Schedule:
     if call.name not in SCHEDULES:
         raise unknown_name("schedule", call.name, SCHEDULES)
     try:
-        start, stop, steps, *rest = (float(argument) for keyword, argument in call.arguments if keyword is None)
+        start, stop, steps, *more = (float(argument) for keyword, argument in call.arguments if keyword is None)
         if not steps.is_integer() or any(keyword for keyword, _ in call.arguments):
             raise ValueError
-        return SCHEDULES[call.name](start, stop, int(steps), *rest)
+        return SCHEDULES[call.name](start, stop, int(steps), *more)
     except BestiaryError:
         raise
     except (TypeError, ValueError, OverflowError):

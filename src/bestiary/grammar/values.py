@@ -174,13 +174,13 @@ def _tuple(members: tuple[Any, ...]) -> _Kind:
         if not isinstance(value, Iterable):
             raise ValueError
         parts = list(value)
-        each = kinds * len(parts) if any_length else kinds
+        readers = kinds * len(parts) if any_length else kinds
         # strict: another length is a ValueError too
-        return tuple(kind.read(part) for kind, part in zip(each, parts, strict=True))
+        return tuple(kind.read(part) for kind, part in zip(readers, parts, strict=True))
 
     examples = [kind.example for kind in kinds] * (2 if any_length else 1)
-    each = " then ".join(kind.expected for kind in kinds)
-    expected = f"values joined by commas, each {each}" if any_length else f"{each}, joined by commas"
+    item = " then ".join(kind.expected for kind in kinds)
+    expected = f"values joined by commas, each {item}" if any_length else f"{item}, joined by commas"
     return _Kind(expected, ",".join(examples) or "()", read)
 
 
@@ -244,11 +244,11 @@ def coerce(value: object, annotation: Any, key: str) -> Any:
 
 
 def _unreadable(value: object, kind: _Kind, key: str) -> str:
-    shown = value if isinstance(value, str) else repr(value)
-    shown = shown if len(shown) <= 60 else shown[:57] + "…"
+    excerpt = value if isinstance(value, str) else repr(value)
+    excerpt = excerpt if len(excerpt) <= 60 else excerpt[:57] + "…"
     example = f"for example {key}={kind.example}" if kind.example else "leave it out on the command line"
-    if not shown.strip():
+    if not excerpt.strip():
         return f"{key}= has no value: expected {kind.expected}; {example}"
-    guess = nearest_name(shown, kind.names)
+    guess = nearest_name(excerpt, kind.names)
     hint = f"did you mean {key}={guess}?" if guess else example
-    return f"{key}={shown} cannot be used: expected {kind.expected}; {hint}"
+    return f"{key}={excerpt} cannot be used: expected {kind.expected}; {hint}"
