@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bestiary.cli import app as cli
+from bestiary.data import array_files, folders, tables
 from bestiary.grammar.signatures import signature_options
 from bestiary.models.zoo import MODELS
 from bestiary.training.recipe import Recipe
@@ -78,6 +79,14 @@ def test_the_second_help_shows_flags_and_keys_that_exist():
     keys = re.findall(r"^    (\w+)=\S+ {2,}", out, re.MULTILINE)
     assert len(keys) >= 5
     assert set(keys) <= {field.name for field in fields(Recipe)}
+
+
+def test_the_keys_of_data_exist():
+    _, out, _ = type_in("data", "--help")
+    keys = set(re.findall(r"(\w+)=", out.partition("The keys")[2].partition("Examples")[0]))
+    loaders = (array_files.from_file, folders.from_images, tables.from_file)
+    assert len(keys) >= 10
+    assert keys <= {key for loader in loaders for key in signature_options(loader)}
 
 
 def test_the_third_help_shows_every_option_of_a_model():

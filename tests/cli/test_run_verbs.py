@@ -36,6 +36,9 @@ def runs(tmp_path_factory):
 def test_a_fit_says_what_was_inferred_and_what_to_type_next(tmp_path):
     code, out, err = type_in("fit", "digits", "vae", *TINY, "--runs", str(tmp_path), "--name", "mine")
     assert code == 0
+    assert out.startswith("Fitting vae to digits: 1,797 images of 1×8×8, 17 levels, for 4 rounds.\n")
+    assert "Fitted vae to digits: 4 rounds in " in out
+    assert f", all rounds played. The run is in {tmp_path / 'mine'}." in out
     assert "likelihood=bernoulli" in out
     assert "bestiary fit digits vae " in out
     assert out.index("bestiary fit digits vae") < out.index(f"bestiary judge {tmp_path / 'mine'}")

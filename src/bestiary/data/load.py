@@ -78,8 +78,12 @@ def _path_loader(text: str) -> Loader:
 
 def _unknown_data(text: str) -> BestiaryError:
     names = [*SETS, *TOYS]
-    is_path = any(mark in text for mark in "/\\.~")
-    guess = None if is_path else nearest_name(text, names)
+    if any(mark in text for mark in "/\\.~"):
+        return BestiaryError(
+            f"unknown data `{text}`: there is no such file or folder; the current folder is {Path.cwd()}. "
+            f"`bestiary data` lists the sets that have a name"
+        )
+    guess = nearest_name(text, names)
     hint = f": did you mean `{guess}`?" if guess else "."
     return BestiaryError(
         f"unknown data `{text}`{hint} No file or folder has this name, and the named sets are "

@@ -37,26 +37,30 @@ def parse_part(
     if call.name not in builders:
         raise unknown_name(option, call.name, builders)
     builder = builders[call.name]
-    return builder, _read_arguments(f"{option}={text}", call, part_options(builder))
+    return builder, _read_arguments(option, text, call, part_options(builder))
 
 
-def _read_arguments(text: str, call: Call, options: Options) -> dict[str, Any]:
+def _read_arguments(option: str, text: str, call: Call, options: Options) -> dict[str, Any]:
     """The arguments of a call by the name of the option that each fills, read by its annotation."""
     values: dict[str, Any] = {}
+    part = f"{option}={text}"
     names, signature = list(options), part_signature(call.name, options)
     for i, (keyword, argument) in enumerate(call.arguments):
         if not options:
-            raise BestiaryError(f"{text}: {call.name} takes no options: write {call.name} alone")
+            raise BestiaryError(f"{part}: {call.name} takes no options: write {option}={call.name}")
         if keyword is None and any(other for other, _ in call.arguments[:i]):
-            raise BestiaryError(f"{text}: `{argument}` follows a named option: name it too, as in {signature}")
+            raise BestiaryError(f"{part}: `{argument}` follows a named option: name it too, as in {signature}")
         if keyword is None and i >= len(names):
-            raise BestiaryError(f"{text}: `{argument}` is one value too many: {call.name} takes {signature}")
+            raise BestiaryError(f"{part}: `{argument}` is one value too many: {call.name} takes {signature}")
         name = keyword or names[i]
         if name not in options:
             raise unknown_name(f"option of {call.name}", name, options)
         if name in values:
-            raise BestiaryError(f"{text}: `{name}` is given twice: keep one of them")
-        values[name] = coerce(argument, options[name][0], f"{call.name}: {name}")
+            raise BestiaryError(f"{part}: `{name}` is given twice: keep one of them")
+        try:
+            values[name] = coerce(argument, options[name][0], name)
+        except BestiaryError as error:
+            raise BestiaryError(f"{part}: {error}") from None
     return values
 
 
