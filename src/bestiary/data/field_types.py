@@ -27,15 +27,7 @@ from bestiary.data.spec import Inferred
 from bestiary.errors import BestiaryError, nearest_name
 
 __all__ = [
-    "KINDS",
-    "Declared",
-    "FieldSelection",
-    "Kind",
-    "RawField",
-    "column_names",
-    "declare",
-    "infer_kind",
-    "select_fields",
+    "KINDS", "Declared", "FieldSelection", "Kind", "RawField", "column_names", "declare", "infer_kind", "select_fields",
 ]  # fmt: skip
 
 Kind = Literal["label", "numbers", "factors", "tokens", "caption", "pictures"]
@@ -105,7 +97,7 @@ class FieldSelection:
     x: str = ""  # the name of the array that is x, where it has one
 
     def note(self) -> str:
-        """`took images as x, y as label; omitted out z: …`"""
+        """`took images as x, y as label; left out z: …`"""
         fields = [*([f"{self.x} as x"] if self.x else []), *(f"{f.name} as {f.kind}" for f in self.fields)]
         left_out = [f"left out {reason}" for reason in self.omitted]
         return "; ".join([*([f"took {', '.join(fields)}"] if fields else []), *left_out])

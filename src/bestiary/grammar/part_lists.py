@@ -1,8 +1,10 @@
 """Options that take several parts, such as `tricks=pack(2),noise(0.1)`, and each part as an option by its own name.
 
-pack=2 noise=0.1          is the same as    tricks=pack(2),noise(0.1)
-spectral=yes              adds a part that takes no options
-pack=0, spectral=no       leaves a part out
+    pack=2 noise=0.1          is the same as    tricks=pack(2),noise(0.1)
+    spectral=yes              adds a part that takes no options
+    pack=0, spectral=no       leaves a part out
+
+A value fills the first option of the part; the others are given in the list, `tricks=unroll(5,rate=0.1)`.
 """
 
 from collections.abc import Callable, Mapping
