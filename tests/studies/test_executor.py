@@ -139,10 +139,10 @@ def test_a_line_is_said_for_each_result(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_written_is_absent_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is full when the second of three results is flushed."""
-    flush, calls = os.fsync, iter(range(3))
+    flush, calls = os.fsync, iter(range(6))  # of each result its file, then its folder
 
     def full(handle: int) -> None:
-        if next(calls) == 1:
+        if next(calls) == 2:
             raise OSError(errno.ENOSPC, "no space")
         flush(handle)
 
