@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bestiary.data.decode import MAX_PIXELS, Unusable, decode, read_header
+from bestiary.data.decode import MAX_PIXELS, UnusableImage, decode, read_header
 
 
 def encoded(image: Image.Image, format: str = "PNG", **options) -> bytes:
@@ -75,7 +75,7 @@ def test_floats_and_long_integers() -> None:
     long = (np.arange(256, dtype=np.int32) * 257).reshape(16, 16)
     assert decode(encoded(Image.fromarray(long), "TIFF"), (16, 16), grey=True).reshape(-1).tolist() == list(range(256))
     for bad in (unit * 1000, np.full((4, 4), np.nan, np.float32), unit - 1):
-        with pytest.raises(Unusable, match="floating-point"):
+        with pytest.raises(UnusableImage, match="floating-point"):
             decode(encoded(Image.fromarray(bad), "TIFF"), (4, 4), grey=True)
 
 
@@ -118,13 +118,13 @@ def test_short_side_is_resized_and_the_centre_cut_out() -> None:
 
 @pytest.mark.parametrize("size", [(32_000, 32_000), (MAX_PIXELS, 2), (9_000, 9_000)])
 def test_bombs_are_refused_from_the_header(size: tuple[int, int], png_header: Callable[[int, int], bytes]) -> None:
-    with pytest.raises(Unusable, match="pixels"):
+    with pytest.raises(UnusableImage, match="pixels"):
         read_header(png_header(*size))
 
 
 @pytest.mark.parametrize("raw", [b"", b"hello", b"\0" * 500, encoded(Image.new("RGB", (20, 20)))[:30]])
 def test_what_is_no_image_says_so(raw: bytes) -> None:
-    with pytest.raises((Unusable, OSError, SyntaxError)):
+    with pytest.raises((UnusableImage, OSError, SyntaxError)):
         decode(raw, (4, 4), grey=False)
 
 

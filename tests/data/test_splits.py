@@ -6,27 +6,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bestiary.data.dataset import split
-from bestiary.data.splits import consecutive_parts, parts_of, shuffle
+from bestiary.data.splits import consecutive_parts, shuffle, split_parts
 from bestiary.errors import BestiaryError
 
 
 @given(n=st.integers(20, 3000), seed=st.integers(0, 50), share=st.sampled_from([0.01, 0.1, 0.3, 0.45]))
 def test_split_is_disjoint_complete_and_repeatable(n: int, seed: int, share: float) -> None:
-    parts = parts_of(n, share, share, seed)
+    parts = split_parts(n, share, share, seed)
     rows = np.concatenate([parts[name] for name in ("train", "validation", "test")])
     assert np.array_equal(np.sort(rows), np.arange(n))
-    again = parts_of(n, share, share, seed)
+    again = split_parts(n, share, share, seed)
     assert all(np.array_equal(parts[name], again[name]) for name in parts)
     assert all(len(part) for part in parts.values())
 
 
 def test_split_is_the_one_of_the_contract() -> None:
-    ours, theirs = parts_of(500, 0.2, 0.1, 7), split(500, 7, 0.2, 0.1)
+    ours, theirs = split_parts(500, 0.2, 0.1, 7), split(500, 7, 0.2, 0.1)
     assert all(np.array_equal(np.sort(ours[name]), np.sort(theirs[name])) for name in theirs)
 
 
 def test_another_seed_is_another_split() -> None:
-    assert not np.array_equal(parts_of(100, split_seed=0)["train"], parts_of(100, split_seed=1)["train"])
+    assert not np.array_equal(split_parts(100, split_seed=0)["train"], split_parts(100, split_seed=1)["train"])
 
 
 def test_a_prefix_of_a_held_out_part_is_a_fair_sample() -> None:
@@ -42,7 +42,7 @@ def test_a_prefix_of_a_held_out_part_is_a_fair_sample() -> None:
 def test_too_few_examples_are_refused() -> None:
     for n in (0, 2, 4):
         with pytest.raises(BestiaryError, match="example"):
-            parts_of(n, 0.45, 0.45)
+            split_parts(n, 0.45, 0.45)
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_too_few_examples_are_refused() -> None:
 )
 def test_impossible_shares_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(BestiaryError):
-        parts_of(100, **options)
+        split_parts(100, **options)

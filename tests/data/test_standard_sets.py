@@ -97,7 +97,7 @@ def test_damaged_amat_files_are_explained(tmp_path: Path, text: str) -> None:
 
 
 def test_omniglot_from_its_zips_and_its_reduction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bestiary.data.standard_sets.parts_of", lambda n, *shares: {"train": np.arange(n)})
+    monkeypatch.setattr("bestiary.data.standard_sets.split_parts", lambda n, *shares: {"train": np.arange(n)})
     monkeypatch.setenv("BESTIARY_DATA", str(tmp_path))
     (tmp_path / "omniglot").mkdir()
     drawings = G.random((4, 105, 105)) > 0.5

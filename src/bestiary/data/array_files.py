@@ -18,7 +18,7 @@ import numpy as np
 
 from bestiary.data.arrays import ArrayOptions, build_dataset, with_mask
 from bestiary.data.dataset import Dataset
-from bestiary.data.field_types import Declared, Kind, declare, select_fields
+from bestiary.data.field_types import Declarations, Kind, declare, select_fields
 from bestiary.data.files import plain_name
 from bestiary.data.formats import file_errors
 from bestiary.data.missing_values import Values
@@ -65,7 +65,7 @@ def from_file(
     return dataset
 
 
-def _read_npy(path: Path, key: str, declared: Declared, options: ArrayOptions, shares: dict[str, Any]) -> Dataset:
+def _read_npy(path: Path, key: str, declared: Declarations, options: ArrayOptions, shares: dict[str, Any]) -> Dataset:
     declared, options = _x_as_tokens("x", declared, options)
     columns: dict[str, Callable[[], Values]] = {}
     stems: dict[Kind, str] = {}
@@ -77,7 +77,7 @@ def _read_npy(path: Path, key: str, declared: Declared, options: ArrayOptions, s
         files = [_beside_file(path, part.strip(), "beside") for part in declared.beside.split(",")]
         columns |= {file.stem: partial(_values, _load_npy(file), file.stem, None) for file in files}
     x = _load_npy(path)
-    selection = select_fields(columns, Declared(stems), len(x) if x.ndim else 0)
+    selection = select_fields(columns, Declarations(stems), len(x) if x.ndim else 0)
     return build_dataset(plain_name(path.stem), x, selection, options, shares)
 
 
@@ -109,7 +109,7 @@ def _unreadable(place: Path | str, error: ValueError) -> BestiaryError:
     )
 
 
-def _read_npz(path: Path, key: str, declared: Declared, options: ArrayOptions, shares: dict[str, Any]) -> Dataset:
+def _read_npz(path: Path, key: str, declared: Declarations, options: ArrayOptions, shares: dict[str, Any]) -> Dataset:
     with file_errors(path), open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
         x_key = _x_key(path, key, list(file.files), declared)
         arrays = {name: _read_member(path, file, name) for name in file.files}
@@ -142,7 +142,7 @@ def _values(array: np.ndarray | BestiaryError, name: str, mask: Any) -> Values:
     return with_mask(name, array, mask)
 
 
-def _x_as_tokens(x: str, declared: Declared, options: ArrayOptions) -> tuple[Declared, ArrayOptions]:
+def _x_as_tokens(x: str, declared: Declarations, options: ArrayOptions) -> tuple[Declarations, ArrayOptions]:
     """Where `tokens=` names x itself: layout=tokens in its place."""
     tokens = [name.strip() for name in declared.names.get("tokens", "").split(",")]
     if x not in tokens:
@@ -153,7 +153,7 @@ def _x_as_tokens(x: str, declared: Declared, options: ArrayOptions) -> tuple[Dec
     )
 
 
-def _x_key(path: Path, key: str, names: list[str], declared: Declared) -> str:
+def _x_key(path: Path, key: str, names: list[str], declared: Declarations) -> str:
     """The name of x: `key`, else the only array with a usual name, else the only one that is not declared.
 
     Raises BestiaryError where there is no such array, or more than one.

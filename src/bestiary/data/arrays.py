@@ -19,16 +19,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bestiary.data.beside import EncodingOptions, beside_of, tokens_field
+from bestiary.data.beside import EncodingOptions, encode_fields, tokens_field
 from bestiary.data.columns import finite_rows, standardise
 from bestiary.data.dataset import Dataset
-from bestiary.data.field_types import Declared, FieldSelection, Kind, RawField, select_fields
+from bestiary.data.field_types import Declarations, FieldSelection, Kind, RawField, select_fields
 from bestiary.data.files import fingerprint, in_memory, plain_name
 from bestiary.data.grids import grid_field, to_grid
-from bestiary.data.missing_values import Values, values_of
+from bestiary.data.missing_values import Values, to_values
 from bestiary.data.pixels import to_pixels
 from bestiary.data.spec import Field, Spec, mask_name
-from bestiary.data.splits import parts_of
+from bestiary.data.splits import split_parts
 from bestiary.data.support import Columns, Levels
 from bestiary.errors import BestiaryError
 
@@ -91,7 +91,7 @@ def from_array(
                                 "caption": caption, "pictures": pictures}  # fmt: skip
     if beside is not None and not isinstance(beside, Mapping):
         raise BestiaryError("beside= takes arrays by name, for example beside={'energy': energy}")
-    selection = select_fields(_columns(beside or {}), Declared(), len(array) if array.ndim else 0)
+    selection = select_fields(_columns(beside or {}), Declarations(), len(array) if array.ndim else 0)
     selection.fields[:0] = _declared_fields(by_kind, len(array) if array.ndim else 0)
     options = ArrayOptions(layout, shape, channels, pad, missing, stream)
     shares = {"validation": validation, "test": test, "split_seed": split_seed}
@@ -106,7 +106,7 @@ def _declared_fields(by_kind: Mapping[Kind, Any], n: int) -> list[RawField]:
             continue
         by_name = arrays if isinstance(arrays, Mapping) else {_DEFAULT_NAMES.get(kind, kind): arrays}
         for name, array in by_name.items():
-            values = values_of(array, "labels" if kind == "label" else name)
+            values = to_values(array, "labels" if kind == "label" else name)
             if values.array.ndim == 0 or len(values.array) != n:
                 option = "labels" if kind == "label" else f"{kind}={name}"
                 raise BestiaryError(
@@ -128,7 +128,7 @@ def _columns(arrays: Mapping[str, Any]) -> dict[str, Callable[[], Values]]:
 
 def with_mask(name: str, array: Any, mask: Any) -> Values:
     """An array beside x, and the examples that have it: `mask`, bool (N,), or all where it is None."""
-    values = values_of(array, name)
+    values = to_values(array, name)
     if mask is None:
         return values
     present = np.asarray(mask)
@@ -150,9 +150,9 @@ def build_dataset(
     if layout not in LAYOUTS:
         raise BestiaryError(f"layout={layout}: say layout=picture, layout=row, layout=grid or layout=tokens")
     x = _READERS[layout](array, options, shares)
-    parts = parts_of(len(x.stored), **shares)
+    parts = split_parts(len(x.stored), **shares)
     encoding = EncodingOptions(parts["train"], options.pad, options.channels, options.stream)
-    beside = beside_of(selection.fields, encoding, x.rows)
+    beside = encode_fields(selection.fields, encoding, x.rows)
     spec = Spec(x.field, tuple(beside.fields))
     notes = [selection.note(), x.note, *beside.notes]
     source = {"origin": "array", "fingerprint": beside.fingerprint(fingerprint(x.stored)),
@@ -192,8 +192,8 @@ def _reshape(array: np.ndarray, shape: str) -> np.ndarray:
 def _read_rows(array: np.ndarray, options: ArrayOptions, shares: dict[str, Any]) -> StoredX:
     raw = np.asarray(array, np.float64).reshape(len(array), -1)
     names = [f"x{i + 1}" for i in range(raw.shape[1])]
-    raw, rows = finite_rows(raw, names, options.missing, parts_of(len(raw), **shares)["train"])
-    x, columns = standardise(raw, names, parts_of(len(raw), **shares)["train"])
+    raw, rows = finite_rows(raw, names, options.missing, split_parts(len(raw), **shares)["train"])
+    x, columns = standardise(raw, names, split_parts(len(raw), **shares)["train"])
     dropped = len(array) - len(rows)
     notes = [f"{dropped} rows dropped"] if dropped else []
     if array.dtype.kind in "iu" and array.ndim == 2 and not options.layout:
@@ -211,7 +211,7 @@ def _read_pictures(array: np.ndarray, options: ArrayOptions, shares: dict[str, A
 def _read_grid(array: np.ndarray, options: ArrayOptions, shares: dict[str, Any]) -> StoredX:
     grid = to_grid(array, options.channels)
     grid = in_memory(grid, options.stream) if isinstance(grid, np.memmap) else grid
-    field = grid_field(grid, parts_of(len(grid), **shares)["train"])
+    field = grid_field(grid, split_parts(len(grid), **shares)["train"])
     return StoredX(
         field, grid, note="some numbers are exactly 0, none is negative" if "atom" in field.to_dict() else ""
     )

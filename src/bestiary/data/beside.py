@@ -32,7 +32,7 @@ from bestiary.data.vocabulary import vocabulary_of
 from bestiary.data.word_support import Words
 from bestiary.errors import BestiaryError
 
-__all__ = ["Beside", "EncodingOptions", "beside_of", "tokens_field"]
+__all__ = ["EncodedFields", "EncodingOptions", "encode_fields", "tokens_field"]
 
 MOST_DISTINCT_TOKENS = 65_536  # a larger number is no token
 
@@ -48,16 +48,16 @@ class EncodingOptions:
 
 
 @dataclass
-class Beside:
+class EncodedFields:
     """The fields beside x, the stored array of each by name, and notes."""
 
     fields: list[Field] = field(default_factory=list)
     stored: dict[str, np.ndarray] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def __add__(self, other: "Beside") -> "Beside":
+    def __add__(self, other: "EncodedFields") -> "EncodedFields":
         """The fields of both."""
-        return Beside(self.fields + other.fields, self.stored | other.stored, self.notes + other.notes)
+        return EncodedFields(self.fields + other.fields, self.stored | other.stored, self.notes + other.notes)
 
     def fingerprint(self, of_x: str) -> str:
         """One digest of x, given its own, and of every field beside it."""
@@ -67,12 +67,12 @@ class Beside:
         return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def beside_of(raws: Iterable[RawField], options: EncodingOptions, rows: np.ndarray | None = None) -> Beside:
+def encode_fields(raws: Iterable[RawField], options: EncodingOptions, rows: np.ndarray | None = None) -> EncodedFields:
     """Encode raw fields. `rows` are the row numbers to keep (None: all); `options.train` counts within the kept rows.
 
     A field that no example has is left out, with a note. Raises BestiaryError where values do not fit their kind.
     """
-    result = Beside()
+    result = EncodedFields()
     for raw in raws:
         raw = replace(raw, values=raw.values.rows(rows))
         present = _present(raw)

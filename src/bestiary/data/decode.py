@@ -9,7 +9,7 @@
     size               short side to the target by Lanczos, then the centre cut out
 
 An image of more than MAX_PIXELS is refused by its header, before a pixel is decoded; Pillow's own limit is a global
-setting that any program may change. A file that cannot be used raises `Unusable` with the reason.
+setting that any program may change. A file that cannot be used raises `UnusableImage` with the reason.
 
 Legend: H height, W width, C channels (1 grey, 3 colour).
 """
@@ -24,7 +24,7 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MAX_PIXELS", "Header", "Unusable", "decode", "read_header", "suffixes"]
+__all__ = ["MAX_PIXELS", "Header", "UnusableImage", "decode", "image_suffixes", "read_header"]
 
 MAX_PIXELS = 80_000_000  # just below the size at which Pillow warns; decoded to RGBA it is 320 MB
 
@@ -37,7 +37,7 @@ _ROTATED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 _ORIENTATION = 0x0112
 
 
-class Unusable(Exception):
+class UnusableImage(Exception):
     """An image file that cannot be used; the message is the reason."""
 
 
@@ -60,7 +60,7 @@ def _formats() -> tuple[str, ...]:
 
 
 @cache
-def suffixes() -> frozenset[str]:
+def image_suffixes() -> frozenset[str]:
     """The file name endings of images that can be read."""
     from PIL import Image
 
@@ -72,25 +72,25 @@ def _open(raw: bytes) -> "Image":
     from PIL import Image, UnidentifiedImageError
 
     if not raw:
-        raise Unusable("empty file")
+        raise UnusableImage("empty file")
     try:
         image = Image.open(BytesIO(raw), formats=_formats())
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise Unusable(f"{error}; the limit here is {MAX_PIXELS:,} pixels") from error
+        raise UnusableImage(f"{error}; the limit here is {MAX_PIXELS:,} pixels") from error
     except UnidentifiedImageError as error:
-        raise Unusable("not an image that can be read") from error
+        raise UnusableImage("not an image that can be read") from error
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise Unusable(f"{width:,} × {height:,} pixels are more than the limit of {MAX_PIXELS:,}")
+        raise UnusableImage(f"{width:,} × {height:,} pixels are more than the limit of {MAX_PIXELS:,}")
     if not width * height:
-        raise Unusable("no pixels")
+        raise UnusableImage("no pixels")
     return image
 
 
 def read_header(raw: bytes) -> Header:
     """Read the header; pixels are decoded only if they are floats, since their peak tells whether 1 or 255 is white.
 
-    Raises Unusable where the bytes are no image, or too large a one.
+    Raises UnusableImage where the bytes are no image, or too large a one.
     """
     image = _open(raw)
     width, height = image.size
@@ -114,7 +114,7 @@ def _is_grey(image: "Image") -> bool:
 def decode(raw: bytes, size: tuple[int, int], grey: bool, white: float = 1.0) -> np.ndarray:
     """Bytes of a file → (H, W, 1 or 3) uint8 of the given size; `white` is the largest value of float pixels.
 
-    Raises Unusable where the bytes are no image that can be decoded.
+    Raises UnusableImage where the bytes are no image that can be decoded.
     """
     from PIL import Image, ImageOps
 
@@ -152,7 +152,9 @@ def _grey_floats(pixels: np.ndarray, white: float) -> "Image":
     if pixels.dtype.kind == "f":
         low, high = float(pixels.min()), float(pixels.max())
         if not (low >= 0 and high <= 255):  # false for NaN as well
-            raise Unusable(f"floating-point pixels between {low:g} and {high:g}, neither in [0, 1] nor in [0, 255]")
+            raise UnusableImage(
+                f"floating-point pixels between {low:g} and {high:g}, neither in [0, 1] nor in [0, 255]"
+            )
         values: np.ndarray = pixels * np.float32(255 / white)
     else:
         values = pixels.astype(np.float32).clip(0, 65_535) / 257

@@ -27,7 +27,8 @@ from bestiary.data.spec import Inferred
 from bestiary.errors import BestiaryError, nearest_name
 
 __all__ = [
-    "KINDS", "Declared", "FieldSelection", "Kind", "RawField", "column_names", "declare", "infer_kind", "select_fields",
+    "KINDS", "Declarations", "FieldSelection", "Kind", "RawField", "column_names", "declare", "infer_kind",
+    "select_fields",
 ]  # fmt: skip
 
 Kind = Literal["label", "numbers", "factors", "tokens", "caption", "pictures"]
@@ -47,7 +48,7 @@ class RawField:
 
 
 @dataclass(frozen=True)
-class Declared:
+class Declarations:
     """The options that declare arrays beside x, as typed: lists of names, joined by commas."""
 
     names: Mapping[Kind, str] = field(default_factory=dict)  # label="y", numbers="energy,angle", …
@@ -82,10 +83,10 @@ def column_names(text: str, option: str, columns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def declare(beside: str = "", **names: str) -> Declared:
+def declare(beside: str = "", **names: str) -> Declarations:
     """The options label=, numbers=, … and beside= as declarations; those that are empty declare nothing."""
     kinds: dict[Kind, str] = {kind: names[kind] for kind in KINDS if names.get(kind)}
-    return Declared(kinds, beside)
+    return Declarations(kinds, beside)
 
 
 @dataclass
@@ -103,7 +104,7 @@ class FieldSelection:
         return "; ".join([*([f"took {', '.join(fields)}"] if fields else []), *left_out])
 
 
-def select_fields(columns: Mapping[str, Callable[[], Values]], declared: Declared, n: int) -> FieldSelection:
+def select_fields(columns: Mapping[str, Callable[[], Values]], declared: Declarations, n: int) -> FieldSelection:
     """Choose the fields that stand beside n examples, from columns by name, each read only if it may be taken.
 
     Raises BestiaryError where a declared column is not there, cannot be read, or has another number of rows.
@@ -125,7 +126,7 @@ def select_fields(columns: Mapping[str, Callable[[], Values]], declared: Declare
 
 
 def _select_undeclared(
-    name: str, read: Callable[[], Values], declared: Declared, n: int, result: FieldSelection
+    name: str, read: Callable[[], Values], declared: Declarations, n: int, result: FieldSelection
 ) -> None:
     try:
         values = read()

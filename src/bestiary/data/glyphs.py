@@ -26,14 +26,14 @@ from itertools import product
 import numpy as np
 
 from bestiary.data import cache
-from bestiary.data.beside import EncodingOptions, beside_of
+from bestiary.data.beside import EncodingOptions, encode_fields
 from bestiary.data.dataset import Dataset
 from bestiary.data.field_types import RawField
 from bestiary.data.files import in_memory
 from bestiary.data.glyph_drawing import FAMILIES, SIDE, SLANTS, WEIGHTS, Glyph, draw
 from bestiary.data.missing_values import Values
 from bestiary.data.spec import Spec, pictures
-from bestiary.data.splits import parts_of
+from bestiary.data.splits import split_parts
 from bestiary.errors import BestiaryError, unknown_name
 
 __all__ = ["CHARACTERS", "caption_of", "glyphs", "load_glyphs"]
@@ -67,8 +67,8 @@ def load_glyphs(
         raise BestiaryError(f"seed={seed} must not be negative")
     shown = list(glyphs(n, text, factors, seed))
     images, digest = _drawn(shown)
-    parts = parts_of(n)
-    beside = beside_of(_fields(shown, factors), EncodingOptions(parts["train"]))
+    parts = split_parts(n)
+    beside = encode_fields(_fields(shown, factors), EncodingOptions(parts["train"]))
     x = in_memory(images, stream)
     note = f"drawn from matplotlib's fonts: {len(text)} characters, {', '.join(factors) or 'nothing else'} varied"
     source = {

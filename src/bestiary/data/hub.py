@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any
 
 from bestiary.data.dataset import Dataset
-from bestiary.data.decode import Unusable
+from bestiary.data.decode import UnusableImage
 from bestiary.data.field_types import CAPTIONS, declare
 from bestiary.data.files import plain_name
 from bestiary.data.images import ImageOptions, from_listing, load_pictures
 from bestiary.data.listing import Entry, Listing
 from bestiary.data.metadata import column_of
-from bestiary.data.missing_values import Values, values_of
+from bestiary.data.missing_values import Values, to_values
 from bestiary.data.table_files import typed_values
 from bestiary.data.tables import encode
 from bestiary.errors import BestiaryError
@@ -79,7 +79,7 @@ def _image_dataset(
     for column in (column for column, kind in other_columns.items() if kind == "Image"):
         columns[column] = partial(load_pictures, f"hf:{name}", _entries(table, column), options)
     if words:
-        columns["label"] = partial(values_of, words, "label")
+        columns["label"] = partial(to_values, words, "label")
         declared = replace(options.declared, names={**options.declared.names, "label": "label"})
         options = replace(options, declared=declared)
     return from_listing(plain_name(name), f"hf:{name}", Listing(_entries(table, image)), options, columns)
@@ -98,7 +98,7 @@ def _table_dataset(name: str, table: Any, words: Labels, other_columns: list[str
 def _column(table: Any, name: str, kind: str) -> Values:
     if kind == "ClassLabel":
         words = table.features[name].names
-        return values_of([None if v is None or v < 0 else words[v] for v in table[name]], name)
+        return to_values([None if v is None or v < 0 else words[v] for v in table[name]], name)
     return column_of(name, list(table[name]))
 
 
@@ -137,7 +137,7 @@ def _entries(table: Any, image: str) -> list[Entry]:
 def _read_bytes(table: Any, row: int, image: str) -> bytes:
     cell = table[row][image]
     if cell is None:
-        raise Unusable("no image")
+        raise UnusableImage("no image")
     if cell["bytes"] is not None:
         return bytes(cell["bytes"])
     with open(cell["path"], "rb") as file:

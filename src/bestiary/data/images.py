@@ -25,19 +25,19 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bestiary.data import cache
-from bestiary.data.beside import EncodingOptions, beside_of
+from bestiary.data.beside import EncodingOptions, encode_fields
 from bestiary.data.dataset import Dataset
-from bestiary.data.decode import Header, Unusable, decode, read_header, suffixes
-from bestiary.data.field_types import Declared, RawField, select_fields
+from bestiary.data.decode import Header, UnusableImage, decode, read_header
+from bestiary.data.field_types import Declarations, RawField, select_fields
 from bestiary.data.files import in_memory, plain_name
 from bestiary.data.listing import Entry, Listing
 from bestiary.data.missing_values import Values
 from bestiary.data.spec import Field, Spec
-from bestiary.data.splits import parts_of, shuffle
+from bestiary.data.splits import shuffle, split_parts
 from bestiary.data.support import Levels
 from bestiary.errors import BestiaryError
 
-__all__ = ["ImageOptions", "from_listing", "load_pictures", "suffixes"]
+__all__ = ["ImageOptions", "from_listing", "load_pictures"]
 
 _KEEP_UP_TO = 128  # images of one size up to this are not resized
 _USUAL_SIZES = (64, 32, 16, 8)
@@ -59,7 +59,7 @@ class ImageOptions:
     size: int | str | None = None
     colour: str = "auto"
     stream: bool | None = None
-    declared: Declared = field(default_factory=Declared)
+    declared: Declarations = field(default_factory=Declarations)
     pad: int | None = None
     shares: Mapping[str, Any] = field(default_factory=dict)
 
@@ -84,10 +84,11 @@ def from_listing(
     parts, classes = _folder_parts([listing.entries[i].name for i in usable], dict(options.shares))
     selection = select_fields(columns, options.declared, len(listing.entries))
     rows = np.array(usable) if len(usable) < len(listing.entries) else None
-    beside = beside_of(selection.fields, EncodingOptions(parts["train"], options.pad, stream=options.stream), rows)
+    beside = encode_fields(selection.fields, EncodingOptions(parts["train"], options.pad, stream=options.stream), rows)
     if classes and "label" not in beside.stored and options.declared.names.get("label") != "none":
         beside = (
-            beside_of([RawField("label", "label", Values(np.array(classes)))], EncodingOptions(parts["train"])) + beside
+            encode_fields([RawField("label", "label", Values(np.array(classes)))], EncodingOptions(parts["train"]))
+            + beside
         )
     elif classes and "label" in beside.stored:
         beside.notes.append("labels are those of the metadata, not the names of the folders")
@@ -159,7 +160,7 @@ def _parallel(function: Callable[[Entry], T], entries: list[Entry]) -> Iterator[
     def attempt(entry: Entry) -> T | str:
         try:
             return function(entry)
-        except Unusable as error:
+        except UnusableImage as error:
             return str(error)
         except OSError as error:
             return "truncated" if "truncated" in str(error) else str(error)
@@ -259,11 +260,11 @@ def _folder_parts(names: list[str], shares: dict[str, Any]) -> tuple[dict[str, n
             f"them, such as {strays[0]}: move these into one of the folders, or away"
         )
     if None in tops or "train" not in names_of_parts or len(names_of_parts) < 2:
-        return parts_of(len(names), **shares), _folder_labels(paths)
+        return split_parts(len(names), **shares), _folder_labels(paths)
     rows = {part: np.flatnonzero([top == part for top in tops]) for part in ("train", "validation", "test")}
     for part in ("validation", "test"):
         if not len(rows[part]):  # taken from the training folder
-            inner = parts_of(len(rows["train"]), **shares)
+            inner = split_parts(len(rows["train"]), **shares)
             rows[part] = np.sort(rows["train"][inner[part]])
             rows["train"] = np.setdiff1d(rows["train"], rows[part])
     parts = {part: r if part == "train" else shuffle(r) for part, r in rows.items()}

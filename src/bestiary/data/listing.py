@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from bestiary.data.decode import Unusable, suffixes
+from bestiary.data.decode import UnusableImage, image_suffixes
 from bestiary.errors import BestiaryError
 from bestiary.storage.atomic import io_error
 
@@ -53,7 +53,7 @@ def _is_image(name: str) -> bool:
     """Whether a name has the ending of an image, or none at all. Hidden files do not count."""
     path = PurePosixPath(name)
     hidden = any(part.startswith(".") and part != ".." for part in path.parts) or "__MACOSX" in path.parts
-    return not hidden and (path.suffix.lower() in suffixes() or not path.suffix)
+    return not hidden and (path.suffix.lower() in image_suffixes() or not path.suffix)
 
 
 def _is_metadata(name: str) -> bool:
@@ -101,7 +101,7 @@ def _read_file(path: Path) -> bytes:
 
 def _refuse_large(raw: bytes) -> bytes:
     if len(raw) > MAX_BYTES:
-        raise Unusable(f"larger than {MAX_BYTES >> 20} MB")
+        raise UnusableImage(f"larger than {MAX_BYTES >> 20} MB")
     return raw
 
 

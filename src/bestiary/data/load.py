@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bestiary.data import array_files, arrays, folders, hub, images, table_files, tables
+from bestiary.data import array_files, arrays, folders, hub, table_files, tables
 from bestiary.data.dataset import Dataset
+from bestiary.data.decode import image_suffixes
 from bestiary.data.locations import DOWNLOADS
 from bestiary.data.spec import Field
 from bestiary.data.standard_sets import SETS
@@ -68,11 +69,11 @@ def _path_loader(text: str) -> Loader:
     if not exists:
         raise _unknown_data(text)
     suffix = path.suffix.lower()
-    if suffix in images.suffixes():
+    if suffix in image_suffixes():
         raise BestiaryError(f"{text} is one image: give the folder that holds the images")
     if suffix not in _FILES:
-        suffixes = ", ".join(sorted(_FILES))
-        raise BestiaryError(f"{text} cannot be read: give a folder of images, or a file of type {suffixes}")
+        types = ", ".join(sorted(_FILES))
+        raise BestiaryError(f"{text} cannot be read: give a folder of images, or a file of type {types}")
     return partial(_FILES[suffix], path)
 
 

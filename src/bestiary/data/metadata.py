@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from bestiary.data.decode import Unusable
+from bestiary.data.decode import UnusableImage
 from bestiary.data.listing import METADATA, Entry
-from bestiary.data.missing_values import Values, values_of
+from bestiary.data.missing_values import Values, to_values
 from bestiary.data.table_files import NOTHING, even_rows
 from bestiary.errors import BestiaryError
 
@@ -104,7 +104,7 @@ def _text(entry: Entry) -> str:
         return entry.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BestiaryError(f"{entry.name} is not text in UTF-8 ({error}): save it again in UTF-8") from error
-    except (Unusable, OSError) as error:
+    except (UnusableImage, OSError) as error:
         raise BestiaryError(f"cannot read {entry.name}: {error}") from error
 
 
@@ -169,7 +169,7 @@ def _read_captions(texts: list[Entry], number: dict[str, int], result: Metadata)
 
 def column_of(name: str, column: list[Any]) -> Values:
     """A column of metadata as an array; whole numbers, one each, are a label only where they are called so."""
-    values = values_of(column, name)
+    values = to_values(column, name)
     if values.array.dtype.kind in "iu" and values.array.ndim == 1 and name != "label":
         return Values(values.array.astype(np.float64), values.present)
     return values

@@ -16,7 +16,7 @@ import numpy as np
 
 from bestiary.errors import BestiaryError
 
-__all__ = ["Values", "is_text", "values_of"]
+__all__ = ["Values", "is_text", "to_values"]
 
 
 class Values(NamedTuple):
@@ -41,7 +41,7 @@ def is_text(array: np.ndarray) -> bool:
     return array.dtype.kind in "US" or (array.dtype == object and all(isinstance(v, str) for v in array.flat))
 
 
-def values_of(data: Any, name: str) -> Values:
+def to_values(data: Any, name: str) -> Values:
     """Anything array-like, None where a value is missing → values; a memory-mapped array stays mapped.
 
     Raises BestiaryError, which calls the data `name`, where it is no array or has no value at all.

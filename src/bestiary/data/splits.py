@@ -9,7 +9,7 @@ import numpy as np
 from bestiary.data.dataset import split
 from bestiary.errors import BestiaryError
 
-__all__ = ["consecutive_parts", "parts_of", "shuffle"]
+__all__ = ["consecutive_parts", "shuffle", "split_parts"]
 
 _SHUFFLE_SEED = 20_070_712  # any constant: the order must only be the same for everyone
 
@@ -19,10 +19,10 @@ def shuffle(rows: np.ndarray) -> np.ndarray:
     return rows[np.random.Generator(np.random.PCG64(_SHUFFLE_SEED)).permutation(len(rows))]
 
 
-def parts_of(n: int, validation: float = 0.1, test: float = 0.1, split_seed: int = 0) -> dict[str, np.ndarray]:
+def split_parts(n: int, validation: float = 0.1, test: float = 0.1, split_seed: int = 0) -> dict[str, np.ndarray]:
     """Split n rows by shares: the same n, shares and seed give the same rows. Raises BestiaryError for bad shares.
 
-    >>> parts = parts_of(100, validation=0.2)
+    >>> parts = split_parts(100, validation=0.2)
     >>> [len(parts[name]) for name in ("train", "validation", "test")]
     [70, 20, 10]
     """

@@ -25,7 +25,7 @@ from bestiary.data.files import fingerprint, in_memory
 from bestiary.data.glyphs import load_glyphs
 from bestiary.data.locations import find_files, local_files
 from bestiary.data.spec import Field, Spec, label, pictures
-from bestiary.data.splits import consecutive_parts, parts_of
+from bestiary.data.splits import consecutive_parts, split_parts
 from bestiary.errors import BestiaryError
 
 __all__ = ["SETS", "StandardSet"]
@@ -79,7 +79,7 @@ def _digits(validation: float = 0.1, test: float = 0.1, split_seed: int = 0) -> 
     """validation, test: shares held out; split_seed: of the split."""
     table = formats.sklearn_digits()  # (1797, 65): 64 pixels of 0 … 16, and the digit
     images, labels = table[:, :64].reshape(-1, 8, 8).astype(np.uint8), table[:, 64]
-    parts = parts_of(len(images), validation, test, split_seed)
+    parts = split_parts(len(images), validation, test, split_seed)
     note = "there is no official split: a random one by shares"
     return _images("digits", images, 17, parts, labels, _DIGITS, origin="scikit-learn", note=note)
 
@@ -158,11 +158,11 @@ def _omniglot(size: int = 28, by: str = "drawings", download: bool = False) -> D
     drawings, alphabet, names, background = formats.read_omniglot(paths)
     n = len(drawings)
     if by == "drawings":
-        parts = parts_of(n, 1345 / n, 8070 / n)
+        parts = split_parts(n, 1345 / n, 8070 / n)
         split = "1,345 validation and 8,070 test drawings at random (as many as Burda, not the same ones)"
     else:
         training_alphabets, test_alphabets = np.flatnonzero(background), np.flatnonzero(~background)
-        inner = parts_of(len(training_alphabets), 0.1, 0.1)
+        inner = split_parts(len(training_alphabets), 0.1, 0.1)
         held_out = np.concatenate([inner["validation"], inner["test"]])
         parts = {
             "train": training_alphabets[inner["train"]],
@@ -185,7 +185,7 @@ def _frey(validation: float = 200 / 1965, test: float = 200 / 1965, split_seed: 
 
         with formats.file_errors(path):
             images = loadmat(path)["ff"].T.reshape(-1, 28, 20).astype(np.uint8)
-    parts = parts_of(len(images), validation, test, split_seed)
+    parts = split_parts(len(images), validation, test, split_seed)
     note = (
         "no official split: 200 and 200 frames at random. Neighbouring frames of the film are nearly the same, "
         "so a held-out frame has close relatives in training"
@@ -227,7 +227,7 @@ def _dsprites(part: str = "random", stream: bool | None = None, download: bool =
         (images,) = formats.read_npz(path, "imgs")
         description = "20,000 drawn at random" if part == "random" else "a grid of 46,080"
         note = f"A PART of dSprites: {description} of its 737,280 images; no official split: a random one"
-    dataset = _images("dsprites", images, 2, parts_of(len(images)), path=str(path), note=note)
+    dataset = _images("dsprites", images, 2, split_parts(len(images)), path=str(path), note=note)
     factors = _factors(classes, values)
     stored = dataset.stored | {f.name: codes for f, codes in factors}  # type: ignore[operator]
     return replace(dataset, spec=Spec(dataset.spec.x, tuple(f for f, _ in factors)), stored=stored)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bestiary.data.beside import EncodingOptions, beside_of
+from bestiary.data.beside import EncodingOptions, encode_fields
 from bestiary.data.columns import one_hot, select_rows, standardise, to_columns
 from bestiary.data.dataset import Dataset
 from bestiary.data.field_types import FieldSelection, Kind, RawField, infer_kind
@@ -23,7 +23,7 @@ from bestiary.data.files import fingerprint, plain_name
 from bestiary.data.missing_values import Values
 from bestiary.data.spec import Spec
 from bestiary.data.spec import rows as row_spec
-from bestiary.data.splits import parts_of
+from bestiary.data.splits import split_parts
 from bestiary.data.support import Category, Column
 from bestiary.data.table_files import PARQUET, Raw, pyarrow_or_error, read_parquet, read_text
 from bestiary.errors import BestiaryError, nearest_name
@@ -85,13 +85,14 @@ def encode(
     if not set(raw) - {target} or not len(next(iter(raw.values()))):
         raise BestiaryError("the table has no column, or no row, left to fit")
     n = len(next(iter(raw.values())))
-    known = parts_of(n, validation, test, split_seed)["train"] if missing == "mean" else np.arange(n)
+    known = split_parts(n, validation, test, split_seed)["train"] if missing == "mean" else np.arange(n)
     raw, rows = _complete(raw, missing, target, known)
-    parts = parts_of(len(rows), validation, test, split_seed)
-    others = beside_of(fields, EncodingOptions(parts["train"]), rows)
+    parts = split_parts(len(rows), validation, test, split_seed)
+    others = encode_fields(fields, EncodingOptions(parts["train"]), rows)
     if target:
         others = (
-            beside_of([RawField("label", "label", Values(raw.pop(target)))], EncodingOptions(parts["train"])) + others
+            encode_fields([RawField("label", "label", Values(raw.pop(target)))], EncodingOptions(parts["train"]))
+            + others
         )
     x, columns = _assembled(raw, parts["train"])
     notes = [f"{n - len(rows):,} of {n:,} rows dropped"] if n > len(rows) else []

@@ -25,7 +25,7 @@ import numpy as np
 
 from bestiary.data.dataset import Dataset, Density
 from bestiary.data.spec import label, rows
-from bestiary.data.splits import parts_of
+from bestiary.data.splits import split_parts
 from bestiary.errors import BestiaryError
 
 __all__ = ["TOYS", "Checkerboard", "Gaussian", "Mixture", "Pinwheel", "Toy", "quadrature_entropy"]
@@ -241,7 +241,7 @@ def _dataset(name: str, truth: Density, n: int, seed: int, note: str = "") -> Da
         "fingerprint": f"{name} n={n} seed={seed}{note}",
         "licence": "none",
     }
-    return Dataset(name, rows(x.shape[1]), {"x": x}, parts_of(n), truth=truth, source=source)
+    return Dataset(name, rows(x.shape[1]), {"x": x}, split_parts(n), truth=truth, source=source)
 
 
 @dataclass(frozen=True)
