@@ -232,8 +232,8 @@ def test_the_floor_of_training_examples_is_not_themselves(root):
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_what_is_fitted_to_judge_sees_nothing_that_is_compared(digits, monkeypatch, split):
     run, fitted = digits[0], []
-    learn, read = run_case.trained, code_chapters.probe
-    monkeypatch.setattr(run_case, "trained", lambda x, *rest: (fitted.append(x), learn(x, *rest))[1])
+    learn, read = run_case.fit_label_features, code_chapters.probe
+    monkeypatch.setattr(run_case, "fit_label_features", lambda x, *rest: (fitted.append(x), learn(x, *rest))[1])
     monkeypatch.setattr(
         code_chapters, "probe", lambda a, b, raw, *rest: (fitted.append(raw[0]), read(a, b, raw, *rest))[1]
     )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.label_features import trained
+from bestiary.measures.label_features import fit_label_features
 
 
 def quadrants(n: int, side: int = 8, channels: int = 1) -> tuple[Tensor, Tensor]:
@@ -29,7 +29,7 @@ def test_labels_that_can_be_told_are_learnt() -> None:
     x, y = quadrants(400, channels=3)
     torch.manual_seed(7)
     before = torch.get_rng_state()
-    found = trained(x, y)
+    found = fit_label_features(x, y)
     assert torch.equal(before, torch.get_rng_state())
     assert told(found.about) > 0.9
     assert "of 40 examples" in found.about
@@ -42,15 +42,15 @@ def test_labels_that_say_nothing_are_told_by_chance() -> None:
     """60 examples that were kept apart, four labels drawn anew: right on 15 ± 4 standard errors."""
     x, y = quadrants(600)
     y = torch.randint(4, y.shape, generator=torch.Generator().manual_seed(1))
-    assert abs(told(trained(x, y).about) - 0.25) < 4 * (0.25 * 0.75 / 60) ** 0.5
+    assert abs(told(fit_label_features(x, y).about) - 0.25) < 4 * (0.25 * 0.75 / 60) ** 0.5
 
 
 def test_a_function_of_examples_labels_and_seed() -> None:
     x, y = torch.randn(200, 2, generator=torch.Generator().manual_seed(0)), torch.arange(200) % 3
     x = x + 5 * torch.stack([(y == 1).float(), (y == 2).float()], 1)
-    a = trained(x, y)
+    a = fit_label_features(x, y)
     torch.rand(1)  # the caller's own noise moves on
-    b, c, d = trained(x, y), trained(x, y, seed=1), trained(x, y.flip(0))
+    b, c, d = fit_label_features(x, y), fit_label_features(x, y, seed=1), fit_label_features(x, y.flip(0))
     assert a.says == b.says
     assert len({a.hash, c.hash, d.hash}) == 3
     assert told(a.about) > 0.8
@@ -59,7 +59,7 @@ def test_a_function_of_examples_labels_and_seed() -> None:
 
 def test_large_images_are_resized_for_it() -> None:
     x, y = quadrants(20, side=36)
-    assert trained(x, y)(x).shape == (20, 64)
+    assert fit_label_features(x, y)(x).shape == (20, 64)
 
 
 def test_what_cannot_be_learnt_is_refused() -> None:
@@ -74,4 +74,4 @@ def test_what_cannot_be_learnt_is_refused() -> None:
         (x * 255, y, "divide levels"),
     ):
         with pytest.raises(BestiaryError, match=says):
-            trained(images, labels)
+            fit_label_features(images, labels)

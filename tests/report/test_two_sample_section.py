@@ -7,7 +7,7 @@ from safetensors.numpy import load_file, save_file
 
 from bestiary.report import write_report
 from bestiary.report.run_record import read
-from bestiary.report.two_sample_section import roc, told
+from bestiary.report.two_sample_section import roc, two_sample_plots
 
 
 @pytest.mark.parametrize("levels", [4, 1000])  # with many ties, with few
@@ -35,7 +35,7 @@ def test_a_section_is_there_when_the_evidence_is(tmp_path):
     pairs = np.stack([rng.normal(size=80).astype(np.float32) + real, real], 1)
     run = _with(tmp_path, two_sample=pairs, density_ratio=pairs)
     text = write_report(run).read_text("utf-8")
-    assert 'id="told"' in text
+    assert 'id="two_sample"' in text
     assert "the area below is 0." in text
     assert "Logarithm of the ratio of densities: median" in text
 
@@ -45,5 +45,5 @@ def test_a_section_is_there_when_the_evidence_is(tmp_path):
 ])  # fmt: skip
 def test_evidence_that_tells_nothing_draws_nothing(tmp_path, bad):
     run = _with(tmp_path, two_sample=bad)
-    assert told(read(run)) is None
-    assert 'id="told"' not in write_report(run).read_text("utf-8")
+    assert two_sample_plots(read(run)) is None
+    assert 'id="two_sample"' not in write_report(run).read_text("utf-8")

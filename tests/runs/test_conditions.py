@@ -8,7 +8,7 @@ import bestiary as bst
 from bestiary.data.columns import to_columns
 from bestiary.errors import BestiaryError
 from bestiary.runs.run_case import as_given_away, samples_of
-from bestiary.runs.walk_pictures import sampled
+from bestiary.runs.walk_pictures import sample_pictures
 from tests.runs.tiny import TABLE, tiny
 
 
@@ -46,9 +46,9 @@ def test_samples_of_a_label(tmp_path) -> None:
     both, apart = run.sample_x(100, condition=many), [run.sample_x(100, condition=label) for label in (3, 4)]
     assert torch.equal(both, torch.cat([apart[0][:50], apart[1][50:]]))
     assert torch.equal(run.sample_x(99, condition="3,4,5"), run.sample_x(99, condition=[3, 4, 5] * 33))
-    assert np.array_equal(sampled(run, n=6, condition="3"), three)
+    assert np.array_equal(sample_pictures(run, n=6, condition="3"), three)
     assert np.array_equal(run.sample(6, condition=torch.tensor(3)), three)
-    assert sampled(run, n=8, walk="linear", condition="3").shape == (8, 8, 8, 1)
+    assert sample_pictures(run, n=8, walk="linear", condition="3").shape == (8, 8, 8, 1)
     a, b = (run.sample_x(6, truncation=0.5, condition=label) for label in (3, 4))
     assert not torch.equal(a, b)
     with pytest.raises(BestiaryError, match="takes no condition"):
@@ -61,7 +61,7 @@ def test_arithmetic_and_reach_keep_the_condition(tmp_path) -> None:
     found = run.arithmetic(x, x[:2], x[1:], **how)
     made = run.model.show(found.z, {"label": torch.full((3,), 3)}).detach()
     assert torch.allclose(found.latent, made, atol=1e-6)
-    with pytest.raises(BestiaryError, match="say under which"):
+    with pytest.raises(BestiaryError, match="give condition="):
         run.arithmetic(x, x[:2], x[1:], steps=3, starts=1)
     drawn = []
     run.sample_x = lambda n, seed=0, **more: (drawn.append(more), torch.rand(n, 1, 8, 8))[1]
@@ -84,7 +84,7 @@ def test_a_condition_holds_for_a_whole_way_and_the_next_has_the_next(tmp_path) -
     run.model.show = lambda z, c: (asked.append(c["label"]), show(z, c))[1]
     run.walk(torch.zeros(3, 2), torch.ones(3, 2), 4, "linear", condition="3,5")
     assert asked.pop().tolist() == [3] * 4 + [5] * 4 + [3] * 4
-    sampled(run, n=24, walk="linear", condition="3,5")
+    sample_pictures(run, n=24, walk="linear", condition="3,5")
     assert [c.tolist() for c in asked] == [[3] * 8, [5] * 8, [3] * 8]
 
 

@@ -19,7 +19,7 @@ from bestiary.report import write_report
 from bestiary.run import judge, load
 from bestiary.runs import fit as fitting
 from bestiary.runs.fit import Interrupted, fit
-from bestiary.runs.fitted import located
+from bestiary.runs.fitted import data_location
 from bestiary.runs.run_folder import locked
 from bestiary.storage.journal import read_journal
 from bestiary.storage.run_files import read_config, read_env
@@ -445,4 +445,4 @@ def test_a_named_set_is_not_a_folder_of_that_name(tmp_path, monkeypatch) -> None
     monkeypatch.chdir(tmp_path)
     run = tiny(tmp_path / "runs", steps=2)
     assert "folder" not in run.config["origin"]
-    assert located({**run.config, "origin": {"folder": str(tmp_path)}}) == "ring"
+    assert data_location({**run.config, "origin": {"folder": str(tmp_path)}}) == "ring"

@@ -205,14 +205,14 @@ def sample(
 ) -> None:
     """`bestiary sample RUN key=value … --out FILE`: draw samples and write them."""
     from bestiary.runs.sample_files import write_samples
-    from bestiary.runs.walk_pictures import sampled
+    from bestiary.runs.walk_pictures import sample_pictures
 
-    options = {"n": 64, "seed": 0} | route(parse_words(line, flags), {"sample": sampled})["sample"]
+    options = {"n": 64, "seed": 0} | route(parse_words(line, flags), {"sample": sample_pictures})["sample"]
     run, n, seed = _open_run(name, root, device), options["n"], options["seed"]
     further = {key: value for key, value in options.items() if key not in ("n", "seed") and value is not None}
     stem = "-".join([f"n{n}", f"seed{seed}", *(f"{key}-{value}" for key, value in further.items())])
     file = Path(out) if out else run.path / "samples" / f"{stem}.png"
-    path = write_samples(file, sampled(run, **options), run.spec)
+    path = write_samples(file, sample_pictures(run, **options), run.spec)
     if as_json:
         return print_json({"run": str(run.path), "n": n, "seed": seed, **further, "out": str(path)})
     option_text = ", ".join(f"{key}={value}" for key, value in ({"seed": seed} | further).items())

@@ -51,9 +51,9 @@ def invert(
 
     def loss(z: Tensor, x: Tensor) -> Tensor:
         """(R, D), (R, …) → (R,)."""
-        made = decode(z)
-        _check(made, x, z)
-        off = (made - x).square().flatten(1).sum(1)
+        output = decode(z)
+        _check(output, x, z)
+        off = (output - x).square().flatten(1).sum(1)
         return off if log_pz is None or not prior else off - 2 * prior * log_pz(z)
 
     s, race = len(starts), steps // 4 if len(starts) > 1 else 0
@@ -64,8 +64,8 @@ def invert(
         z = z.view(s, len(x), -1)[_losses(loss, z, xs).view(s, -1).argmin(0), rows]
     z = _descend(loss, z, x, steps - race, lambda step: lr * (1 + cos(pi * step / (steps - race))) / 2)
     with torch.no_grad():
-        made = decode(z)
-    return Inversion(z, made, (made - x).square().flatten(1).mean(1).sqrt())
+        output = decode(z)
+    return Inversion(z, output, (output - x).square().flatten(1).mean(1).sqrt())
 
 
 def _check(made: Tensor, x: Tensor, z: Tensor) -> None:

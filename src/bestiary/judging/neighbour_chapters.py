@@ -16,11 +16,11 @@ def copies(case: Case) -> Findings:
     if case.held is None or len(case.held) < LEAST:
         few = f"Too few examples were held out to tell whether any was copied: at least {LEAST} are needed."
         return Findings(notes=[few] if case.model is not None else [])
-    samples, _, _, seen, held = case.points
+    samples, _, _, reached_classes, held = case.points
     return Findings(
         [
-            copying(samples, seen, held, case.where, case.protocol, case.seen_of),
-            distance_ratio(samples, seen, held, case.where, case.seed, case.protocol),
+            copying(samples, reached_classes, held, case.where, case.protocol, case.seen_of),
+            distance_ratio(samples, reached_classes, held, case.where, case.seed, case.protocol),
         ]
     )
 

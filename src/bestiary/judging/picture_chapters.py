@@ -25,12 +25,12 @@ def samples_and_data(case: Case) -> Findings:
     evidence = {"data": field.to_stored(x[:DRAWN] if field.is_picture else x)}
     if case.samples is not None:
         samples = case.samples.x
-        first, seen = samples[:12], case.seen.x
-        distance, index = nearest(first, seen, NEIGHBOURS)
+        first, training = samples[:12], case.seen.x
+        distance, index = nearest(first, training, NEIGHBOURS)
         evidence |= {
             "samples": field.to_stored(samples[:DRAWN] if field.is_picture else samples),
             "neighbour_of": field.to_stored(first),
-            "neighbours": torch.stack([field.to_stored(seen[i]) for i in index]),
+            "neighbours": torch.stack([field.to_stored(training[i]) for i in index]),
             "neighbour_distances": distance,
         }
     return Findings(evidence=evidence)

@@ -159,9 +159,9 @@ def _other_units(fake: Tensor, real: Tensor, spec: Spec) -> list[str]:
     scale, spread = real.std(0), fake.std(0)
     away = (fake.median(0).values - real.median(0).values).abs() > FAR * scale
     odd = (away | (spread > FAR * scale) | (FAR * spread < scale)) & (scale > 0)
-    found = [name for name, bad in zip(names, odd.tolist(), strict=True) if bad]
-    named = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
-    return [f"Samples lie or spread {FAR:g} times otherwise than the data in {named}: other units?"] if found else []
+    result = [name for name, bad in zip(names, odd.tolist(), strict=True) if bad]
+    named = ", ".join(result[:5]) + (f" and {len(result) - 5} more" if len(result) > 5 else "")
+    return [f"Samples lie or spread {FAR:g} times otherwise than the data in {named}: other units?"] if result else []
 
 
 def _loaded(sides: Mapping[str, Any], options: dict[str, Any]) -> dict[str, Dataset]:
@@ -190,12 +190,12 @@ def _all(dataset: Dataset, like: Dataset, n: int, seed: int) -> Tensor:
     stored, own, wanted = np.ascontiguousarray(dataset.x[rows]), dataset.spec.x, like.spec.x
     if own.layout != "row" or wanted.layout != "row" or not (own.columns or wanted.columns):
         return own.to_model(torch.as_tensor(stored))
-    found = to_columns(dataset.spec, stored)
+    result = to_columns(dataset.spec, stored)
     if wanted.columns:
-        return torch.cat([_column(found, column) for column in wanted.columns], 1)
-    if any(values.dtype.kind == "U" for values in found.values()):  # a toy keeps its own units
+        return torch.cat([_column(result, column) for column in wanted.columns], 1)
+    if any(values.dtype.kind == "U" for values in result.values()):  # a toy keeps its own units
         raise BestiaryError(f"{dataset.name} has columns of words and {like.name} none: they must agree")
-    return torch.from_numpy(np.column_stack([*found.values()]).astype(np.float32))
+    return torch.from_numpy(np.column_stack([*result.values()]).astype(np.float32))
 
 
 def _column(found: dict[str, np.ndarray], like: Column) -> Tensor:

@@ -40,11 +40,16 @@ def active_units(mean: Tensor, protocol: Mapping[str, object] | None = None, see
     index = torch.randint(len(mean), (draws, len(mean)), generator=generator)
     counts = np.array([int(active(mean[i]).sum()) for i in index])
     low, high = np.quantile(counts, [0.025, 0.975])
-    said = {**(protocol or {}), "n": len(mean), "threshold": ACTIVE, "interval": f"95%, {draws} bootstrap samples"}
+    full_protocol = {
+        **(protocol or {}),
+        "n": len(mean),
+        "threshold": ACTIVE,
+        "interval": f"95%, {draws} bootstrap samples",
+    }
     whole = Reference(mean.shape[1], says="all dimensions of z")
     return Number(
         "active_units", "active units", int(active(mean).sum()), float(low), float(high), "dimensions", "higher",
-        ceiling=whole, protocol=said, says="Dimensions of z that vary with x; the others carry nothing.",
+        ceiling=whole, protocol=full_protocol, says="Dimensions of z that vary with x; the others carry nothing.",
     )  # fmt: skip
 
 
@@ -65,9 +70,10 @@ def probe(
     if raw is not None:
         there = _right(*raw, y_train, y_test)[0]
         pixels = Reference(there / n, *wilson(there, n), says="the same probe on x itself")
-    said = {**(protocol or {}), "n": n, "train": len(y_train), "C": weight, "interval": "95%, Wilson"}
+    full_protocol = {**(protocol or {}), "n": n, "train": len(y_train), "C": weight, "interval": "95%, Wilson"}
     return Number(
-        "probe", "linear probe of the codes", hits / n, *wilson(hits, n), "accuracy", "higher", majority, pixels, said,
+        "probe", "linear probe of the codes", hits / n, *wilson(hits, n), "accuracy", "higher", majority, pixels,
+        full_protocol,
         "How well a linear reader tells the label from the code: whether z makes features.",
         plain=f"A linear reader of the codes names the right class of {percent(hits / n)} of the examples.", weight=20,
     )  # fmt: skip
@@ -109,8 +115,8 @@ def bits(z: Tensor, protocol: Mapping[str, object] | None = None) -> Number:
     for place in (z / step).round().long().T:
         share = place.unique(return_counts=True)[1].double() / len(z)
         total -= float((share * share.log2()).sum())
-    said = {**(protocol or {}), "n": len(z), "step": "a quarter of each dimension's standard deviation"}
+    full_protocol = {**(protocol or {}), "n": len(z), "step": "a quarter of each dimension's standard deviation"}
     return Number(
-        "code_bits", "bits of the quantised code", total, unit="bits", better="lower", protocol=said,
+        "code_bits", "bits of the quantised code", total, unit="bits", better="lower", protocol=full_protocol,
         says="What a code takes when its dimensions are rounded and coded one by one; biased down for few examples.",
     )  # fmt: skip

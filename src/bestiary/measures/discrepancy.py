@@ -86,8 +86,8 @@ def mmd_test(x: Tensor, y: Tensor, permutations: int = 500, seed: int = 0) -> tu
     g = torch.Generator().manual_seed(seed)
     orders = torch.stack([torch.arange(n + m), *(torch.randperm(n + m, generator=g) for _ in range(permutations))])
     sides = torch.zeros(n + m, permutations + 1, dtype=k.dtype).scatter_(0, orders.T[:n], 1.0).to(k)
-    found = _unbiased(k, sides, n, m)
-    value, null = float(found[0]), found[1:]
+    result = _unbiased(k, sides, n, m)
+    value, null = float(result[0]), result[1:]
     return value, (1 + int((null >= value - 1e-12).sum())) / (1 + permutations), null
 
 
@@ -141,10 +141,10 @@ def sliced(
         raise BestiaryError(f"the sliced distance needs at least two lines for an interval; got lines={lines}")
     n = min(len(fake), len(real), len(other))
     fake, real, other = (x[:n].flatten(1).float() for x in (fake, real, other))
-    said = {**(protocol or {}), "features": features, "seed": seed}
+    full_protocol = {**(protocol or {}), "features": features, "seed": seed}
     return [
-        _mmd_number(fake[:MOST], real[:MOST], other[:MOST], seed, said),
-        _line_number(fake, real, other, seed, lines, said),
+        _mmd_number(fake[:MOST], real[:MOST], other[:MOST], seed, full_protocol),
+        _line_number(fake, real, other, seed, lines, full_protocol),
     ]
 
 
@@ -154,13 +154,19 @@ def _mmd_number(fake: Tensor, real: Tensor, other: Tensor, seed: int, protocol: 
     _, low, high = jackknife(_sums(kernel_matrix(both), len(fake)))
     floor = kernel_matrix(torch.cat([other, real]), _middle(_squared(both)))
     least, most = null.quantile(torch.tensor([0.025, 0.975]).to(null)).tolist()
-    said = {**protocol, "n": len(fake), "permutations": len(null), "p": round(p, 4), "interval": "95%, jackknife"}
+    full_protocol = {
+        **protocol,
+        "n": len(fake),
+        "permutations": len(null),
+        "p": round(p, 4),
+        "interval": "95%, jackknife",
+    }
     return Number(
         "mmd", titled("kernel two-sample statistic", str(protocol["features"])), value, low, high,
         "kernel units", "lower",
         Reference(jackknife(_sums(floor, len(other)))[0], least, most,
                   "other real examples; the interval is that of permutations"),
-        protocol=said, says=f"p = {p:.3g} that samples and data are of one distribution, by permutation.",
+        protocol=full_protocol, says=f"p = {p:.3g} that samples and data are of one distribution, by permutation.",
         detail=True,
     )  # fmt: skip
 
@@ -168,12 +174,12 @@ def _mmd_number(fake: Tensor, real: Tensor, other: Tensor, seed: int, protocol: 
 def _line_number(
     fake: Tensor, real: Tensor, other: Tensor, seed: int, lines: int, protocol: Mapping[str, object]
 ) -> Number:
-    found, least = (_mean_of_lines(along_lines(x, real, lines, seed)) for x in (fake, other))
-    said = {**protocol, "n": len(fake), "lines": lines, "interval": "95%, over examples and lines"}
+    result, least = (_mean_of_lines(along_lines(x, real, lines, seed)) for x in (fake, other))
+    full_protocol = {**protocol, "n": len(fake), "lines": lines, "interval": "95%, over examples and lines"}
     return Number(
-        "sliced", titled("sliced Wasserstein distance", str(protocol["features"])), *found, "feature units", "lower",
+        "sliced", titled("sliced Wasserstein distance", str(protocol["features"])), *result, "feature units", "lower",
         Reference(*least, "other real examples, as many"),
-        protocol=said, says="How far samples must be moved along a random line to lie like the data.",
+        protocol=full_protocol, says="How far samples must be moved along a random line to lie like the data.",
         detail=True,
     )  # fmt: skip
 

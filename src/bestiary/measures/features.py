@@ -104,10 +104,10 @@ def check_examples(x: Tensor, shape: tuple[int, ...], name: str) -> None:
 
 def weights_hash(net: nn.Module) -> str:
     """Eight hexadecimal digits that other weights would not have."""
-    found = sha256()
+    result = sha256()
     for name, value in sorted(net.state_dict().items()):
-        found.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()[:8]
+        result.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return result.hexdigest()[:8]
 
 
 def _pixels(spec: Spec, seed: int, device: torch.device) -> Extractor:
@@ -144,14 +144,14 @@ def _mnist(spec: Spec, seed: int, device: torch.device) -> Extractor:
 def _glyphs(spec: Spec, seed: int, device: torch.device) -> Extractor:
     if not spec.x.is_picture or spec.shape[0] != 1:
         raise BestiaryError("features=glyphs are of grey images: use features=random for others")
-    found, label = _classifier(_read(GLYPHS), GLYPHS, spec, device), spec.label
-    characters, logits = CHARACTERS["all"], found.logits
+    result, label = _classifier(_read(GLYPHS), GLYPHS, spec, device), spec.label
+    characters, logits = CHARACTERS["all"], result.logits
     if label is None or len(label.words) == len(characters) or not set(label.words) <= set(characters):
-        return found
+        return result
     assert logits is not None  # it is a classifier
     columns = [characters.index(word) for word in label.words]
-    about = f"{found.about}; classes: the {len(columns)} characters of the data"
-    return replace(found, logits=lambda x: logits(x)[:, columns], about=about)
+    about = f"{result.about}; classes: the {len(columns)} characters of the data"
+    return replace(result, logits=lambda x: logits(x)[:, columns], about=about)
 
 
 FEATURES: dict[str, Callable[[Spec, int, torch.device], Extractor]] = {

@@ -29,7 +29,7 @@ def two_sample_distances(
     """Fidelity and coverage of `fake` against `real`; `other` real ones give the floor. All cut to equal numbers."""
     n = min(len(fake), len(other), len(real))
     fake, real, other = fake[:n], real[:n], other[:n]
-    said = {
+    full_protocol = {
         **(protocol or {}),
         "n": n,
         "space": space,
@@ -47,6 +47,6 @@ def two_sample_distances(
         value, low, high = median_interval(distances(a, b), seed)
         floor = Reference(*median_interval(distances(floor_a, floor_b), seed), "real examples in the place of samples")
         numbers.append(
-            Number(name, title, value, low, high, "rms difference", "lower", floor, protocol=said, says=says)
+            Number(name, title, value, low, high, "rms difference", "lower", floor, protocol=full_protocol, says=says)
         )
     return numbers

@@ -128,16 +128,16 @@ def _congruent(root: Tensor, s: Tensor) -> Tensor:
     n, width = root.shape
     if n != width:
         return root.T @ s @ root
-    found = s.new_empty(n, n)
+    result = s.new_empty(n, n)
     for j in range(0, n, COLUMNS):
         across = slice(j, j + COLUMNS)
         product = s[:, j:] @ root[j:, across]  # of S L, (F, COLUMNS)
         for i in range(j, n, COLUMNS):
             down = slice(i, i + COLUMNS)
-            found[down, across] = root[i:, down].T @ product[i:]
+            result[down, across] = root[i:, down].T @ product[i:]
             if i > j:
-                found[across, down] = found[down, across].T
-    return found
+                result[across, down] = result[down, across].T
+    return result
 
 
 def _assembled(a: Moments, b: Moments, crossed: Tensor) -> float:
@@ -186,14 +186,14 @@ def fid(
     root = _root(about.covariance)
     value, half = _with_spread(real, about, root, fake)
     least, floor_half = _with_spread(real, about, root, other)
-    said = {**(protocol or {}), "n": n, "features": features, "F": real.shape[1]}
+    full_protocol = {**(protocol or {}), "n": n, "features": features, "F": real.shape[1]}
     if n <= real.shape[1]:
-        said["rank"] = f"rank-deficient: {n} examples of {real.shape[1]} features"
+        full_protocol["rank"] = f"rank-deficient: {n} examples of {real.shape[1]} features"
     floor = Reference(least, least - floor_half, least + floor_half, "other real examples, as many")
     return Number(
         "fid", titled("Fréchet distance", features), value, value - half, value + half,
         "squared feature units", "lower", floor,
-        protocol={**said, "interval": "95%, infinitesimal jackknife; without the bias, which the floor shows"},
+        protocol={**full_protocol, "interval": "95%, infinitesimal jackknife; without the bias, which the floor shows"},
         says="Between Gaussians with the features' means and covariances; biased by about its floor.",
     )  # fmt: skip
 
@@ -212,12 +212,12 @@ def _with_spread(x: Tensor, a: Moments, root: Tensor, y: Tensor) -> tuple[float,
 
 def _added(x: Tensor, mean: Tensor, apart: Tensor, half_map: Tensor) -> Tensor:
     """ψ of each example, T = half_map half_mapᵀ; single precision is plenty for a variance: (N,)."""
-    half, found = half_map.float(), []
+    half, result = half_map.float(), []
     for rows in x.split(ROWS):
         centred = (rows - mean).float()
         linear = 2 * centred @ apart.float()
-        found.append(linear + centred.square().sum(1) - (centred @ half).square().sum(1))
-    return torch.cat(found).double()
+        result.append(linear + centred.square().sum(1) - (centred @ half).square().sum(1))
+    return torch.cat(result).double()
 
 
 class Sums(NamedTuple):
@@ -303,18 +303,18 @@ def kid(
     n = min(len(fake), len(real), len(other))
     fake, real, other = (x[:n].flatten(1) for x in (fake, real, other))
     varied(real, features)
-    said = {**(protocol or {}), "n": n, "features": features, "kernel": "(xᵀy/F + 1)³"}
+    full_protocol = {**(protocol or {}), "n": n, "features": features, "kernel": "(xᵀy/F + 1)³"}
     if pairs == "all":
         own = _within(real)
-        found, least = (jackknife(Sums(_within(x), own, *_across(x, real))) for x in (fake, other))
-        said |= {"pairs": "all", "interval": "95%, jackknife"}
+        result, least = (jackknife(Sums(_within(x), own, *_across(x, real))) for x in (fake, other))
+        full_protocol |= {"pairs": "all", "interval": "95%, jackknife"}
     else:
         block = min(block, max(2, n // 5))  # five blocks at least, for an interval
-        found, least = (_over_blocks(kids(x, real, block)) for x in (fake, other))
-        said |= {"pairs": f"within disjoint blocks of {block}", "interval": "95%, Student, over blocks"}
+        result, least = (_over_blocks(kids(x, real, block)) for x in (fake, other))
+        full_protocol |= {"pairs": f"within disjoint blocks of {block}", "interval": "95%, Student, over blocks"}
     return Number(
-        "kid", titled("kernel distance", features), *found, "kernel units", "lower",
-        Reference(*least, "other real examples, as many"), protocol=said,
+        "kid", titled("kernel distance", features), *result, "kernel units", "lower",
+        Reference(*least, "other real examples, as many"), protocol=full_protocol,
         says="Unbiased, so that it may be negative; 0 where the features have the same first three moments.",
         detail=True,
     )  # fmt: skip

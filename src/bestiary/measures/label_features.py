@@ -20,14 +20,14 @@ from bestiary.measures.features import Extractor, check_examples, to_side, weigh
 from bestiary.networks.classifier import Classifier, RowClassifier
 from bestiary.training.device import seeded
 
-__all__ = ["LEAST", "trained"]
+__all__ = ["LEAST", "fit_label_features"]
 
 LARGEST, WIDTH = 32, 8  # side of an image, and the classifier's first width
 LR, BATCH, LEAST_STEPS, MOST_STEPS = 1e-2, 128, 150, 600  # seconds on one core
 LEAST, MOST_TEST = 20, 1000  # examples that are needed, and that it is tested on
 
 
-def trained(x: Tensor, y: Tensor, seed: int = 0, device: str | torch.device = "cpu") -> Extractor:
+def fit_label_features(x: Tensor, y: Tensor, seed: int = 0, device: str | torch.device = "cpu") -> Extractor:
     """Features of a classifier fitted to labelled examples x (N, …), y (N,), a tenth of which tell how good it is."""
     classes, order = _of_labels(x, y), torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
     test, fit = order.tensor_split([min(MOST_TEST, len(x) // 10)])
@@ -37,12 +37,12 @@ def trained(x: Tensor, y: Tensor, seed: int = 0, device: str | torch.device = "c
         net = (Classifier(wide, classes, WIDTH) if x.ndim == 4 else RowClassifier(wide, classes)).to(device)
         _learn(net, lambda rows: (resize(x[rows].to(device)), y[rows].to(device)), fit)
     net.eval()
-    found = Extractor(
+    result = Extractor(
         "labels", weights_hash(net), net.head.in_features, tuple(x.shape[1:]),
         lambda x: net.features(resize(x.to(device))), lambda x: net(resize(x.to(device))),
     )  # fmt: skip
-    right = int((found.classes(x[test]).argmax(1) == y[test].cpu()).sum())
-    return replace(found, about=f"classifier right on {right} of {len(test)} examples that it had not seen")
+    right = int((result.classes(x[test]).argmax(1) == y[test].cpu()).sum())
+    return replace(result, about=f"classifier right on {right} of {len(test)} examples that it had not seen")
 
 
 def _of_labels(x: Tensor, y: Tensor) -> int:

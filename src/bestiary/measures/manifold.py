@@ -80,15 +80,15 @@ def manifold_numbers(
     centre = centre_of(real)
     around = cloud(real, centre)
     reach = radii_within(around, k, BLOCK)
-    found, best = (_against(around, reach, cloud(x, centre), k, BLOCK) for x in (fake, other))
-    said = {**(protocol or {}), "n": n, "k": k, "features": features, "interval": "95%, radii as given"}
+    result, best = (_against(around, reach, cloud(x, centre), k, BLOCK) for x in (fake, other))
+    full_protocol = {**(protocol or {}), "n": n, "k": k, "features": features, "interval": "95%, radii as given"}
     return [
         Number(
-            name, titled(name, features), getattr(found, name), *_interval(found, name, n),
+            name, titled(name, features), getattr(result, name), *_interval(result, name, n),
             "ratio" if name == "density" else "share", "higher",
             ceiling=Reference(getattr(best, name), *_interval(best, name, n), "other real examples, as many"),
-            protocol=said, says=says, detail=name == "density",
-            plain=_plain(found, best) if name == "covered" else "", weight=60 if name == "covered" else 0,
+            protocol=full_protocol, says=says, detail=name == "density",
+            plain=_plain(result, best) if name == "covered" else "", weight=60 if name == "covered" else 0,
         )
         for name, says in _SAYS.items()
     ]  # fmt: skip

@@ -90,23 +90,23 @@ def mode_numbers(
     protocol: Mapping[str, object] | None = None,
 ) -> list[Number]:  # fmt: skip
     """The three as numbers; `perfect`: as many exact draws."""
-    found, best, k = count_modes(x, centres, sigma), count_modes(perfect, centres, sigma), len(centres)
-    reached, apart = _ends(x, found, centres, sigma, seed)
+    result, best, k = count_modes(x, centres, sigma), count_modes(perfect, centres, sigma), len(centres)
+    reached, apart = _ends(x, result, centres, sigma, seed)
     reached_best, apart_best = _ends(perfect, best, centres, sigma, seed)
-    missing = k - found.modes
-    said = {**(protocol or {}), "n": len(x), "K": k, "reach": f"{REACH:g} σ"}
-    again = {**said, "interval": f"95%, {DRAWS} bootstrap samples, less their bias", "seed": seed}
+    missing = k - result.modes
+    full_protocol = {**(protocol or {}), "n": len(x), "K": k, "reach": f"{REACH:g} σ"}
+    again = {**full_protocol, "interval": f"95%, {DRAWS} bootstrap samples, less their bias", "seed": seed}
     says = "a perfect sampler, as many draws"
     return [
-        Number("modes", "modes reached", found.modes, *reached, f"of {k}", "higher",
+        Number("modes", "modes reached", result.modes, *reached, f"of {k}", "higher",
                ceiling=Reference(best.modes, *reached_best, says), protocol=again,
                says="Modes of the data with at least one sample near them.",
                plain=f"{missing} of {k} modes are missing." if missing else f"All {k} modes are reached.", weight=80),
-        Number("high_quality", "share of samples near a mode", found.quality, *wilson(found.quality * len(x), len(x)),
+        Number("high_quality", "share of samples near a mode", result.quality, *wilson(result.quality * len(x), len(x)),
                "share", "higher",
                ceiling=Reference(best.quality, *wilson(best.quality * len(perfect), len(perfect)), says),
-               protocol={**said, "interval": "95%, Wilson"}, says="The others lie between modes."),
-        Number("mode_kl", "reverse KL of mode counts", found.reverse_kl, *apart, "nats", "lower",
+               protocol={**full_protocol, "interval": "95%, Wilson"}, says="The others lie between modes."),
+        Number("mode_kl", "reverse KL of mode counts", result.reverse_kl, *apart, "nats", "lower",
                Reference(best.reverse_kl, *apart_best, says), protocol=again,
                says="0 where every mode has its share; ln K where all samples are of one."),
     ]  # fmt: skip

@@ -45,14 +45,14 @@ def _of_block(rows: Tensor, b: Tensor, centre: Tensor, reach: float, k: int, blo
     """Screened in single precision; once more in double where that could have left out a nearer one, as it does in
     heaps that are far narrower than they lie apart. `reach`: the largest ‖b − centre‖."""
     index, last = _candidates(rows, b, centre, k + SPARE, block)
-    d, found = _exactly(rows, b, index, k)
+    d, result = _exactly(rows, b, index, k)
     size = (rows - centre).square().sum(1)
     doubt = 4 * EPS * sqrt(b.shape[1]) * (size.sqrt() + reach).square()
     again = (last + size - doubt < d[:, -1].square()) if index.shape[1] < len(b) else torch.zeros_like(size).bool()
     if again.any():
         closer, _ = _candidates(rows[again], b, centre, k + SPARE, block, torch.float64)
-        d[again], found[again] = _exactly(rows[again], b, closer, k)
-    return d, found
+        d[again], result[again] = _exactly(rows[again], b, closer, k)
+    return d, result
 
 
 def _candidates(
@@ -129,9 +129,9 @@ def _apart(a: Tensor, b: Tensor) -> Tensor:
 def _nearer(best: Tensor, index: Tensor, low: Tensor, first: int) -> tuple[Tensor, Tensor]:
     """The best so far and those of one more tile, whose columns are numbered from `first`."""
     m = best.shape[1]
-    found, place = low.topk(min(m, low.shape[1]), largest=False)
-    found, order = torch.cat([best, found], 1).topk(m, largest=False)
-    return found, torch.cat([index, place + first], 1).gather(1, order)
+    result, place = low.topk(min(m, low.shape[1]), largest=False)
+    result, order = torch.cat([best, result], 1).topk(m, largest=False)
+    return result, torch.cat([index, place + first], 1).gather(1, order)
 
 
 def radii(x: Tensor, k: int, block: int = BLOCK) -> Tensor:
@@ -147,14 +147,14 @@ def radii_within(c: Cloud, k: int, block: int) -> Tensor:
     best, index = _tile_candidates(c, min(k + CANDIDATES, n - 1), block)
     step = max(1, AT_ONCE // (index.shape[1] * c.x.shape[1]))
     parts = zip(c.x.split(step), index.split(step), strict=True)
-    found = torch.cat([_kth(_apart(rows[:, None], c.x[i]), k) for rows, i in parts])
+    result = torch.cat([_kth(_apart(rows[:, None], c.x[i]), k) for rows, i in parts])
     if index.shape[1] < n - 1:  # where one that is no candidate may be nearer than the k-th that is
-        for row in ((best[:, -1] < found) & (found > 0)).nonzero():
+        for row in ((best[:, -1] < result) & (result > 0)).nonzero():
             step = max(1, AT_ONCE // c.x.shape[1])
             d = torch.cat([_apart(c.x[row], others) for others in c.x.split(step)])
             d[row] = torch.inf
-            found[row] = _kth(d[None], k)
-    return found * (1 + TIE)
+            result[row] = _kth(d[None], k)
+    return result * (1 + TIE)
 
 
 def _kth(d: Tensor, k: int) -> Tensor:

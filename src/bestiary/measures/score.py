@@ -67,14 +67,14 @@ def score_numbers(
     if not bool(fake.isfinite().all() and real.isfinite().all()):
         raise BestiaryError("logits hold values that are not finite (NaN or inf): no score of them means anything")
     title = "Inception score" if features.startswith("inception") else "classifier score"
-    found = Number(
+    result = Number(
         "score", titled(title, features), *_split_scores(fake), "classes", "higher",
         ceiling=Reference(*_split_scores(real), "real examples"),
         protocol={**(protocol or {}), "n": len(fake), "features": features, "splits": SPLITS,
                   "interval": "95%, Student, over splits"},
         says="High where every sample is clearly of a class and all classes are there; blind to all else.",
     )  # fmt: skip
-    return [found, *class_numbers(fake.argmax(1), real.argmax(1), fake.shape[1], features, protocol)]
+    return [result, *class_numbers(fake.argmax(1), real.argmax(1), fake.shape[1], features, protocol)]
 
 
 def class_numbers(
@@ -89,19 +89,20 @@ def class_numbers(
     exact = (there - 1) / 2 * (1 / len(fake) + 1 / len(real)) + (classes - there) / len(real)
     null = _by_chance(real, len(fake), classes)
     chance = exact if many else float(null.mean())
-    said = {**(protocol or {}), "n": len(fake), "n_real": len(real), "features": features}
+    full_protocol = {**(protocol or {}), "n": len(fake), "n_real": len(real), "features": features}
     return [
         Number(
             names[0], titled("classes reached", features), reached, fewest, most, f"of {classes}", "higher",
             ceiling=Reference(there, least, greatest, "real examples"),
-            protocol={**said, "interval": f"95%, {DRAWS} bootstrap samples less their bias, or by Chao's variance"},
-            says="Classes that at least one sample is told to be of.",
+            protocol={**full_protocol,
+                      "interval": f"95%, {DRAWS} bootstrap samples less their bias, or by Chao's variance"},
+            says="Classes that the classifier names for at least one sample.",
             plain=_plain(reached, most, there, least, min(len(fake), len(real))), weight=75,
         ),
         Number(
             names[1], titled("KL of predicted classes", features), *_with_interval(fake, real, classes), "nats",
             "lower", Reference(chance, *_ends(null), "the mean by chance, were samples drawn from the data"),
-            protocol={**said, "interval": f"95%, {DRAWS} bootstrap samples of both, less their bias"},
+            protocol={**full_protocol, "interval": f"95%, {DRAWS} bootstrap samples of both, less their bias"},
             says=f"Samples are of {reached} classes, the real examples of {there}.",
             detail=True,
         ),
@@ -128,14 +129,14 @@ def _with_interval(fake: Tensor, real: Tensor, classes: int) -> tuple[float, flo
     return value, max(0.0, low - bias), high - bias
 
 
-def _reached(told: Tensor, classes: int) -> tuple[int, int, int]:
+def _reached(predicted: Tensor, classes: int) -> tuple[int, int, int]:
     """How many classes there are, with the ends of an interval of what as many samples find on average: the wider of a
     bootstrap, of which draws from draws find fewer, and of the variance S (1 − S/Ŝ), Ŝ = S + f₁²/2f₂ with f₁ classes
     found once and f₂ twice (Chao 1984; Colwell et al. 2012)."""
-    counts, g = torch.bincount(told, minlength=classes).double().cpu(), torch.Generator().manual_seed(0)
-    again = torch.multinomial(counts, DRAWS * len(told), replacement=True, generator=g).view(DRAWS, -1)
-    seen = torch.zeros(DRAWS, classes).scatter_(1, again, 1.0).sum(1)
-    reached, (fewest, most) = int((counts > 0).sum()), _ends(seen)
+    counts, g = torch.bincount(predicted, minlength=classes).double().cpu(), torch.Generator().manual_seed(0)
+    again = torch.multinomial(counts, DRAWS * len(predicted), replacement=True, generator=g).view(DRAWS, -1)
+    reached_classes = torch.zeros(DRAWS, classes).scatter_(1, again, 1.0).sum(1)
+    reached, (fewest, most) = int((counts > 0).sum()), _ends(reached_classes)
     lost = max(0.0, reached - (fewest + most) / 2)
     once, twice = (int((counts == k).sum()) for k in (1, 2))
     all_of_them = min(classes, reached + (once**2 / (2 * twice) if twice else once * (once - 1) / 2))

@@ -115,21 +115,21 @@ def statistics(
         raise BestiaryError(f"{len(names)} names for {real.shape[1]} columns")
     n = min(len(fake), len(real), len(other))
     sides = fake[:n], real[:n], other[:n]
-    said = {**(protocol or {}), "n": n, "columns": len(names)}
+    full_protocol = {**(protocol or {}), "n": n, "columns": len(names)}
     alike = "0 where all columns are alike, 1 where none overlaps."
     one = "Root mean square over columns; 1 is expected where nothing differs."
     numbers = [
         _number("separation", "separation of the marginals, mean", "share", alike, separations, _mean, sides, names,
-                {**said, "bins": BINS}),
-        _number("means", "means apart, in standard errors", "σ", one, means_apart, _rms, sides, names, said),
+                {**full_protocol, "bins": BINS}),
+        _number("means", "means apart, in standard errors", "σ", one, means_apart, _rms, sides, names, full_protocol),
         _number("spreads", "standard deviations apart, in standard errors", "σ", one, spreads_apart, _rms, sides,
-                names, said),
+                names, full_protocol),
     ]  # fmt: skip
     if real.shape[1] > 1:
         at = torch.triu_indices(len(names), len(names), 1).T.tolist()
         pairs = [f"{names[i]} with {names[j]}" for i, j in at]
         title, over = "correlations apart, root mean square", "Over all pairs of columns."
-        numbers.append(_number("correlations", title, "ρ", over, _pairs_apart, _rms, sides, pairs, said))
+        numbers.append(_number("correlations", title, "ρ", over, _pairs_apart, _rms, sides, pairs, full_protocol))
     return numbers
 
 

@@ -67,13 +67,13 @@ def surgery(
     n = len(log_px)
     if n < 2:
         raise BestiaryError("ELBO surgery needs at least two examples: the aggregated posterior is a mixture over them")
-    said = {**(protocol or {}), "n": n, "k": 1, "interval": "95%, normal, over examples"}
+    full_protocol = {**(protocol or {}), "n": n, "k": 1, "interval": "95%, normal, over examples"}
     rows: list[tuple[str, str, Tensor, str, Reference | None]] = [
         ("distortion", "reconstruction loss −E log p(x|z)", -log_px, _DISTORTION, None),
         ("rate", "rate E KL(q(z|x)‖p(z))", log_qz - log_pz, _RATE, None),
     ]
     if log_aggregate is not None:
-        said["q(z)"] = f"mixture over {n}"
+        full_protocol["q(z)"] = f"mixture over {n}"
         most = Reference(log(n), says="ln N: no more can be told among N examples")
         full = _FULL if log(n) - float((log_qz - log_aggregate).mean()) < 1 else ""
         rows += [
@@ -96,7 +96,7 @@ def surgery(
             title,
             *normal_interval(values),
             "nats",
-            protocol=said,
+            protocol=full_protocol,
             says=says,
             ceiling=held if name == "mutual_information" else None,
             floor=held if name == "total_correlation" else None,

@@ -151,14 +151,14 @@ def calibrated(found: TwoSample, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 def _permuted(found: TwoSample, permutations: int, seed: int) -> float:
     """p of the accuracy: hits under a random labelling are hypergeometric, drawn exactly."""
-    said, real = int((found.logits > 0).sum()), int(found.real.sum())
+    called_real, real = int((found.logits > 0).sum()), int(found.real.sum())
     n = len(found.real)
     draws = (
-        np.random.default_rng(derive_seed(seed, "permuted")).hypergeometric(real, n - real, said, permutations)
-        if said
+        np.random.default_rng(derive_seed(seed, "permuted")).hypergeometric(real, n - real, called_real, permutations)
+        if called_real
         else np.zeros(1)
     )
-    hits = 2 * draws + (n - real) - said  # real told real, and fake told fake
+    hits = 2 * draws + (n - real) - called_real  # real told real, and fake told fake
     return (1 + int((hits >= round(found.accuracy * n)).sum())) / (1 + len(draws))
 
 
@@ -172,33 +172,33 @@ def two_sample_test(
     n = min(len(fake), len(real), len(other), most)
     if n < 2 * FOLDS:
         raise BestiaryError(f"the two-sample test needs at least {2 * FOLDS} examples of each kind; there are {n}")
-    found, null = classify(fake[:n], real[:n], seed), classify(other[:n], real[:n], seed)
-    assert found.alone is not None  # classify gives it
-    p = _permuted(found.alone, 10_000, seed)
-    said = {**(protocol or {}), "n": n, "features": features, "folds": FOLDS, "classifier": f"mlp 2×{WIDTH}"}
+    result, null = classify(fake[:n], real[:n], seed), classify(other[:n], real[:n], seed)
+    assert result.alone is not None  # classify gives it
+    p = _permuted(result.alone, 10_000, seed)
+    full_protocol = {**(protocol or {}), "n": n, "features": features, "folds": FOLDS, "classifier": f"mlp 2×{WIDTH}"}
     independent = 2 * n / SHARED
     spread = Z * sqrt(1 / (4 * independent))  # of an accuracy where nothing can be told
     again = "other real examples in the place of samples"
     accuracy = Number(
-        "c2st", titled("accuracy of a two-sample classifier", features), found.accuracy,
-        *wilson(found.accuracy * independent, independent), "share", "lower",
+        "c2st", titled("accuracy of a two-sample classifier", features), result.accuracy,
+        *wilson(result.accuracy * independent, independent), "share", "lower",
         Reference(null.accuracy, 0.5 - spread, 0.5 + spread, again),
         protocol={
-            **said, "p": round(p, 5), "p_of": "one half, by a fit to the other",
+            **full_protocol, "p": round(p, 5), "p_of": "one half, by a fit to the other",
             "interval": "95%, Wilson; the floor's N(½, 1/8n); for folds that share examples",
         },
         says=f"p = {p:.3g} that samples and data are of one distribution. ½: nothing tells them apart.",
-        plain=_plain(found.accuracy, p), weight=90,
+        plain=_plain(result.accuracy, p), weight=90,
     )  # fmt: skip
-    value, half = auc(found), Z * sqrt(SHARED_RANKS) * _auc_error(found)
+    value, half = auc(result), Z * sqrt(SHARED_RANKS) * _auc_error(result)
     ranked = Number(
         "c2st_auc", titled("AUC of the two-sample classifier", features), value, max(0.0, value - half),
         min(1.0, value + half), "share", "lower",
         Reference(auc(null), *_around(0.5, Z * sqrt(SHARED_RANKS * (2 * n + 1) / (12 * n * n))), again),
-        protocol={**said, "interval": "95%, Hanley and McNeil, for folds that share examples"},
+        protocol={**full_protocol, "interval": "95%, Hanley and McNeil, for folds that share examples"},
         says="The chance that it ranks a real example above a sample.", detail=True,
     )  # fmt: skip
-    return [accuracy, ranked, _divergence(found, null, features, seed, said)], found
+    return [accuracy, ranked, _divergence(result, null, features, seed, full_protocol)], result
 
 
 def _plain(accuracy: float, p: float) -> str:
@@ -226,7 +226,7 @@ def _divergence(found: TwoSample, null: TwoSample, features: str, seed: int, sai
     floor, floor_half = _jsd(null, seed)
     on_samples, on_data = _ratios(found, seed)
     return Number(
-        "c2st_jsd", titled("Jensen-Shannon divergence told by the classifier", features),
+        "c2st_jsd", titled("Jensen-Shannon divergence by the classifier", features),
         value, value - half, value + half, "of ln 2", "lower",
         Reference(floor, floor - floor_half, floor + floor_half, "other real examples in the place of samples"),
         protocol={

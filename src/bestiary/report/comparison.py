@@ -19,7 +19,7 @@ from bestiary.report import figures
 from bestiary.report.number_words import Number, count, numbers, plain
 from bestiary.report.page import facts, render, write_page
 from bestiary.report.run_record import Folder, read
-from bestiary.report.samples_section import beside
+from bestiary.report.samples_section import samples_beside_data
 
 __all__ = ["outcome", "write_comparison"]
 
@@ -87,8 +87,8 @@ def _contests(folders: Sequence[Folder]) -> list[dict[str, Any]]:
             {"run": names[run], "number": n, "bar": figures.interval(n, span), "best": i == best}
             for i, (run, n) in enumerate(rivals)
         ]
-        said = sentence if winner is None else f"{winner} is best: its interval lies apart from every other."
-        contests.append({"number": readings[0], "rows": rows, "outcome": said, "winner": winner})
+        full_protocol = sentence if winner is None else f"{winner} is best: its interval lies apart from every other."
+        contests.append({"number": readings[0], "rows": rows, "outcome": full_protocol, "winner": winner})
     return contests
 
 
@@ -115,10 +115,10 @@ def _summary(contests: Sequence[dict[str, Any]]) -> str:
     if not fought:
         return ""
     wins = Counter(contest["winner"] for contest in fought if contest["winner"] is not None)
-    told = [f"{run} is clearly best in {n}" for run, n in wins.most_common()]
+    clauses = [f"{run} is clearly best in {n}" for run, n in wins.most_common()]
     open_ = len(fought) - wins.total()
-    told += [f"{open_} {'is' if open_ == 1 else 'are'} undecided"] if open_ else []
-    return f"Of {count(len(fought), 'number')} that more than one run has, {'; '.join(told)}."
+    clauses += [f"{open_} {'is' if open_ == 1 else 'are'} undecided"] if open_ else []
+    return f"Of {count(len(fought), 'number')} that more than one run has, {'; '.join(clauses)}."
 
 
 def _card(folder: Folder, out: Path) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def _card(folder: Folder, out: Path) -> dict[str, Any]:
     known = dict(facts(folder))
     return {
         "folder": folder,
-        "beside": beside(folder),
+        "beside": samples_beside_data(folder),
         "judged": bool(numbers(folder)),
         "facts": [(key, known[key]) for key in SHOWN if key in known],
         "link": quote(Path(os.path.relpath(report, out.parent)).as_posix()) if report.is_file() else "",

@@ -82,8 +82,8 @@ def curve(
     if best and finite.sum() > 1:
         top = int(np.nanargmax(y))
         parts.append(tag("circle", class_="ring", cx=frame.px(x[top]).item(), cy=frame.py(y[top]).item(), r=4.5))
-    told = f"{label}: from {figure(float(y[finite][0]))} to {figure(float(v[last]))} at round {u[last]:g}"
-    return frame.draw(told, parts)
+    caption = f"{label}: from {figure(float(y[finite][0]))} to {figure(float(v[last]))} at round {u[last]:g}"
+    return frame.draw(caption, parts)
 
 
 def scale(values: Sequence[Number]) -> tuple[float, float] | None:
@@ -106,7 +106,7 @@ def interval(number: Number, span: tuple[float, float] | None) -> Markup:
         return f"{100 * (value - low) / (high - low):.2f}%"
 
     parts = [tag("line", class_="rule", x1="0", x2="100%", y1=26, y2=26)]
-    said = [f"{number.title}: {number.text}"]
+    full_protocol = [f"{number.title}: {number.text}"]
     for mark, name, y in ((number.floor, "floor", 45), (number.ceiling, "ceiling", 11)):
         if mark is None:
             continue
@@ -118,15 +118,17 @@ def interval(number: Number, span: tuple[float, float] | None) -> Markup:
             tag("line", class_=name, x1=at(mark.value), x2=at(mark.value), y1=17, y2=35),
             tag("text", text, class_="tick", x=at(mark.value), y=y, text_anchor=anchor),
         ]
-        said.append(text)
+        full_protocol.append(text)
     ends = number.mark.ends
     parts += [
         tag("line", class_="interval", x1=at(ends[0]), x2=at(ends[1]), y1=26, y2=26),
         tag("circle", class_="point", cx=at(number.mark.value), cy=26, r=5),
     ]
     if number.interval:
-        said.append(f"interval {number.interval}")
-    return tag("svg", *parts, class_="interval-bar", role="img", aria_label=", ".join(said), height=50, width="100%")
+        full_protocol.append(f"interval {number.interval}")
+    return tag(
+        "svg", *parts, class_="interval-bar", role="img", aria_label=", ".join(full_protocol), height=50, width="100%"
+    )
 
 
 def square(points: np.ndarray, pad: float = 0.04) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -190,7 +192,7 @@ def bars(label: str, names: Sequence[str], data: np.ndarray, samples: np.ndarray
     frame = Frame((0.0, 1.0), (0.0, 1.0), width=260, height=8 + step * len(names), left=96, right=40)
     top = max(float(data.max()), float(samples.max())) or 1.0
     wide = frame.width - frame.left - frame.right
-    parts, told = [], []
+    parts, caption = [], []
     for i, name in enumerate(names):
         y = 4 + step * i
         end, other = frame.left + data[i] / top * wide, frame.left + samples[i] / top * wide
@@ -201,8 +203,8 @@ def bars(label: str, names: Sequence[str], data: np.ndarray, samples: np.ndarray
             tag("line", class_="line", x1=other, x2=other, y1=y, y2=y + 20),
             tag("text", f"{100 * samples[i]:.0f}%", class_="value", x=max(end, other) + 6, y=y + 14),
         ]
-        told.append(f"{name} {100 * data[i]:.0f}% in the data, {100 * samples[i]:.0f}% in the samples")
-    return frame.draw(f"{label}: {'; '.join(told)}", parts)
+        caption.append(f"{name} {100 * data[i]:.0f}% in the data, {100 * samples[i]:.0f}% in the samples")
+    return frame.draw(f"{label}: {'; '.join(caption)}", parts)
 
 
 def correlations(label: str, matrix: np.ndarray, names: Sequence[str]) -> Markup:

@@ -13,7 +13,7 @@ from bestiary.report.run_record import Folder, real, tables
 from bestiary.report.svg import Frame, compact, polyline, tag, ticks
 from bestiary.storage.run_files import read_signs
 
-__all__ = ["made_of", "signs"]
+__all__ = ["bound_parts", "signs"]
 
 LOSS, INFORMATION = ("distortion", "reconstruction"), ("mutual_information", "mutual information")
 PARTS = (  # the finest that was measured
@@ -30,7 +30,7 @@ def signs(folder: Folder) -> list[dict[str, Any]]:
     return [{"says": str(s.get("says", "")), "remedies": tables(s, "remedies")} for s in signs if s.get("says")]
 
 
-def made_of(folder: Folder) -> dict[str, Any] | None:
+def bound_parts(folder: Folder) -> dict[str, Any] | None:
     """The parts of −ELBO as one bar, KL by dimension, and −L_k over k."""
     values = {str(n.get("name")): real(n.get("value")) for n in tables(folder.judgement, "numbers")}
     drawn: dict[str, Any] = {}
@@ -52,9 +52,9 @@ def _parts(parts: list[tuple[str, float]]) -> dict[str, Any]:
         drawn.append(tag("rect", class_=f"part{i}", x=at, y=0, width=max(share - 1.5, 0.5), height=28))
         at += share
     lines = [(title, _cents(value)) for title, value in parts]
-    told = "What −ELBO is made of: " + "; ".join(f"{title} {text} nats" for title, text in lines)
+    caption = "What −ELBO is made of: " + "; ".join(f"{title} {text} nats" for title, text in lines)
     box = f"0 0 {wide:g} 28"
-    bar = tag("svg", *drawn, class_="stack", viewBox=box, preserveAspectRatio="none", role="img", aria_label=told)
+    bar = tag("svg", *drawn, class_="stack", viewBox=box, preserveAspectRatio="none", role="img", aria_label=caption)
     return {"bar": bar, "lines": lines, "whole": _cents(sum(value for _, value in parts))}
 
 

@@ -19,8 +19,8 @@ from bestiary.report import latent_section as anatomy
 from bestiary.report import sections
 from bestiary.report.number_words import count, duration, plain, verdict
 from bestiary.report.run_record import Folder, read, real, sentences, table
-from bestiary.report.samples_section import beside
-from bestiary.report.two_sample_section import told
+from bestiary.report.samples_section import samples_beside_data
+from bestiary.report.two_sample_section import two_sample_plots
 from bestiary.storage.atomic import atomic
 
 if TYPE_CHECKING:
@@ -76,10 +76,10 @@ def _beside(f: Field) -> str:
 
 def _stages(env: dict[str, Any]) -> str:
     """Who plays in which rounds, where there are several stages."""
-    found = env.get("stages")
-    if not isinstance(found, list) or len(found) < 2 or not all(isinstance(s, list) and len(s) > 2 for s in found):
+    result = env.get("stages")
+    if not isinstance(result, list) or len(result) < 2 or not all(isinstance(s, list) and len(s) > 2 for s in result):
         return ""
-    return "; ".join(f"{int(s[0]):,} to {int(s[1]):,}: {' and '.join(map(str, s[2:]))}" for s in found)
+    return "; ".join(f"{int(s[0]):,} to {int(s[1]):,}: {' and '.join(map(str, s[2:]))}" for s in result)
 
 
 def facts(folder: Folder) -> list[tuple[str, str]]:
@@ -125,11 +125,11 @@ def write_report(run: Path) -> Path:
         stale=folder.stale,
         judge=command("judge", folder.path),
         fit=command("fit --resume", folder.path),
-        beside=beside(folder),
+        beside=samples_beside_data(folder),
         judged=sections.judged(folder),
-        told=told(folder),
+        two_sample=two_sample_plots(folder),
         signs=anatomy.signs(folder),
-        made_of=anatomy.made_of(folder),
+        bound_parts=anatomy.bound_parts(folder),
         remarks=sentences(folder.judgement, "notes"),
         curves=sections.curves(folder),
         growth=sections.growth(folder),

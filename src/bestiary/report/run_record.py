@@ -160,18 +160,18 @@ READERS: dict[str, Callable[[Path], Any]] = {
 def _spec(config: dict[str, Any], evidence: dict[str, np.ndarray], notes: list[str]) -> Spec | None:
     """The spec of config.toml; without it, what the shape of the evidence suggests."""
     try:
-        if found := table(config, "spec"):
-            spec = Spec.from_dict(found)
+        if result := table(config, "spec"):
+            spec = Spec.from_dict(result)
             if any(int(n) < 1 for f in (spec.x, *spec.beside) for n in f.shape):
                 raise ValueError(f"shape = {spec.shape}")
             return spec
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         notes.append(f"config.toml: [spec] cannot be used ({error}).")
-    seen = [evidence[key] for key in ("data", "samples") if key in evidence and evidence[key].size]
-    if seen and seen[0].ndim == 4 and seen[0].dtype == np.uint8:
-        _, h, w, c = seen[0].shape
-        return pictures((c, h, w), max(2, 1 + max(int(x.max()) for x in seen if x.dtype == np.uint8)))
-    return rows(seen[0].shape[1]) if seen and seen[0].ndim == 2 else None
+    arrays = [evidence[key] for key in ("data", "samples") if key in evidence and evidence[key].size]
+    if arrays and arrays[0].ndim == 4 and arrays[0].dtype == np.uint8:
+        _, h, w, c = arrays[0].shape
+        return pictures((c, h, w), max(2, 1 + max(int(x.max()) for x in arrays if x.dtype == np.uint8)))
+    return rows(arrays[0].shape[1]) if arrays and arrays[0].ndim == 2 else None
 
 
 def _shapes(spec: Spec | None) -> dict[str, tuple[int | None, ...]]:
@@ -225,27 +225,27 @@ def read(path: Path) -> Folder:
     if not any((path / name).is_file() for name in READERS):
         raise BestiaryError(f"{path} is not a run folder: it has none of {', '.join(READERS)}.")
     notes: list[str] = []
-    found: dict[str, dict[str, Any]] = {}
+    result: dict[str, dict[str, Any]] = {}
     for name, reader in READERS.items():
-        found[name] = {}
+        result[name] = {}
         try:
-            found[name] = reader(path / name)
+            result[name] = reader(path / name)
         except FileNotFoundError:
             continue  # the page says so where the content would be
         except (OSError, ValueError, RecursionError) as error:
             notes.append(f"{name} cannot be read ({str(error).strip().splitlines()[0] if str(error) else 'torn'}).")
-    if found[CONFIG].get("spec"):
-        refuse_old(found[CONFIG], path)
+    if result[CONFIG].get("spec"):
+        refuse_old(result[CONFIG], path)
     if not (path / CONFIG).exists():
         notes.append("config.toml is missing: which model was fitted to which data is not known.")
-    evidence = found[EVIDENCE]
-    spec = _spec(found[CONFIG], evidence, notes)
+    evidence = result[EVIDENCE]
+    spec = _spec(result[CONFIG], evidence, notes)
     return Folder(
         path=path,
-        config=found[CONFIG],
-        journal=found[JOURNAL],
-        env=found[ENV],
-        judgement=found[JUDGEMENT],
+        config=result[CONFIG],
+        journal=result[JOURNAL],
+        env=result[ENV],
+        judgement=result[JUDGEMENT],
         evidence=_fitting(spec, evidence, notes),
         spec=spec,
         notes=tuple(notes),

@@ -19,7 +19,7 @@ from bestiary.report.png import fitting_side, grid, pixels, reduction, tint
 from bestiary.report.run_record import Folder
 from bestiary.report.svg import inside
 
-__all__ = ["beside", "is_image", "spread"]
+__all__ = ["is_image", "samples_beside_data", "spread"]
 
 Shown = dict[str, Any]
 
@@ -29,7 +29,7 @@ def is_image(folder: Folder) -> bool:
     return folder.spec is not None and folder.spec.x.is_picture
 
 
-def beside(folder: Folder) -> Shown | None:
+def samples_beside_data(folder: Folder) -> Shown | None:
     """Samples beside data: two grids of pictures, two clouds on a plane, or the marginal of every column."""
     evidence = folder.evidence
     if folder.spec is None:

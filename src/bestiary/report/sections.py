@@ -24,17 +24,17 @@ Shown = dict[str, Any]
 
 def judged(folder: Folder) -> list[Shown]:
     """The numbers, each with its interval drawn; those of one unit share a scale, those of one title an entry."""
-    found = numbers(folder)
-    titles = [n.title for n in found]
+    result = numbers(folder)
+    titles = [n.title for n in result]
     return [
         {
             "number": n,
-            "also": [m for m in found[i + 1 :] if m.title == n.title],  # the same in bits per dimension
-            "bar": figures.interval(n, figures.scale([m for m in found if m is n or (n.unit and m.unit == n.unit)])),
+            "also": [m for m in result[i + 1 :] if m.title == n.title],  # the same in bits per dimension
+            "bar": figures.interval(n, figures.scale([m for m in result if m is n or (n.unit and m.unit == n.unit)])),
             "protocol": _rows(n.protocol),
             "detail": n.detail,
         }
-        for i, n in enumerate(found)
+        for i, n in enumerate(result)
         if n.title not in titles[:i]
     ]
 
@@ -77,22 +77,24 @@ def _band(journal: dict[str, Series], x: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def growth(folder: Folder, most: int = 4, largest: int = 120_000) -> list[tuple[str, Plate]]:
     """The pictures saved while fitting: the first, the last, some between, if small enough to embed."""
-    found, what = [], "Samples" if folder.samples else "Reconstructions"
+    result, kind = [], "Samples" if folder.samples else "Reconstructions"
     for path in sorted((folder.path / "samples").glob("round-*.png")):
         digits = path.stem.removeprefix("round-")
-        plate = saved(path, f"{what} at round {int(digits):,}", largest) if digits.isdecimal() else None
+        plate = saved(path, f"{kind} at round {int(digits):,}", largest) if digits.isdecimal() else None
         if plate is not None:
-            found.append((f"{int(digits):,}", plate))
-    return [found[i] for i in figures.chosen(len(found), most)] if len(found) > 1 else []
+            result.append((f"{int(digits):,}", plate))
+    return [result[i] for i in figures.chosen(len(result), most)] if len(result) > 1 else []
 
 
 def reconstructions(folder: Folder, most: int = 16) -> list[Plate] | None:
     """Pairs: an example above what the model makes of its code."""
-    given, made = (folder.evidence.get(key) for key in ("reconstructed_from", "reconstructions"))
-    if given is None or made is None or folder.spec is None or not is_image(folder):
+    given, reconstructed = (folder.evidence.get(key) for key in ("reconstructed_from", "reconstructions"))
+    if given is None or reconstructed is None or folder.spec is None or not is_image(folder):
         return None
-    n = min(len(given), len(made), most if reduction(folder.spec) == 1 and max(folder.spec.shape[1:]) <= 32 else 8)
-    pairs = np.stack([pixels(given[:n], folder.spec), pixels(made[:n], folder.spec)], axis=1)
+    n = min(
+        len(given), len(reconstructed), most if reduction(folder.spec) == 1 and max(folder.spec.shape[1:]) <= 32 else 8
+    )
+    pairs = np.stack([pixels(given[:n], folder.spec), pixels(reconstructed[:n], folder.spec)], axis=1)
     return [grid(pair, 1, f"Example {i + 1} above its reconstruction") for i, pair in enumerate(pairs)]
 
 
@@ -175,15 +177,15 @@ def neighbours(folder: Folder) -> Shown | None:
             **_neighbour_rows(folder.spec, of[: min(n, 4)], near[:, : min(k, 3)], distances),
         }
     rows = []
-    told = _distances(distances[:n, :k])
+    captions = _distances(distances[:n, :k])
     for i in range(n):
         tiles = pixels(np.concatenate([of[i : i + 1], near[i, :k]]), folder.spec)
         sample = single(tiles[0], f"Sample {i + 1}")
-        found = [
-            (single(tiles[j + 1], f"Training example at rank {j + 1} from sample {i + 1}"), told[i][j])
+        result = [
+            (single(tiles[j + 1], f"Training example at rank {j + 1} from sample {i + 1}"), captions[i][j])
             for j in range(k)
         ]
-        rows.append({"sample": sample, "near": found})
+        rows.append({"sample": sample, "near": result})
     return {"kind": "pictures", "rows": rows, "k": k}
 
 
@@ -202,11 +204,11 @@ def _cell(value: float) -> str:
 def _neighbour_rows(spec: Spec, of: np.ndarray, near: np.ndarray, distances: np.ndarray, most: int = 8) -> Shown:
     """The same for rows of a table, in the units of the user's file."""
     columns = spread(spec)[:most]
-    rows, told = [], _distances(distances[: len(of), : near.shape[1]])
+    rows, captions = [], _distances(distances[: len(of), : near.shape[1]])
     for i, sample in enumerate(of):
         rows.append({"sample": True, "distance": "", "cells": _cells(columns, sample)})
         for j in range(near.shape[1]):
-            rows.append({"sample": False, "distance": told[i][j], "cells": _cells(columns, near[i, j])})
+            rows.append({"sample": False, "distance": captions[i][j], "cells": _cells(columns, near[i, j])})
     return {"names": [c.name for c, _ in columns], "lines": rows}
 
 

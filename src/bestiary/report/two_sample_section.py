@@ -14,16 +14,16 @@ from bestiary.report.number_words import figure
 from bestiary.report.run_record import Folder
 from bestiary.report.svg import Frame, polyline
 
-__all__ = ["roc", "told"]
+__all__ = ["roc", "two_sample_plots"]
 
 
-def told(folder: Folder) -> dict[str, Markup] | None:
+def two_sample_plots(folder: Folder) -> dict[str, Markup] | None:
     """The figures for which there is evidence."""
     drawn: dict[str, Markup] = {}
     for key, name, draw in (("two_sample", "roc", _curve), ("density_ratio", "ratio", _ratios)):
-        found = folder.evidence.get(key)
-        if found is not None and np.isfinite(found).all():
-            values, real = found[:, 0].astype(float), found[:, 1] > 0.5
+        result = folder.evidence.get(key)
+        if result is not None and np.isfinite(result).all():
+            values, real = result[:, 0].astype(float), result[:, 1] > 0.5
             if 0 < real.sum() < len(real):
                 drawn[name] = draw(values, real)
     return drawn or None

@@ -30,14 +30,14 @@ from bestiary.models.model import Bounds, Drawn, Model
 from bestiary.models.zoo import build
 from bestiary.runs.data_check import check_data
 from bestiary.runs.environment import describe_environment, update_recipe, warn_of_changes
-from bestiary.runs.fitted import Fitted, data_options_of, located, options_of
+from bestiary.runs.fitted import Fitted, data_location, data_options_of, options_of
 from bestiary.runs.model_card import write_card
 from bestiary.runs.plan import GIVEN, Plan, fits_training, is_part, with_precision
 from bestiary.runs.plan import plan as make_plan
 from bestiary.runs.progress import progress
 from bestiary.runs.run_folder import create, find, locked, point_latest_at
 from bestiary.runs.sign_watch import watch_signs, write_signs
-from bestiary.runs.start_weights import adopt, read_start, weights_of, write_start
+from bestiary.runs.start_weights import load_fitting_weights, read_start, read_weights, write_start
 from bestiary.runs.validation import validator
 from bestiary.storage.atomic import write_atomic
 from bestiary.storage.run_files import MODEL, note, read_config, read_env, update_env, write_config
@@ -126,7 +126,7 @@ def fit(
 def _plan_from_weights(plan: Plan, start: str | Path | Fitted, root: str | Path) -> Plan:
     """The plan of a run that begins from another one's weights."""
     path = start.path if isinstance(start, Fitted) else find(start, root)
-    weights, digest = weights_of(path)
+    weights, digest = read_weights(path)
     return replace(plan, weights={**weights, **plan.weights}, start={"run": str(path), "weights": digest})
 
 
@@ -160,9 +160,9 @@ def _resumed_plan(path: Path, data: Any, model: str | None, options: Mapping[str
     keys = {f"data.{k}": v for k, v in data_options_of(config, data, parts, "fit(x, resume=run").items()}
     keys |= {f"model.{k}": v for k, v in options_of(config, parts).items()}  # earlier models as the config has them
     keys |= {f"training.{k}": v for k, v in training.items()}
-    plan = make_plan(data if source == "array" else located(config), config["model"]["name"], keys, resumed=True)
+    plan = make_plan(data if source == "array" else data_location(config), config["model"]["name"], keys, resumed=True)
     check_data(config, plan.dataset)
-    inferred = {k: Inferred(**found) for k, found in config["inferred"].items()}
+    inferred = {k: Inferred(**result) for k, result in config["inferred"].items()}
     plan = replace(plan, data=source, inferred=inferred, weights=read_start(path), start=config.get("start", {}))
     if plan.recipe.precision == "auto":  # an older config: it was chosen when the run began
         return plan.at(read_env(path).get("precision", "fp32"), "as the run began")
@@ -293,10 +293,10 @@ def _model(plan: Plan) -> Model:
     with seeded(derive_seed(plan.recipe.seed, "weights")):
         model = build(plan.model, plan.dataset.spec, **plan.model_options)
     fits_training(model, plan.recipe)
-    taken, left = adopt(model, plan.weights)  # parts that look at the data look through these weights
+    taken, left = load_fitting_weights(model, plan.weights)  # parts that look at the data look through these weights
     with seeded(derive_seed(plan.recipe.seed, "begin")), torch.no_grad():
         model.begin(_look(plan, model))
-    adopt(model, plan.weights)
+    load_fitting_weights(model, plan.weights)
     if plan.weights and not taken:
         raise BestiaryError(f"--from {plan.start.get('run', '')}: none of its weights fits this model; leave it out")
     if left:

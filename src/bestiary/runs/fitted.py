@@ -8,7 +8,7 @@
 
 Examples are in model units, as `part` gives them; what a model observes of them, such as a binarised image, is drawn
 once by seed, the same for `encode`, `codes` and `bound`. A model that was fitted with a condition takes it from what
-stands beside the examples; `decode`, `walk` and `arithmetic`, which have codes alone, must be told it.
+stands beside the examples; `decode`, `walk` and `arithmetic`, which have codes alone, need it as an argument.
 
 A run whose parts were given from Python (an encoder, an array of data) is loaded by giving them again.
 """
@@ -50,7 +50,7 @@ from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded
 from bestiary.training.trainer import load_weights
 
-__all__ = ["Fitted", "as_batch", "data_options_of", "located", "options_of"]
+__all__ = ["Fitted", "as_batch", "data_location", "data_options_of", "options_of"]
 
 BLOCK = 64  # samples drawn at once: of fixed size, so that the first ones do not depend on how many are asked for
 
@@ -89,7 +89,7 @@ def _all_given(saved: dict[str, Any], parts: dict[str, Any], call: str) -> None:
         )
 
 
-def located(config: dict[str, Any]) -> str:
+def data_location(config: dict[str, Any]) -> str:
     """Where the data of a run are: a relative path is first looked up where the fit was started."""
     source = str(config["data"]["source"])
     there = Path(config["origin"].get("folder", "")) / source
@@ -122,7 +122,7 @@ class Fitted:
     def dataset(self) -> Dataset:
         """The data the run was fitted to, loaded again."""
         options = data_options_of(self.config, self._data, self._parts, "load(run")
-        dataset = load_data(located(self.config) if self._data is None else self._data, **options)
+        dataset = load_data(data_location(self.config) if self._data is None else self._data, **options)
         check_data(self.config, dataset)
         return dataset
 
@@ -159,7 +159,7 @@ class Fitted:
         model = self.model
         if not isinstance(model, Samples):
             raise BestiaryError(f"{type(model).__name__} does not sample: show codes of examples, run.decode(z)")
-        rows = self._conditions(n, seed) if condition is None else self.told(condition)
+        rows = self._conditions(n, seed) if condition is None else self.condition_tensors(condition)
 
         def draw(block: int) -> Tensor:
             """Blocks of one size, each with noise of its own: the first rows do not know how many follow."""
@@ -189,12 +189,12 @@ class Fitted:
         """
         return self.spec.x.to_stored(self.sample_x(n, seed, truncation, condition)).numpy()
 
-    def told(self, condition: Any) -> ConditionTensors:
-        """A condition in words as the model takes it; nothing of a model that is told nothing."""
+    def condition_tensors(self, condition: Any) -> ConditionTensors:
+        """Parse a condition into the tensors that the model takes; none for a model without a condition."""
         if condition is None:
             if self.model.condition.fields:
-                told = ", ".join(self.model.condition.names)
-                raise BestiaryError(f"this run is told {told}: say under which, with condition=…")
+                names = ", ".join(self.model.condition.names)
+                raise BestiaryError(f"this run needs a condition, {names}: give condition=…")
             return NO_CONDITION
         return {name: values.to(self.device) for name, values in self.model.condition.read(condition).items()}
 
@@ -202,7 +202,7 @@ class Fitted:
         """n draws of z ~ p(z|c), (n, …), by noise of their own: not the codes of `sample`."""
         at_least_one(n)
         with torch.no_grad(), seeded(derive_seed(seed, "sample_z"), self.device):
-            c = self.model.condition.draw(n) if condition is None else again(self.told(condition), 0, n)
+            c = self.model.condition.draw(n) if condition is None else again(self.condition_tensors(condition), 0, n)
             return codes(self.model, n, c, truncation).cpu()
 
     def part(self, name: str, most: int | None = None, seed: int = 0) -> Batch:
@@ -235,7 +235,7 @@ class Fitted:
         """E[x|z, c] in model units."""
         codes_ = torch.as_tensor(z).to(self.device)
         with torch.no_grad():
-            return self._show(again(self.told(condition), 0, len(codes_)))(codes_).float().cpu()
+            return self._show(again(self.condition_tensors(condition), 0, len(codes_)))(codes_).float().cpu()
 
     def _show(self, c: ConditionTensors) -> Callable[[Tensor], Tensor]:
         """z → x without noise; the rows of c go with those of z, again and again."""
@@ -254,24 +254,24 @@ class Fitted:
         at_least_one(starts, "start")
         at_least_one(len(x), "example")
         examples = as_batch(x)
-        c = self._own_conditions(examples) if condition is None else self.told(condition)
+        c = self._own_conditions(examples) if condition is None else self.condition_tensors(condition)
         rows = len(next(iter(c.values()))) if c else 1
         if rows not in (1, len(examples)):
             raise BestiaryError(f"condition= has {rows} rows: give a row for each of {len(examples)} examples, or 1")
-        x, found = examples.x.to(self.device), []
+        x, result = examples.x.to(self.device), []
         first = self._starts(examples, c, starts, seed)
         for i in range(0, len(x), batch):
             part = c if rows == 1 else select_rows(c, slice(i, i + batch))
             log_pz = log_prior(self.model, part)
-            found.append(invert(self._show(part), x[i : i + batch], first[:, i : i + batch], log_pz, **how))
-        z, made, error = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
-        return Inversion(z, made, error)
+            result.append(invert(self._show(part), x[i : i + batch], first[:, i : i + batch], log_pz, **how))
+        z, output, error = (torch.cat(parts).cpu() for parts in zip(*result, strict=True))
+        return Inversion(z, output, error)
 
     def _own_conditions(self, examples: Batch) -> ConditionTensors:
         """Those that stand beside the examples; without them, which, is to be said."""
         condition = self.model.condition
         if not condition.fields or not condition.reads() <= examples.beside.keys():
-            return self.told(None)
+            return self.condition_tensors(None)
         return {name: values.to(self.device) for name, values in condition.of(examples).items()}
 
     def _starts(self, examples: Batch, c: ConditionTensors, n: int, seed: int) -> Tensor:
@@ -304,7 +304,7 @@ class Fitted:
         if not isinstance(model, Shows) or z.shape[-1:] != model.code.shape:
             shape = model.code.shape if isinstance(model, Shows) else ()
             raise BestiaryError(f"the codes of this run have {shape[0] if shape else 0} dimensions; got {z.shape[-1]}")
-        c, ways = self.told(condition), z.flatten(0, -2)
+        c, ways = self.condition_tensors(condition), z.flatten(0, -2)
         each = torch.arange(len(ways) // n, device=self.device).repeat_interleave(n)
         rows = select_rows(again(c, 0, len(ways) // n), each)
         with torch.no_grad():

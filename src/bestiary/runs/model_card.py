@@ -62,8 +62,10 @@ def _numbers(judgement: dict[str, Any], path: Path) -> list[str]:
         return [f"Not judged yet: `{command('judge', path)}`."]
     weights = judgement.get("protocol", {}).get("weights")
     stale = (path / MODEL).exists() and weights != weights_hash(path)
-    said = [f"Of weights that have been fitted further since: `{command('judge', path)}`.", ""] if stale else []
-    rows = [*said, "| number | value | 95% interval | floor | protocol |", "|---|---|---|---|---|"]
+    full_protocol = (
+        [f"Of weights that have been fitted further since: `{command('judge', path)}`.", ""] if stale else []
+    )
+    rows = [*full_protocol, "| number | value | 95% interval | floor | protocol |", "|---|---|---|---|---|"]
     for n in judgement["numbers"]:
         floor = _show(n["floor"]["value"]) if n["floor"] else "–"
         how = ", ".join(f"{k}={v}" for k, v in n["protocol"].items())

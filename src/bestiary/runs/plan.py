@@ -143,20 +143,20 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None, resume
         refuse_ineffective(
             routed["model"], model_options, {k: default for k, (_, default) in sections["model"].items()}
         )
-    inferred = {k: found for k, found in inferred.items() if k not in replaced_options(routed["model"])}
+    inferred = {k: result for k, result in inferred.items() if k not in replaced_options(routed["model"])}
     for key, rule in training_rules(MODELS[model]).items():
-        if key not in routed["training"] and (found := rule(recipe)):
-            recipe, inferred[key] = replace(recipe, **{key: found.value}), found
+        if key not in routed["training"] and (result := rule(recipe)):
+            recipe, inferred[key] = replace(recipe, **{key: result.value}), result
     _schedules_end(model_options, recipe)
     inferred |= {k: Inferred(v, by_recipe) for k, v in given.items() if k not in (options or {})}
     twice = sections["model"].keys() | signature_options(Recipe).keys()  # ring's seed is not the recipe's
-    asked = {f"data.{k}" if k in twice else k: v for k, v in routed["data"].items()}
+    data_options = {f"data.{k}" if k in twice else k: v for k, v in routed["data"].items()}
     of_model = {k: model_options[k] for k in inferred if k in model_options}
-    said = asked | routed["model"] | of_model | routed["training"]
-    said |= {k: found.value for k, found in inferred.items() if k in signature_options(Recipe)}
+    full_protocol = data_options | routed["model"] | of_model | routed["training"]
+    full_protocol |= {k: result.value for k, result in inferred.items() if k in signature_options(Recipe)}
     if why:
         inferred["steps"] = Inferred(recipe.steps, why)
-    said = {k: v for k, v in said.items() if k != "epochs" and v is not None} | {
+    full_protocol = {k: v for k, v in full_protocol.items() if k != "epochs" and v is not None} | {
         "steps": recipe.steps,
         "seed": recipe.seed,
     }
@@ -168,7 +168,7 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None, resume
         data_options=routed["data"],
         model_options=model_options,
         inferred=inferred,
-        said=said,
+        said=full_protocol,
         weights=weights,
     )
 
@@ -184,13 +184,13 @@ def with_precision(plan: Plan, device: torch.device, weights: int) -> Plan:
 
 def _schedules_end(options: Mapping[str, Any], recipe: Recipe) -> None:
     """Refuse a schedule that the run is too short for: what it leads to would never be reached."""
-    found = {k: parse_schedule(v) if k in SCHEDULED and isinstance(v, str) else v for k, v in options.items()}
+    result = {k: parse_schedule(v) if k in SCHEDULED and isinstance(v, str) else v for k, v in options.items()}
     for key in (PARTS.keys() - PART_LISTS.keys()) & {k for k, v in options.items() if isinstance(v, str)}:
-        found |= {f"{key}={options[key]}: {k}": v for k, v in parse_part(key, options[key], PARTS[key])[1].items()}
+        result |= {f"{key}={options[key]}: {k}": v for k, v in parse_part(key, options[key], PARTS[key])[1].items()}
     for key in PART_LISTS.keys() & {k for k, v in options.items() if isinstance(v, str)}:
         for word in split_arguments(options[key]):
-            found |= {f"{key}={word}: {k}": v for k, v in parse_part(key, word, PART_LISTS[key])[1].items()}
-    for key, schedule in found.items():
+            result |= {f"{key}={word}: {k}": v for k, v in parse_part(key, word, PART_LISTS[key])[1].items()}
+    for key, schedule in result.items():
         if isinstance(schedule, Schedule) and recipe.steps is not None and schedule.steps > recipe.steps:
             raise BestiaryError(
                 f"{key}={schedule} takes {schedule.steps} steps, and the run has {recipe.steps}: it would never end."

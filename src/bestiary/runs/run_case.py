@@ -8,7 +8,7 @@ from bestiary.errors import BestiaryError, unknown_name
 from bestiary.judging.case import LEAST, Case, Space, Tests, check_tests, choose_features
 from bestiary.measures.features import Extractor
 from bestiary.measures.label_features import LEAST as LEAST_FITTED
-from bestiary.measures.label_features import trained
+from bestiary.measures.label_features import fit_label_features
 from bestiary.models.model import Coded, Encodes, Model, Samples
 from bestiary.runs.fitted import Fitted
 from bestiary.storage.run_files import read_env
@@ -25,9 +25,9 @@ def case_of(
     """All that the chapters need of a run; the options are those of `Run.judge`. Raises where they do not fit it."""
     model, spec, dataset = run.model, run.spec, run.dataset
     _check(model, n, k, space, tests)
-    examples, seen = run.part(split, n, seed), run.part("train", max(MOST_SEEN, 2 * n), seed)
+    examples, training = run.part(split, n, seed), run.part("train", max(MOST_SEEN, 2 * n), seed)
     # what is fitted in order to judge — a probe, features of labels — sees no example that is compared
-    spare = seen[len(examples) :]
+    spare = training[len(examples) :]
     samples = samples_of(run, n, seed) if isinstance(model, Samples) else None
     notes = _notes(run, examples)
     if samples is not None and not (finite := samples.x.flatten(1).isfinite().all(1)).all():
@@ -41,8 +41,8 @@ def case_of(
         samples=samples,
         # the floor is of real examples that are not the ones judged on
         real=examples[::2] if split == "train" else examples,
-        other=examples[1::2] if split == "train" else seen[: len(examples)],
-        seen=seen,
+        other=examples[1::2] if split == "train" else training[: len(examples)],
+        seen=training,
         held=Batch.cat(run.part(name, MOST_HELD, seed) for name in ("validation", "test")),
         spare=spare,
         model=model,
@@ -103,7 +103,7 @@ def _features(name: str, run: Fitted, spare: Batch, seed: int) -> Extractor:
             f"features=labels are fitted to training examples that are not compared, and {len(spare)} are left:"
             " give a smaller n, or other features"
         )
-    return trained(spare.x, spare.beside[label.name], seed, run.device)
+    return fit_label_features(spare.x, spare.beside[label.name], seed, run.device)
 
 
 def _notes(run: Fitted, examples: Batch) -> list[str]:

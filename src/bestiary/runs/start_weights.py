@@ -28,7 +28,15 @@ from bestiary.storage.atomic import write_atomic
 from bestiary.storage.run_files import read_config
 from bestiary.training.parallel import place_like
 
-__all__ = ["adopt", "earlier_options", "read_start", "typed_options", "weights_of", "with_earlier", "write_start"]
+__all__ = [
+    "earlier_options",
+    "load_fitting_weights",
+    "read_start",
+    "read_weights",
+    "typed_options",
+    "with_earlier",
+    "write_start",
+]
 
 START = "start.safetensors"
 OWN = ("examples", "round", "second")  # what a run knows of itself
@@ -43,12 +51,12 @@ def typed_options(model: str, saved: Mapping[str, Any]) -> dict[str, Any]:
 
 def earlier_options(config: Mapping[str, Any]) -> dict[str, EarlierRun]:
     """The options of a run that hold a model of an earlier one."""
-    found = {k: EarlierRun(**{**d, "options": typed_options(d["model"], d["options"])})
+    result = {k: EarlierRun(**{**d, "options": typed_options(d["model"], d["options"])})
              for k, d in config.get("earlier", {}).items()}  # fmt: skip
-    return found
+    return result
 
 
-def weights_of(path: Path) -> tuple[dict[str, Tensor], str]:
+def read_weights(path: Path) -> tuple[dict[str, Tensor], str]:
     """The weights of a run, and their hash."""
     file = path / "model.safetensors"
     try:
@@ -60,22 +68,22 @@ def weights_of(path: Path) -> tuple[dict[str, Tensor], str]:
 
 def with_earlier(options: Mapping[str, Any], dataset: Dataset) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Options in which run(PATH) has become the model of that run, and its weights by the names of the new one."""
-    found, weights = dict(options), dict[str, Tensor]()
+    result, weights = dict(options), dict[str, Tensor]()
     for key, value in options.items():
         if (path := run_path(value)) is None:
             continue
         run = find(path)
         config = read_config(run)
         check_data(config, dataset)
-        saved, digest = weights_of(run)
+        saved, digest = read_weights(run)
         plain = {k: v for k, v in config["model"].items() if k != "name"} | earlier_options(config)
         name = config["model"]["name"]
-        found[key] = EarlierRun(str(run), digest, name, typed_options(name, plain))
+        result[key] = EarlierRun(str(run), digest, name, typed_options(name, plain))
         weights |= {f"{key}.model.{k}": v for k, v in saved.items()}
-    return found, weights
+    return result, weights
 
 
-def adopt(model: Model, weights: Mapping[str, Tensor]) -> tuple[int, list[str]]:
+def load_fitting_weights(model: Model, weights: Mapping[str, Tensor]) -> tuple[int, list[str]]:
     """Copy what fits by name and shape; how many, and what was left, in words. What a run knows of itself, and the
     conditions it keeps, are its own."""
     own, taken, left = model.state_dict(), 0, []

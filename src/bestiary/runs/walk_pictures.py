@@ -17,14 +17,14 @@ from bestiary.runs.fitted import Fitted
 from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded
 
-__all__ = ["STEPS", "sampled"]
+__all__ = ["STEPS", "sample_pictures"]
 
 STEPS = 8  # points of a walk, one row of a picture
 
 Walk = Literal["linear", "spherical"]
 
 
-def sampled(
+def sample_pictures(
     run: Fitted,
     *,
     n: int = 64,  # how many
@@ -38,9 +38,9 @@ def sampled(
         return run.sample(n, seed, truncation, condition)
     if n < STEPS or n % STEPS:
         raise BestiaryError(f"n={n}: a walk is a row of {STEPS} samples: take a multiple of it, e.g. n=64")
-    told = run.told(condition)
+    conditions = run.condition_tensors(condition)
     z = run.sample_z(n // STEPS + 1, seed, truncation, condition)
-    rows = [again(told, i, 1) or None for i in range(n // STEPS)]  # each way has the next
+    rows = [again(conditions, i, 1) or None for i in range(n // STEPS)]  # each way has the next
     with seeded(derive_seed(seed, "walk"), run.device):  # some decoders draw
         x = torch.cat(
             [run.walk(a, b, STEPS, walk, c) for (a, b), c in zip(pairwise(z), rows, strict=True)]
