@@ -1,5 +1,6 @@
 """Extractors: deterministic, hashed, the same in blocks of any size; the shipped weights; files; bad input."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,17 +9,22 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
+from torch import Tensor
 
+from bestiary.data.dataset import Dataset
 from bestiary.data.glyphs import CHARACTERS
 from bestiary.data.load import load
-from bestiary.data.spec import pictures, rows
+from bestiary.data.spec import Spec, label, pictures, rows
 from bestiary.errors import BestiaryError
 from bestiary.measures.features import FEATURES, MNIST, extractor, fitting, weights_hash
+from bestiary.measures.score import class_numbers
 from bestiary.networks.classifier import Classifier
 from bestiary.networks.inception import Inception
 from bestiary.networks.vit import ViT
 
 GREY, COLOUR, TABLE = pictures((1, 28, 28), 256), pictures((3, 16, 16), 256), rows(5)
+NAMES = np.array(list(CHARACTERS["all"]))
+Loader = Callable[..., tuple[Tensor, np.ndarray, Dataset]]
 
 
 @pytest.mark.parametrize("name", FEATURES)
@@ -187,19 +193,62 @@ def test_random_features_are_named_by_what_they_are() -> None:
         torch.set_num_threads(before)
 
 
-def test_the_shipped_classifier_reads_glyphs_it_has_not_seen(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the ink alone: of the same glyphs upside down it reads few."""
+@pytest.fixture
+def glyphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loader:
+    """Images in model units, what character each is, and their set; in a cache of their own."""
     monkeypatch.setenv("BESTIARY_CACHE", str(tmp_path))
-    data = load("glyphs", n=700, seed=7)
-    assert fitting(data.spec, data.modes).value == "glyphs"
-    read = extractor("glyphs", data.spec)
-    x, words = data.rows(np.arange(700)).x, data.spec["label"].words
-    names = np.array(sorted(CHARACTERS["all"]))
 
-    def accuracy(x: torch.Tensor) -> float:
-        return float((names[read.classes(x).argmax(1)] == np.array(words)[data.stored["label"]]).mean())
+    def loaded(**options: object) -> tuple[Tensor, np.ndarray, Dataset]:
+        data = load("glyphs", **options)
+        return data.rows(np.arange(len(data.x))).x, np.array(data.spec["label"].words)[data.stored["label"]], data
 
-    assert accuracy(x) > 0.97
+    return loaded
+
+
+@pytest.mark.parametrize("vary", ["all", "none", "family,weight,slant", "family,weight,slant,size"])
+def test_the_shipped_classifier_reads_glyphs_it_has_not_seen(glyphs: Loader, vary: str) -> None:
+    """In the sizes of glyphs that are shifted or turned and of those that are not; upside down it reads few."""
+    x, shown, data = glyphs(n=720, seed=7, vary=vary)
+    read = extractor("glyphs", replace(data.spec, beside=()))  # told nothing of the characters: 62 classes
+
+    def accuracy(x: Tensor) -> float:
+        return float((NAMES[read.classes(x).argmax(1)] == shown).mean())
+
+    assert accuracy(x) > 0.95
     assert accuracy(x.flip(2)) < 0.5
-    assert read(x).shape == (700, 64)
+    assert read(x).shape == (720, 64)
+
+
+def test_auto_takes_it_for_glyphs_alone(glyphs: Loader) -> None:
+    data = glyphs(n=3)[2]
+    assert fitting(data.spec, data.modes).value == "glyphs"
     assert fitting(data.spec).value == "mnist"  # grey images of that size, of which nothing more is known
+
+
+def test_classes_of_glyphs_are_the_characters_of_the_data(glyphs: Loader) -> None:
+    """The letter I of some fonts is as good as l, which is no class where the data have none."""
+    x, shown, data = glyphs(n=320, characters="BESTIARY", seed=7)
+    read = extractor("glyphs", data.spec)
+    logits = read.classes(x)
+    assert logits.shape == (320, 8)
+    assert (np.array(data.spec["label"].words)[logits.argmax(1)] == shown).mean() > 0.99
+    assert "the 8 characters" in read.about
+    assert read.says == extractor("glyphs", GREY).says  # features and weights are the same
+    reached, kl = class_numbers(logits.argmax(1), logits.argmax(1), 8, read.says)
+    assert reached.value == 8
+    assert kl.value < 0.01
+    others = Spec(data.spec.x, (label(("cat", "dog")),))
+    assert extractor("glyphs", others).classes(x).shape == (320, 62)
+
+
+def test_what_is_no_glyph_is_not_told_to_be_of_every_character(glyphs: Loader) -> None:
+    """Noise, blank and grey images fall into few classes: none of them passes for a set of letters."""
+    x, _, data = glyphs(n=450, seed=7)
+    read, g = extractor("glyphs", data.spec), torch.Generator().manual_seed(0)
+    real = read.classes(x).argmax(1)
+    garbage = (torch.rand(x.shape, generator=g), (torch.rand(x.shape, generator=g) < 0.2).float(), 0 * x, 0 * x + 0.5)
+    for images in garbage:
+        reached, kl = class_numbers(read.classes(images).argmax(1), real, 45, read.says)
+        assert reached.value < 25
+        assert kl.value > 1
+    assert class_numbers(real, real, 45, read.says)[0].value == 45
