@@ -75,7 +75,7 @@ def test_modes_are_counted_where_they_are_known() -> None:
     found, notes, _ = judged(collapsed, real, other, truth=ring)
     assert found["modes"].value < found["modes"].ceiling.value == 8
     assert found["mode_kl"].low > found["mode_kl"].floor.value
-    assert any("repeat another one" in note for note in notes)
+    assert any("exact repetitions" in note for note in notes)
     real, other = (torch.from_numpy(moons.sample(100, seed)) for seed in (1, 2))
     assert "modes" not in judged(real, other, real, truth=moons)[0]  # they overlap: none can be told from the other
 
@@ -112,7 +112,7 @@ def test_few_examples_and_fewer_than_features_are_said() -> None:
     wide = rows(40)
     found, notes, _ = judged(normal(30, 40), normal(30, 40, 1), normal(30, 40, 2), wide)
     assert "deficient" in found["fid"].protocol["rank"]
-    assert any("30 examples of 40 features" in note for note in notes)
+    assert any("only 30 examples for 40 features" in note for note in notes)
 
 
 def test_too_many_columns_have_no_statistics_and_pictures_are_averaged() -> None:

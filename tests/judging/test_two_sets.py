@@ -158,12 +158,15 @@ def test_examples_held_out_are_the_floor_and_tell_copies():
     assert copied["distance_ratio"].value < 1e-5  # units of columns are rounded
     assert honest["kid"].protocol["n"] == 400
     assert honest.protocol["n_held"] == 400
-    assert not any("Half of" in note for note in honest.notes)
-    assert any("Half of 400" in note for note in judge_samples(real, fresh, tests="none").notes)
+    assert not any("half of" in note for note in honest.notes)
+    assert any("half of the 400" in note for note in judge_samples(real, fresh, tests="none").notes)
     few = judge_samples(real, fresh, held=held[:30], tests="fast")
     assert few["kid"].protocol["n"] == 30
-    assert any("Only 30 examples are held out" in note for note in few.notes)
-    assert any("400 of 400 examples held out are among" in note for note in judge_samples(real, fresh, held=real).notes)
+    assert any("Only 30 real examples and samples are compared" in note for note in few.notes)
+    assert any(
+        "400 of 400 examples given as held are also in real" in note
+        for note in judge_samples(real, fresh, held=real).notes
+    )
     with pytest.raises(BestiaryError, match="goes with real="):
         judge(run="nowhere", held=held)
     with pytest.raises(BestiaryError, match="held is table"):
@@ -178,9 +181,7 @@ def test_images_in_0_to_255_are_the_images_in_0_to_1(sides):
 
 def test_images_of_other_levels_are_said(sides):
     black = (np.load(sides / "same.npy") > 127).astype(np.uint8)
-    assert any(
-        "256 levels and fake ones 2" in note for note in judge_samples(sides / "real", black, tests="none").notes
-    )
+    assert any("256 levels, fake ones 2" in note for note in judge_samples(sides / "real", black, tests="none").notes)
 
 
 def test_what_was_left_out_while_loading_is_said(sides, tmp_path):
@@ -209,9 +210,9 @@ def test_a_folder_of_one_image_is_refused(sides, tmp_path):
 
 def test_duplicates_and_constants_are_said(sides):
     notes = judge_samples(sides / "real", IMAGES[:1].repeat(40, 0), tests="fast").notes
-    assert any("19 of 20 samples repeat another one exactly" in note for note in notes)
+    assert any("19 of 20 samples are exact repetitions" in note for note in notes)
     x = np.column_stack([VECTORS[:, 0], np.ones(60)])
-    assert any("1 of 2 features (columns) are constant" in note for note in judge_samples(x, x, tests="fast").notes)
+    assert any("1 of 2 features (columns) measure nothing" in note for note in judge_samples(x, x, tests="fast").notes)
 
 
 def test_values_that_are_not_finite_are_refused(sides):
@@ -228,7 +229,7 @@ def test_features_and_tests_are_chosen(sides):
     assert [n.name for n in judge_samples(sides / "real", IMAGES, tests="none").numbers] == ["fidelity", "coverage"]
     with pytest.raises(BestiaryError, match="did you mean `pixels`"):
         judge_samples(sides / "real", IMAGES, features="pixel")
-    with pytest.raises(BestiaryError, match="features=labels are of a run's data"):
+    with pytest.raises(BestiaryError, match="features=labels works for a run only"):
         judge_samples(sides / "real", IMAGES, features="labels")
 
 

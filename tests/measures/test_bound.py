@@ -125,7 +125,7 @@ def test_nothing_to_judge_is_refused(n: int, k: int, says: str) -> None:
 def test_a_bound_is_never_called_a_likelihood() -> None:
     for number in numbers(k=5).values():
         assert "likelihood" not in number.title
-        assert "−ELBO" in number.title or "at most" in number.title
+        assert "−ELBO" in number.title or "upper bound on −log p(x)" in number.title
 
 
 def test_the_curve_has_a_point_for_each_power_of_ten() -> None:

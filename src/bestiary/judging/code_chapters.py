@@ -31,9 +31,7 @@ def linear_probe(case: Case) -> Findings:
     label, fitted, examples = case.spec.label, case.spare[:PROBED], case.look
     assert label is not None  # the chapter needs one
     if not len(fitted):
-        missing = (
-            "No linear probe: every training example is compared, and none is left to fit it to. Give a smaller n."
-        )
+        missing = "No linear probe: all training examples are compared, none is left to fit it to. Give a smaller n."
         return Findings(notes=[missing])
     assert isinstance(case.model, Encodes)
     codes = encode(case.model, examples, case.seed)
@@ -55,9 +53,9 @@ def compression(case: Case) -> Findings:
     protocol = {**case.protocol, "n": len(look), "interval": "95%, normal, over examples"}
     numbers = [bits(codes, case.protocol)]
     for name, title, z, says in (
-        ("distortion", "reconstruction loss −E log p(x|z)", codes, "What the code loses of x, in nats."),
-        ("distortion_quantised", "reconstruction loss of the quantised code", quantised(codes),
-         "The same when the code is rounded to the bits above."),
+        ("distortion", "reconstruction loss, −E log p(x|z)", codes, "What the code loses of x."),
+        ("distortion_quantised", "reconstruction loss of the rounded code", quantised(codes),
+         "What a code rounded to the bits above loses of x."),
     ):  # fmt: skip
         parts = zip(look.split(TOGETHER), z.split(TOGETHER), strict=True)
         with torch.no_grad():

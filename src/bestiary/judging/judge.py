@@ -35,4 +35,4 @@ def _ask(chapter: Chapter, case: Case) -> Findings:
     try:
         return chapter.judge(case)
     except BestiaryError as error:
-        return Findings(notes=[f"Left out: {chapter.title}. {error}."])
+        return Findings(notes=[f"Left out: {chapter.title}. Reason: {error}."])

@@ -25,8 +25,8 @@ MOST = 2000  # examples in the mixture q(z): its cost grows with their square
 TOGETHER = 64  # examples decoded at once
 
 PAIRLESS = (
-    "Mutual information and marginal KL are left out: they need log q(z|x) of a z drawn for another x, and for this"
-    " posterior each such pair of examples costs as many passes as z has dimensions."
+    "Mutual information and marginal KL are left out: they need log q(z|x) for every pair of examples, and with this"
+    " posterior each pair costs as many passes as z has dimensions."
 )
 
 

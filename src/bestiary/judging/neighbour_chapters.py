@@ -12,9 +12,10 @@ __all__ = ["copies", "distances", "may_copy"]
 def copies(case: Case) -> Findings:
     """The share of samples that copy training examples; why it is not told, where it is not."""
     if not may_copy(case):
-        return Findings(notes=["Copies are not looked for: samples take their conditions from training examples."])
+        identified = "Copies are not counted: samples have the conditions of training examples, which identify these."
+        return Findings(notes=[identified])
     if case.held is None or len(case.held) < LEAST:
-        few = f"Too few examples were held out to tell whether any was copied: at least {LEAST} are needed."
+        few = f"Copies are not counted: too few examples are held out, and at least {LEAST} are needed."
         return Findings(notes=[few] if case.model is not None else [])
     samples, _, _, reached_classes, held = case.points
     return Findings(

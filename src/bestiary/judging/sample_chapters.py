@@ -53,20 +53,22 @@ def examples_compared(case: Case) -> Findings:
     """Notes on the examples that a reader of the numbers must know."""
     n = compared(case)
     if n < LEAST_COMPARED:
-        return Findings(notes=[f"Only {n} examples of a kind to compare: too few for any statistic of two sets."])
+        return Findings(notes=[f"Only {n} examples of each side: a comparison needs at least {LEAST_COMPARED}."])
     assert case.features is not None  # the chapter asks for it
     real, name = case.feature_sides.real, case.features.says
     notes = []
     if constant := int((real == real[0]).all(0).sum()):
-        notes.append(f"{constant} of {real.shape[1]} features ({name}) are constant among the real examples.")
+        notes.append(
+            f"{constant} of {real.shape[1]} features ({name}) measure nothing: they are constant over real examples."
+        )
     for kind, x in (("samples", case.sides.fake), ("real examples", case.sides.real)):
         repeats = len(x) - len(x.flatten(1).unique(dim=0))
         if repeats > 0.01 * len(x):
-            notes.append(f"{repeats} of {len(x)} {kind} repeat another one exactly.")
+            notes.append(f"{repeats} of {len(x)} {kind} are exact repetitions of another one.")
     if len(real) <= real.shape[1]:
         notes.append(
-            f"{len(real)} examples of {real.shape[1]} features ({name}): the Fréchet distance is of singular"
-            " covariances, and far from its value for many examples. Its floor says how far."
+            f"The Fréchet distance is too large, with only {len(real)} examples for {real.shape[1]} features ({name}):"
+            " compare it with its floor only."
         )
     return Findings(notes=notes)
 
@@ -121,7 +123,7 @@ def statistics_by_column(case: Case) -> Findings:
     """Marginals and pairs of columns; of pictures, of their averages over squares."""
     (fake, real, other), names, averaged = columns_of(case.sides, case.spec)
     if len(names) > MOST_COLUMNS:
-        raise BestiaryError(f"they are of at most {MOST_COLUMNS} columns, and there are {len(names)}")
+        raise BestiaryError(f"there are {len(names)} columns, and at most {MOST_COLUMNS} are allowed")
     protocol = {**case.protocol, **({"averaged": averaged} if averaged else {})}
     return Findings(statistics(fake, real, other, names, protocol))
 

@@ -55,7 +55,7 @@ def judge_samples(
     """`fake` against `real`: folders, files, arrays or names; `options` load them (size=)."""
     check_tests(tests)
     if features == "labels":
-        raise BestiaryError("features=labels are of a run's data: here use features=auto, or a file of weights")
+        raise BestiaryError("features=labels works for a run only: use features=auto or a file of weights")
     sources = {"real": real, "fake": fake} | ({} if held is None else {"held": held})
     datasets = _loaded(sources, options)
     x = {side: _all(dataset, datasets["real"], n, seed) for side, dataset in datasets.items()}
@@ -89,8 +89,8 @@ def _comparable(datasets: Mapping[str, Dataset], x: Mapping[str, Tensor], n: int
         own = dataset.spec
         if spec.x.layout != own.x.layout or x[side].shape[1:] != x["real"].shape[1:]:
             raise BestiaryError(
-                f"real is {spec.x.noun} of shape {spec.shape}, {side} is {own.x.noun} of shape {own.shape}: they"
-                " must agree. For images give size=HxW and colour=grey or rgb; for rows of pixels shape=HxW"
+                f"real is {spec.x.noun} of shape {spec.shape}, {side} is {own.x.noun} of shape {own.shape}, and they"
+                " must agree: for images give size=HxW and colour=grey or rgb; for rows of pixels shape=HxW"
             )
         least = 2 * LEAST if side == "real" and "held" not in x else LEAST
         if len(x[side]) < least:
@@ -114,8 +114,8 @@ def _sizes(x: Mapping[str, Tensor]) -> list[str]:
         return notes + _of_held(x)
     if len(fake) > (half := -(-len(real) // 2)):
         notes.append(
-            f"Half of {len(real)} real examples are kept for the floors, and {half} samples are compared."
-            " With as many other real ones given as held it is all of them."
+            f"Only {half} of {len(fake)} samples are compared: half of the {len(real)} real examples are used for the"
+            " floors. With other real examples given as held, all are compared."
         )
     return notes
 
@@ -125,11 +125,9 @@ def _of_held(x: Mapping[str, Tensor]) -> list[str]:
     real, fake, held = (x[side] for side in ("real", "fake", "held"))
     notes = []
     if len(held) < min(len(real), len(fake)):
-        notes.append(f"Only {len(held)} examples are held out: so many real ones and samples are compared.")
+        notes.append(f"Only {len(held)} real examples and samples are compared, as many as are given as held.")
     if known := int((distances(held, real) == 0).sum()):
-        notes.append(
-            f"{known} of {len(held)} examples held out are among the real ones: no copies can be told by them."
-        )
+        notes.append(f"{known} of {len(held)} examples given as held are also in real: they cannot show copies.")
     return notes
 
 
@@ -141,7 +139,9 @@ def _of_loading(sides: Mapping[str, Dataset]) -> list[str]:
     ]
     ours, theirs = real.spec.x.levels, fake.spec.x.levels
     if ours != theirs:
-        notes.append(f"Real images have {ours} levels and fake ones {theirs}: tests may tell them by that alone.")
+        notes.append(
+            f"Real images have {ours} levels, fake ones {theirs}: a classifier may tell them apart by that alone."
+        )
     return notes
 
 
@@ -153,7 +153,9 @@ def _other_units(fake: Tensor, real: Tensor, spec: Spec) -> list[str]:
         ours, theirs = float(fake.std()), float(real.std())
         apart = max(ours, theirs) > FAR * min(ours, theirs)
         return (
-            [f"Pixels of samples spread {ours:.2g}, and those of the data {theirs:.2g}: other units?"] if apart else []
+            [f"Pixels of samples have the standard deviation {ours:.2g}, those of the data {theirs:.2g}: other units?"]
+            if apart
+            else []
         )
     _, names, _ = columns_of(Sides(fake, real, real), spec)
     scale, spread = real.std(0), fake.std(0)
@@ -161,7 +163,8 @@ def _other_units(fake: Tensor, real: Tensor, spec: Spec) -> list[str]:
     odd = (away | (spread > FAR * scale) | (FAR * spread < scale)) & (scale > 0)
     result = [name for name, bad in zip(names, odd.tolist(), strict=True) if bad]
     named = ", ".join(result[:5]) + (f" and {len(result) - 5} more" if len(result) > 5 else "")
-    return [f"Samples lie or spread {FAR:g} times otherwise than the data in {named}: other units?"] if result else []
+    far = f"Samples are {FAR:g} standard deviations from the data, or {FAR:g} times as wide or narrow"
+    return [f"{far}, in {named}: other units?"] if result else []
 
 
 def _loaded(sides: Mapping[str, Any], options: dict[str, Any]) -> dict[str, Dataset]:
@@ -194,7 +197,7 @@ def _all(dataset: Dataset, like: Dataset, n: int, seed: int) -> Tensor:
     if wanted.columns:
         return torch.cat([_column(result, column) for column in wanted.columns], 1)
     if any(values.dtype.kind == "U" for values in result.values()):  # a toy keeps its own units
-        raise BestiaryError(f"{dataset.name} has columns of words and {like.name} none: they must agree")
+        raise BestiaryError(f"{dataset.name} has columns of words and {like.name} has none: they must agree")
     return torch.from_numpy(np.column_stack([*result.values()]).astype(np.float32))
 
 
@@ -204,7 +207,7 @@ def _column(found: dict[str, np.ndarray], like: Column) -> Tensor:
     if values is None or (values.dtype.kind == "U") != bool(like.words):
         kind = "of words" if like.words else "of numbers"
         theirs = ", ".join(found)
-        raise BestiaryError(f"the real data have a column {like.name} {kind}; what is compared with them has {theirs}")
+        raise BestiaryError(f"the real data have a column {like.name} {kind}; the other side has {theirs}")
     return torch.from_numpy(like.support.read_column(values))
 
 

@@ -70,7 +70,7 @@ def bound_numbers(
     numbers = []
     for name, row, title, says in _ROWS[: 1 if k == 1 else 2]:
         own, full = {**shared, "k": ks[row]}, title.format(k=k)
-        plain = f"A held-out example costs at most {rows[row][0]:,.1f} nats (−log p(x); fewer are better)."
+        plain = f"An example costs at most {rows[row][0]:,.1f} nats on average (−log p(x), lower is better)."
         numbers.append(
             Number(
                 f"nll_{name}", full, *rows[row], "nats", "lower", floor, protocol=own, says=says, plain=plain,
@@ -85,12 +85,12 @@ def bound_numbers(
 WEIGHT = 10  # said where a model gives no samples that say more
 
 _ROWS = (
-    ("elbo", 0, "−ELBO", "An upper bound on −log p(x), nats for each example; lower is better."),
+    ("elbo", 0, "−ELBO", "An upper bound on −log p(x), on average over examples."),
     (
         "iwae",
         -1,
-        "−log p(x) at most, importance-weighted, k = {k}",
-        "An upper bound on −log p(x), tighter than −ELBO: q(z|x) loses at least the distance between the two.",
+        "upper bound on −log p(x), importance-weighted, k = {k}",
+        "A tighter upper bound on −log p(x). −ELBO exceeds it by the least that q(z|x), not the true posterior, loses.",
     ),
 )
 

@@ -49,7 +49,7 @@ def active_units(mean: Tensor, protocol: Mapping[str, object] | None = None, see
     whole = Reference(mean.shape[1], says="all dimensions of z")
     return Number(
         "active_units", "active units", int(active(mean).sum()), float(low), float(high), "dimensions", "higher",
-        ceiling=whole, protocol=full_protocol, says="Dimensions of z that vary with x; the others carry nothing.",
+        ceiling=whole, protocol=full_protocol, says="Dimensions of z that vary with x. The others carry nothing.",
     )  # fmt: skip
 
 
@@ -65,17 +65,18 @@ def probe(
         raise BestiaryError("a linear probe needs labels of at least two kinds")
     (hits, weight), n = _right(train[0], test[0], y_train, y_test), len(y_test)
     common = np.bincount(y_train).argmax()
-    majority = Reference(float((y_test == common).mean()), says="the commonest label")
+    majority = Reference(float((y_test == common).mean()), says="always naming the commonest label")
     pixels = None
     if raw is not None:
         there = _right(*raw, y_train, y_test)[0]
-        pixels = Reference(there / n, *wilson(there, n), says="the same probe on x itself")
+        pixels = Reference(there / n, *wilson(there, n), says="the same classifier of x itself")
     full_protocol = {**(protocol or {}), "n": n, "train": len(y_train), "C": weight, "interval": "95%, Wilson"}
     return Number(
-        "probe", "linear probe of the codes", hits / n, *wilson(hits, n), "accuracy", "higher", majority, pixels,
-        full_protocol,
-        "How well a linear reader tells the label from the code: whether z makes features.",
-        plain=f"A linear reader of the codes names the right class of {percent(hits / n)} of the examples.", weight=20,
+        "probe", "accuracy of a linear classifier of codes", hits / n, *wilson(hits, n), "accuracy", "higher", majority,
+        pixels, full_protocol,
+        "How often a linear classifier finds the label from the code alone.",
+        plain=f"A linear classifier finds the class of {percent(hits / n)} of the examples from their codes alone.",
+        weight=20,
     )  # fmt: skip
 
 
@@ -118,5 +119,5 @@ def bits(z: Tensor, protocol: Mapping[str, object] | None = None) -> Number:
     full_protocol = {**(protocol or {}), "n": len(z), "step": "a quarter of each dimension's standard deviation"}
     return Number(
         "code_bits", "bits of the quantised code", total, unit="bits", better="lower", protocol=full_protocol,
-        says="What a code takes when its dimensions are rounded and coded one by one; biased down for few examples.",
+        says="Bits for one code whose dimensions are rounded and coded one by one. Too low for few examples.",
     )  # fmt: skip

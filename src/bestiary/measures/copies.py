@@ -21,7 +21,7 @@ Legend: n samples, F features.
 """
 
 from collections.abc import Mapping
-from math import hypot
+from math import ceil, hypot
 
 import torch
 from torch import Tensor
@@ -79,15 +79,23 @@ def copying(
     sizes |= {"of": every} if every > len(train) else {}
     times = max(1.0, every / len(train))
     value, low, high = (min(1.0, times * v) for v in _copied(samples, train, held, radius))
-    plain = f"About {percent(value)} of the samples copy training examples." if low > 0 else "Nothing was copied."
     return Number(
         "copied", "share of samples that copy training examples", value, low, high, "share", "lower",
         Reference(0.0, says="by exchangeability: what has not seen the training examples copies none"),
         protocol={**(protocol or {}), **sizes, "space": space,
                   "interval": "95%, Wilson, of N_T/N and N/n, less what samples share"},
-        says="About 0 when nothing was copied, 1 when every sample is a copy; below 0 is chance.",
-        plain=plain, weight=70,
+        says="0: no sample is a copy; 1: every sample is. It shows copying if the whole interval is above 0. A value"
+        " below 0 comes from chance.",
+        plain=_plain(value, low, high), weight=70,
     )  # fmt: skip
+
+
+def _plain(value: float, low: float, high: float) -> str:
+    """The share of copies in a sentence that its interval supports."""
+    if low > 0:
+        return f"About {percent(value)} of the samples copy training examples."
+    most = f" (at most {ceil(100 * high)}% of the samples can be copies)" if high > 0 else ""
+    return f"No copies of training examples were found{most}."
 
 
 def distance_ratio(
@@ -100,10 +108,11 @@ def distance_ratio(
     real = torch.stack([distances(held, train), nearest(held, held, 2)[0][:, 1]])
     sizes = {"n": len(samples), "train": len(train), "held_out": len(held), "space": space, "seed": seed}
     return Number(
-        "distance_ratio", "distance to training over distance to held-out examples", *_ratio(fake, seed), "ratio", "",
-        Reference(*_ratio(real, seed), "held-out examples in the place of samples"),
+        "distance_ratio", "median distance to training examples ÷ that to held-out ones", *_ratio(fake, seed),
+        "ratio", "",
+        Reference(*_ratio(real, seed), "held-out examples in place of samples"),
         protocol={**(protocol or {}), **sizes, "interval": "95%, bootstrap of the medians"},
-        says="Well below its floor where half of the samples copy examples searched; a few do not move a median.",
+        says="Far below the floor if half of the samples or more are copies; fewer copies do not move a median.",
         detail=True,
     )  # fmt: skip
 

@@ -26,7 +26,7 @@ from torch import Tensor
 from bestiary.errors import BestiaryError
 from bestiary.measures.frechet import Sums, jackknife, same_features, varied
 from bestiary.measures.intervals import Z
-from bestiary.measures.number import Number, Reference, titled
+from bestiary.measures.number import OTHER_REAL, Number, Reference, titled
 
 __all__ = ["Lines", "along_lines", "kernel_matrix", "mmd", "mmd_test", "sliced", "wasserstein_lines"]
 
@@ -162,11 +162,12 @@ def _mmd_number(fake: Tensor, real: Tensor, other: Tensor, seed: int, protocol: 
         "interval": "95%, jackknife",
     }
     return Number(
-        "mmd", titled("kernel two-sample statistic", str(protocol["features"])), value, low, high,
+        "mmd", titled("kernel two-sample statistic MMD²", str(protocol["features"])), value, low, high,
         "kernel units", "lower",
         Reference(jackknife(_sums(floor, len(other)))[0], least, most,
-                  "other real examples; the interval is that of permutations"),
-        protocol=full_protocol, says=f"p = {p:.3g} that samples and data are of one distribution, by permutation.",
+                  f"{OTHER_REAL}; its interval comes from permutations"),
+        protocol=full_protocol, says="0 on average if samples and real examples have one distribution."
+        f" Then so large a value would have the probability p = {p:.3g}.",
         detail=True,
     )  # fmt: skip
 
@@ -178,8 +179,9 @@ def _line_number(
     full_protocol = {**protocol, "n": len(fake), "lines": lines, "interval": "95%, over examples and lines"}
     return Number(
         "sliced", titled("sliced Wasserstein distance", str(protocol["features"])), *result, "feature units", "lower",
-        Reference(*least, "other real examples, as many"),
-        protocol=full_protocol, says="How far samples must be moved along a random line to lie like the data.",
+        Reference(*least, OTHER_REAL),
+        protocol=full_protocol,
+        says="How far samples must move, on average along random lines, to be spread like the data.",
         detail=True,
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bestiary.measures.intervals import median_interval
 from bestiary.measures.neighbours import distances
-from bestiary.measures.number import Number, Reference
+from bestiary.measures.number import OTHER_REAL, Number, Reference
 
 __all__ = ["two_sample_distances"]
 
@@ -37,15 +37,15 @@ def two_sample_distances(
         "seed": seed,
     }
     rows = (
-        ("fidelity", "median distance, sample → nearest real", fake, real, other, real,
-         "How far a sample is from anything real. Blurred means can come below the floor."),
-        ("coverage", "median distance, real → nearest sample", real, fake, real, other,
-         "How far real examples are from anything the model makes: large where it leaves things out."),
+        ("fidelity", "median distance from a sample to the nearest real example", fake, real, other, real,
+         "How far a sample is from anything real. Blurred samples can be below the floor, which is no merit."),
+        ("coverage", "median distance from a real example to the nearest sample", real, fake, real, other,
+         "How far a real example is from any sample. Large if the model leaves out part of the data."),
     )  # fmt: skip
     numbers = []
     for name, title, a, b, floor_a, floor_b, says in rows:
         value, low, high = median_interval(distances(a, b), seed)
-        floor = Reference(*median_interval(distances(floor_a, floor_b), seed), "real examples in the place of samples")
+        floor = Reference(*median_interval(distances(floor_a, floor_b), seed), OTHER_REAL)
         numbers.append(
             Number(name, title, value, low, high, "rms difference", "lower", floor, protocol=full_protocol, says=says)
         )

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from bestiary.errors import BestiaryError, unknown_name
 from bestiary.measures.intervals import Z, student
-from bestiary.measures.number import Number, Reference, titled
+from bestiary.measures.number import OTHER_REAL, Number, Reference, titled
 
 __all__ = [
     "Moments",
@@ -189,12 +189,12 @@ def fid(
     full_protocol = {**(protocol or {}), "n": n, "features": features, "F": real.shape[1]}
     if n <= real.shape[1]:
         full_protocol["rank"] = f"rank-deficient: {n} examples of {real.shape[1]} features"
-    floor = Reference(least, least - floor_half, least + floor_half, "other real examples, as many")
+    floor = Reference(least, least - floor_half, least + floor_half, OTHER_REAL)
     return Number(
         "fid", titled("Fréchet distance", features), value, value - half, value + half,
         "squared feature units", "lower", floor,
         protocol={**full_protocol, "interval": "95%, infinitesimal jackknife; without the bias, which the floor shows"},
-        says="Between Gaussians with the features' means and covariances; biased by about its floor.",
+        says="Distance between the features' means and covariances. Real examples have the floor, not 0.",
     )  # fmt: skip
 
 
@@ -314,8 +314,8 @@ def kid(
         full_protocol |= {"pairs": f"within disjoint blocks of {block}", "interval": "95%, Student, over blocks"}
     return Number(
         "kid", titled("kernel distance", features), *result, "kernel units", "lower",
-        Reference(*least, "other real examples, as many"), protocol=full_protocol,
-        says="Unbiased, so that it may be negative; 0 where the features have the same first three moments.",
+        Reference(*least, OTHER_REAL), protocol=full_protocol,
+        says="0 on average if the features have the same first three moments. Chance can make it negative.",
         detail=True,
     )  # fmt: skip
 

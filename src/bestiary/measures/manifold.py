@@ -26,7 +26,7 @@ from torch import Tensor
 from bestiary.measures.frechet import same_features, varied
 from bestiary.measures.intervals import Z, wilson
 from bestiary.measures.neighbours import BLOCK, Cloud, centre_of, cloud, inside, radii_within
-from bestiary.measures.number import Number, Reference, percent, titled
+from bestiary.measures.number import OTHER_REAL, Number, Reference, percent, titled
 
 __all__ = ["PRDC", "manifold_numbers", "prdc"]
 
@@ -84,9 +84,9 @@ def manifold_numbers(
     full_protocol = {**(protocol or {}), "n": n, "k": k, "features": features, "interval": "95%, radii as given"}
     return [
         Number(
-            name, titled(name, features), getattr(result, name), *_interval(result, name, n),
+            name, titled(_TITLES.get(name, name), features), getattr(result, name), *_interval(result, name, n),
             "ratio" if name == "density" else "share", "higher",
-            ceiling=Reference(getattr(best, name), *_interval(best, name, n), "other real examples, as many"),
+            ceiling=Reference(getattr(best, name), *_interval(best, name, n), OTHER_REAL),
             protocol=full_protocol, says=says, detail=name == "density",
             plain=_plain(result, best) if name == "covered" else "", weight=60 if name == "covered" else 0,
         )
@@ -95,7 +95,10 @@ def manifold_numbers(
 
 
 def _plain(found: PRDC, best: PRDC) -> str:
-    return f"The samples reach {percent(found.covered)} of the data (more data would reach {percent(best.covered)})."
+    reached, perfect = percent(found.covered), percent(best.covered)
+    if found.covered >= best.covered:
+        return f"The samples reach {reached} of the data, as much as new real examples do ({perfect})."
+    return f"The samples reach {reached} of the data ({perfect} would be perfect)."
 
 
 def _interval(found: PRDC, name: str, n: int) -> tuple[float, float]:
@@ -105,9 +108,14 @@ def _interval(found: PRDC, name: str, n: int) -> tuple[float, float]:
     return wilson(getattr(found, name) * n, n)
 
 
+_TITLES = {"covered": "share of the data that samples reach"}
+
 _SAYS = {
-    "precision": "Share of samples among the data. Outliers of the data make it generous.",
-    "recall": "Share of the data among the samples. Scattered samples make it generous.",
-    "density": "How many balls around the data hold a sample, against k: above 1 where samples crowd the densest part.",
-    "covered": "Share of balls around the data that hold a sample: what the model reaches.",
+    "precision": "Share of samples within reach of a real example, which reaches as far as its k-th nearest real"
+    " neighbour. Outliers in the data raise it.",
+    "recall": "Share of real examples within reach of a sample, which reaches as far as its k-th nearest sample."
+    " Scattered samples raise it.",
+    "density": "Number of real examples that have a given sample within reach, averaged over samples, divided by k."
+    " Above 1 if samples crowd the densest part of the data.",
+    "covered": "Share of real examples with a sample within reach: as near as their k-th nearest real neighbour.",
 }

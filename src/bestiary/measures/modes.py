@@ -85,6 +85,13 @@ def _ends(
     return (floor(fewest + lost), min(len(centres), ceil(most + lost))), (low, high)
 
 
+def _plain(missing: int, k: int) -> str:
+    """How many modes are missing, in a sentence."""
+    if missing in (0, k):
+        return f"All {k} modes are {'missing' if missing else 'reached'}."
+    return f"{missing} of {k} modes are missing."
+
+
 def mode_numbers(
     x: Tensor, centres: Tensor, sigma: float, perfect: Tensor, seed: int = 0,
     protocol: Mapping[str, object] | None = None,
@@ -100,13 +107,14 @@ def mode_numbers(
     return [
         Number("modes", "modes reached", result.modes, *reached, f"of {k}", "higher",
                ceiling=Reference(best.modes, *reached_best, says), protocol=again,
-               says="Modes of the data with at least one sample near them.",
-               plain=f"{missing} of {k} modes are missing." if missing else f"All {k} modes are reached.", weight=80),
+               says=f"Modes of the data with at least one sample within {REACH:g} σ.",
+               plain=_plain(missing, k), weight=80),
         Number("high_quality", "share of samples near a mode", result.quality, *wilson(result.quality * len(x), len(x)),
                "share", "higher",
                ceiling=Reference(best.quality, *wilson(best.quality * len(perfect), len(perfect)), says),
-               protocol={**full_protocol, "interval": "95%, Wilson"}, says="The others lie between modes."),
+               protocol={**full_protocol, "interval": "95%, Wilson"},
+               says=f"Share of samples within {REACH:g} σ of a mode. The others lie between modes."),
         Number("mode_kl", "reverse KL of mode counts", result.reverse_kl, *apart, "nats", "lower",
                Reference(best.reverse_kl, *apart_best, says), protocol=again,
-               says="0 where every mode has its share; ln K where all samples are of one."),
+               says="0: all modes have the same share of samples; ln K: one mode has all samples."),
     ]  # fmt: skip

@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any, Literal
 
-__all__ = ["Judgement", "Number", "Reference", "percent", "titled"]
+__all__ = ["OTHER_REAL", "Judgement", "Number", "Reference", "percent", "titled"]
 
 SENTENCES = 4  # of a verdict
+OTHER_REAL = "other real examples in place of samples"  # most floors and ceilings
 
 
 @dataclass(frozen=True)

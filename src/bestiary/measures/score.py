@@ -72,7 +72,7 @@ def score_numbers(
         ceiling=Reference(*_split_scores(real), "real examples"),
         protocol={**(protocol or {}), "n": len(fake), "features": features, "splits": SPLITS,
                   "interval": "95%, Student, over splits"},
-        says="High where every sample is clearly of a class and all classes are there; blind to all else.",
+        says="High if every sample clearly belongs to a class and all classes occur. It measures nothing else.",
     )  # fmt: skip
     return [result, *class_numbers(fake.argmax(1), real.argmax(1), fake.shape[1], features, protocol)]
 
@@ -96,14 +96,15 @@ def class_numbers(
             ceiling=Reference(there, least, greatest, "real examples"),
             protocol={**full_protocol,
                       "interval": f"95%, {DRAWS} bootstrap samples less their bias, or by Chao's variance"},
-            says="Classes that the classifier names for at least one sample.",
+            says="Number of classes that the classifier sees in at least one sample.",
             plain=_plain(reached, most, there, least, min(len(fake), len(real))), weight=75,
         ),
         Number(
             names[1], titled("KL of predicted classes", features), *_with_interval(fake, real, classes), "nats",
-            "lower", Reference(chance, *_ends(null), "the mean by chance, were samples drawn from the data"),
+            "lower", Reference(chance, *_ends(null), "its mean if the samples were real examples"),
             protocol={**full_protocol, "interval": f"95%, {DRAWS} bootstrap samples of both, less their bias"},
-            says=f"Samples are of {reached} classes, the real examples of {there}.",
+            says="0: samples have the classes as often as real examples do."
+            f" The classifier sees {reached} classes in samples, {there} in real examples.",
             detail=True,
         ),
     ]  # fmt: skip

@@ -23,14 +23,13 @@ from torch import Tensor
 from bestiary.errors import BestiaryError
 from bestiary.measures.frechet import same_features
 from bestiary.measures.intervals import student
-from bestiary.measures.number import Number, Reference
+from bestiary.measures.number import OTHER_REAL, Number, Reference
 
 __all__ = ["correlations", "means_apart", "separations", "spreads_apart", "statistics"]
 
 BINS = 50
 LEAST_GROUPS, GROUPS = 5, 10  # of the jackknife
 MOST_SORTED = 1 << 24  # numbers that torch's quantile takes at once
-AS_MANY = "other real examples, as many"
 
 Apart = Callable[[Tensor, Tensor], Tensor]  # fake and real, (N, F) each → one number a column, or a pair
 
@@ -116,19 +115,20 @@ def statistics(
     n = min(len(fake), len(real), len(other))
     sides = fake[:n], real[:n], other[:n]
     full_protocol = {**(protocol or {}), "n": n, "columns": len(names)}
-    alike = "0 where all columns are alike, 1 where none overlaps."
-    one = "Root mean square over columns; 1 is expected where nothing differs."
+    alike = "0: every column is distributed as in the data; 1: no column overlaps the data's."
+    one = "Root mean square over columns. About 1 if nothing differs."
     numbers = [
-        _number("separation", "separation of the marginals, mean", "share", alike, separations, _mean, sides, names,
+        _number("separation", "separation of single columns, mean", "share", alike, separations, _mean, sides, names,
                 {**full_protocol, "bins": BINS}),
-        _number("means", "means apart, in standard errors", "σ", one, means_apart, _rms, sides, names, full_protocol),
-        _number("spreads", "standard deviations apart, in standard errors", "σ", one, spreads_apart, _rms, sides,
-                names, full_protocol),
+        _number("means", "difference of means, in standard errors", "σ", one, means_apart, _rms, sides, names,
+                full_protocol),
+        _number("spreads", "difference of standard deviations, in standard errors", "σ", one, spreads_apart, _rms,
+                sides, names, full_protocol),
     ]  # fmt: skip
     if real.shape[1] > 1:
         at = torch.triu_indices(len(names), len(names), 1).T.tolist()
         pairs = [f"{names[i]} with {names[j]}" for i, j in at]
-        title, over = "correlations apart, root mean square", "Over all pairs of columns."
+        title, over = "difference of correlations, root mean square", "Over all pairs of columns. 0: as in the data."
         numbers.append(_number("correlations", title, "ρ", over, _pairs_apart, _rms, sides, pairs, full_protocol))
     return numbers
 
@@ -149,9 +149,9 @@ def _number(
     low, high = ends(value, fake)
     return Number(
         name, title, value if isfinite(value) else None, low, high, unit, "lower",
-        Reference(floor, *ends(floor, other), AS_MANY) if isfinite(floor) else None,
+        Reference(floor, *ends(floor, other), OTHER_REAL) if isfinite(floor) else None,
         protocol=said if low is None else {**said, "interval": f"95%, jackknife of {_groups(fake)} groups, Student"},
-        says=f"{says} Worst: {_worst(each, names)}.", detail=True,
+        says=f"{says} Largest: {_worst(each, names)}.", detail=True,
     )  # fmt: skip
 
 

@@ -69,26 +69,24 @@ def surgery(
         raise BestiaryError("ELBO surgery needs at least two examples: the aggregated posterior is a mixture over them")
     full_protocol = {**(protocol or {}), "n": n, "k": 1, "interval": "95%, normal, over examples"}
     rows: list[tuple[str, str, Tensor, str, Reference | None]] = [
-        ("distortion", "reconstruction loss −E log p(x|z)", -log_px, _DISTORTION, None),
-        ("rate", "rate E KL(q(z|x)‖p(z))", log_qz - log_pz, _RATE, None),
+        ("distortion", "reconstruction loss, −E log p(x|z)", -log_px, _DISTORTION, None),
+        ("rate", "rate, E KL(q(z|x)‖p(z))", log_qz - log_pz, _RATE, None),
     ]
     if log_aggregate is not None:
         full_protocol["q(z)"] = f"mixture over {n}"
-        most = Reference(log(n), says="ln N: no more can be told among N examples")
+        most = Reference(log(n), says="ln N: codes of N examples cannot say more")
         full = _FULL if log(n) - float((log_qz - log_aggregate).mean()) < 1 else ""
         rows += [
-            ("mutual_information", "mutual information I_q[x, z]", log_qz - log_aggregate, _INFORMATION, most),
-            ("marginal_kl", "marginal KL(q(z)‖p(z))", log_aggregate - log_pz, _MARGINAL + full, None),
+            ("mutual_information", "mutual information of x and z", log_qz - log_aggregate, _INFORMATION, most),
+            ("marginal_kl", "marginal KL, KL(q(z)‖p(z))", log_aggregate - log_pz, _MARGINAL + full, None),
         ]
     if log_aggregate is not None and log_dims is not None:
         whole, mixed = log_dims.sum(1), None
         if dealt is not None:
-            mixed = Reference(
-                *normal_interval(dealt), says="the same codes, each dimension dealt anew among the examples"
-            )
+            mixed = Reference(*normal_interval(dealt), says="the same codes, each dimension shuffled over the examples")
         rows += [
             ("total_correlation", "total correlation of q(z)", log_aggregate - whole, _CORRELATION, mixed),
-            ("dimension_kl", "Σ KL of single dimensions of q(z) to p", whole - log_pz, _DIMENSIONS, None),
+            ("dimension_kl", "KL of single dimensions, Σ_d KL(q(z_d)‖p(z_d))", whole - log_pz, _DIMENSIONS, None),
         ]
     return [
         Number(
@@ -108,10 +106,10 @@ def surgery(
 
 DETAILS = ("marginal_kl", "total_correlation", "dimension_kl")  # what the mutual information leaves of the rate
 
-_DISTORTION = "What the code loses of x. With the rate it adds up to −ELBO: a point on the rate–distortion curve."
-_RATE = "Nats of z that each example costs: mutual information plus marginal KL."
-_INFORMATION = "How much z tells of which x it came from. Near 0 the decoder ignores z."
-_MARGINAL = "How far the codes of these examples lie from the prior; at most that can a better prior win."
-_FULL = " I is at its ceiling: of more examples less would stand here, and more in I."
-_CORRELATION = "How much the dimensions of z depend on each other; independent ones have the floor."
-_DIMENSIONS = "How far each dimension by itself is from the prior, summed."
+_DISTORTION = "What the code loses of x. Reconstruction loss + rate = −ELBO."
+_RATE = "What the code of an example costs: mutual information + marginal KL."
+_INFORMATION = "How much z says about the x that it encodes. Near 0 the codes are useless."
+_MARGINAL = "How far the codes of these examples are from the prior. A better prior can save at most this."
+_FULL = " The mutual information is at its ceiling: more examples would move some of this into it."
+_CORRELATION = "How much the dimensions of z depend on each other. Independent ones have the floor."
+_DIMENSIONS = "How far each dimension of z, by itself, is from the prior, summed over dimensions."

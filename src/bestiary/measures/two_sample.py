@@ -33,7 +33,7 @@ from torch import Tensor
 from bestiary.errors import BestiaryError
 from bestiary.measures.frechet import same_features
 from bestiary.measures.intervals import Z, wilson
-from bestiary.measures.number import Number, Reference, percent, titled
+from bestiary.measures.number import OTHER_REAL, Number, Reference, percent, titled
 from bestiary.networks.mlp import mlp
 from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded, threads_for
@@ -178,34 +178,36 @@ def two_sample_test(
     full_protocol = {**(protocol or {}), "n": n, "features": features, "folds": FOLDS, "classifier": f"mlp 2×{WIDTH}"}
     independent = 2 * n / SHARED
     spread = Z * sqrt(1 / (4 * independent))  # of an accuracy where nothing can be told
-    again = "other real examples in the place of samples"
     accuracy = Number(
-        "c2st", titled("accuracy of a two-sample classifier", features), result.accuracy,
+        "c2st", titled("accuracy of a classifier that sorts samples from real examples", features), result.accuracy,
         *wilson(result.accuracy * independent, independent), "share", "lower",
-        Reference(null.accuracy, 0.5 - spread, 0.5 + spread, again),
+        Reference(null.accuracy, 0.5 - spread, 0.5 + spread, OTHER_REAL),
         protocol={
             **full_protocol, "p": round(p, 5), "p_of": "one half, by a fit to the other",
             "interval": "95%, Wilson; the floor's N(½, 1/8n); for folds that share examples",
         },
-        says=f"p = {p:.3g} that samples and data are of one distribution. ½: nothing tells them apart.",
+        says="0.5: the classifier cannot tell samples from real examples; 1: it always can."
+        f" If it could not, so high an accuracy would have the probability p = {p:.3g}.",
         plain=_plain(result.accuracy, p), weight=90,
     )  # fmt: skip
     value, half = auc(result), Z * sqrt(SHARED_RANKS) * _auc_error(result)
     ranked = Number(
-        "c2st_auc", titled("AUC of the two-sample classifier", features), value, max(0.0, value - half),
+        "c2st_auc", titled("AUC of the same classifier", features), value, max(0.0, value - half),
         min(1.0, value + half), "share", "lower",
-        Reference(auc(null), *_around(0.5, Z * sqrt(SHARED_RANKS * (2 * n + 1) / (12 * n * n))), again),
+        Reference(auc(null), *_around(0.5, Z * sqrt(SHARED_RANKS * (2 * n + 1) / (12 * n * n))), OTHER_REAL),
         protocol={**full_protocol, "interval": "95%, Hanley and McNeil, for folds that share examples"},
-        says="The chance that it ranks a real example above a sample.", detail=True,
+        says="The probability that it ranks a real example above a sample. 0.5: it cannot tell them apart.",
+        detail=True,
     )  # fmt: skip
     return [accuracy, ranked, _divergence(result, null, features, seed, full_protocol)], result
 
 
 def _plain(accuracy: float, p: float) -> str:
-    """What the accuracy means, where chance alone does not explain it."""
+    """The accuracy in a sentence; p says whether chance explains it."""
+    right = f"is right {percent(accuracy)} of the time"
     if p < 0.05 and accuracy > 0.5:
-        return f"A classifier tells {percent(accuracy)} of samples and real examples apart (50% would be perfect)."
-    return f"A classifier cannot tell samples from real examples: it is right for {percent(accuracy)}, as by chance."
+        return f"A classifier that sorts samples from real examples {right} (50% would be perfect)."
+    return f"A classifier finds no clear difference between samples and real examples: it {right} (guessing: 50%)."
 
 
 def _around(middle: float, half: float) -> tuple[float, float]:
@@ -226,15 +228,15 @@ def _divergence(found: TwoSample, null: TwoSample, features: str, seed: int, sai
     floor, floor_half = _jsd(null, seed)
     on_samples, on_data = _ratios(found, seed)
     return Number(
-        "c2st_jsd", titled("Jensen-Shannon divergence by the classifier", features),
+        "c2st_jsd", titled("Jensen-Shannon divergence by the same classifier", features),
         value, value - half, value + half, "of ln 2", "lower",
-        Reference(floor, floor - floor_half, floor + floor_half, "other real examples in the place of samples"),
+        Reference(floor, floor - floor_half, floor + floor_half, OTHER_REAL),
         protocol={
             **said, "calibration": "isotonic, on half", "interval": "95%, normal, for folds that share examples",
             "ratio_on_samples": on_samples, "ratio_on_data": on_data, "ratio_is": "of densities, data's over samples'",
         },
-        says="(ln 2 − BCE)/ln 2 of calibrated odds on examples not used for calibration; it can be negative by chance."
-        f" By these odds data are {_times(on_samples)} times as dense as samples at the median sample, and"
+        says="0: samples and real examples have one distribution; 1: they never overlap. Chance can make it negative."
+        f" Real examples are {_times(on_samples)} times as dense as samples at the median sample, and"
         f" {_times(on_data)} times at the median real example.",
         detail=True,
     )  # fmt: skip
