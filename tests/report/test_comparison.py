@@ -31,10 +31,10 @@ def test_best_is_who_lies_apart_whatever_the_order(better):
 @pytest.mark.parametrize(
     ("rivals", "says"),
     [
-        ([number(1, 0.6), number(2, 0.6)], "intervals meet"),
+        ([number(1, 0.6), number(2, 0.6)], "intervals overlap"),
         ([number(1, 0.1, k=10), number(2, 0.1, k=100)], "protocols differ in k"),
         ([number(1, 0.1), number(None, 0)], "undefined"),
-        ([number(1, 0.1, ""), number(2, 0.1, "")], "Neither more nor less"),
+        ([number(1, 0.1, ""), number(2, 0.1, "")], "No direction"),
         ([number(1, 0.1)], "Only one run"),
     ],
 )
@@ -52,7 +52,7 @@ def test_the_page_links_to_the_reports_that_are_there(tmp_path):
     assert links == ["../runs%20of%20mine/digits-vae/report.html"]
     text = out.read_text("utf-8")
     assert "No report yet" in text
-    assert "digits-vae is best: its interval lies apart from every other." in text
+    assert "digits-vae is best: its interval overlaps no other." in text
 
 
 def test_runs_of_different_kinds_and_bare_runs_share_a_page(tmp_path):
@@ -92,7 +92,7 @@ def test_runs_of_different_data_and_stale_ones_are_not_compared(tmp_path):
     before = config.read_text("utf-8")
     config.write_text(before.replace("[data]", "[data]\nsplit_seed = 3"), "utf-8")
     text = write_comparison(runs, tmp_path / "both.html").read_text("utf-8")
-    assert "data parted differently" in text
+    assert "different splits" in text
     assert "is best" not in text
     config.write_text(before, "utf-8")
     (runs[1] / "model.safetensors").write_bytes(b"fitted further")
@@ -113,5 +113,5 @@ def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path):
 def test_the_summary_counts_clear_winners_among_shared_numbers(tmp_path):
     runs = [fake("digits-vae", tmp_path), fake("digits-gan", tmp_path)]
     text = write_comparison(runs, tmp_path / "both.html").read_text("utf-8")
-    assert "Of 1 number that more than one run has, digits-vae is clearly best in 1." in text
+    assert "Compared in 1 number, digits-vae is clearly best in 1." in text
     assert text.index("Distance to the nearest") < text.index("−log p(x), evidence bound")

@@ -153,8 +153,8 @@ def test_the_verdict_is_made_of_the_numbers(pages):
     """Its sentences where it has some; else the weightiest number."""
     folder = read(pages["digits-vae"].parent)
     assert verdict(folder).endswith("nats.")
-    spoken = replace(folder, judgement=folder.judgement | {"verdict": ["Nothing was copied.", 3, "All is well."]})
-    assert verdict(spoken) == "Nothing was copied. All is well."
+    spoken = replace(folder, judgement=folder.judgement | {"verdict": ["No class is missing.", 3, "All is well."]})
+    assert verdict(spoken) == "No class is missing. All is well."
     assert verdict(replace(folder, judgement={})) == ""
 
 
@@ -220,9 +220,9 @@ def test_points_outside_the_frame_are_counted(tmp_path):
 
 def test_data_the_model_was_fitted_to_is_not_called_unseen(tmp_path):
     run = fake("digits-vae", tmp_path)
-    assert "never fitted to" in write_report(run).read_text("utf-8")
+    assert "has not seen" in write_report(run).read_text("utf-8")
     judgement = (run / "judgement.json").read_text().replace('"split": "test"', '"split": "train"')
     (run / "judgement.json").write_text(judgement)
     text = write_report(run).read_text("utf-8")
-    assert "never fitted to" not in text
-    assert "Data of the train part" in text
+    assert "has not seen" not in text
+    assert "Real examples, train part" in text

@@ -24,7 +24,7 @@ from bestiary.report.samples_section import samples_beside_data
 __all__ = ["outcome", "write_comparison"]
 
 OF_THE_RUN = ("weights", "p", "C")  # entries of a protocol that say what was judged or found, not how
-SHOWN = ("Each example", "Rounds", "Fitted in", "On", "Seed")
+SHOWN = ("Each example", "Rounds", "Time to fit", "Device", "Seed")
 
 
 def outcome(rivals: Sequence[Number]) -> tuple[int | None, str]:
@@ -35,7 +35,7 @@ def outcome(rivals: Sequence[Number]) -> tuple[int | None, str]:
         return None, "It is undefined for one of the runs."
     directions = {n.better for n in rivals}
     if directions not in ({"lower"}, {"higher"}):
-        return None, "Neither more nor less of it is better by itself."
+        return None, "No direction of this number is better, so that no run is best."
     differing = _differences(rivals)
     if differing:
         return None, f"No comparison: the protocols differ in {', '.join(differing)}."
@@ -43,10 +43,10 @@ def outcome(rivals: Sequence[Number]) -> tuple[int | None, str]:
     ends = [sorted(sign * end for end in n.mark.ends) for n in rivals if n.mark is not None]
     first = int(np.argmin([high for _, high in ends]))
     if not all(ends[first][1] < low for i, (low, _) in enumerate(ends) if i != first):
-        return None, "No run is clearly best: the intervals meet."
+        return None, "No run is clearly best: the intervals overlap."
     beyond = _beyond(rivals[first])
     if beyond:
-        return None, f"No run is called best: the reading that is furthest out lies {beyond}, which is no merit."
+        return None, f"No run is best: the leading one is {beyond}, which is no merit."
     return first, ""
 
 
@@ -87,7 +87,7 @@ def _contests(folders: Sequence[Folder]) -> list[dict[str, Any]]:
             {"run": names[run], "number": n, "bar": figures.interval(n, span), "best": i == best}
             for i, (run, n) in enumerate(rivals)
         ]
-        full_protocol = sentence if winner is None else f"{winner} is best: its interval lies apart from every other."
+        full_protocol = sentence if winner is None else f"{winner} is best: its interval overlaps no other."
         contests.append({"number": readings[0], "rows": rows, "outcome": full_protocol, "winner": winner})
     return contests
 
@@ -95,7 +95,7 @@ def _contests(folders: Sequence[Folder]) -> list[dict[str, Any]]:
 def _decided(folders: Sequence[Folder], readings: Sequence[Number]) -> tuple[int | None, str]:
     """`outcome`, of runs that were judged on the same data and as they are now."""
     if len(readings) > 1 and len({folder.of for folder in folders}) > 1:
-        return None, "No comparison: the runs are of different data, or of data parted differently."
+        return None, "No comparison: the runs have different data or different splits of it."
     if len(readings) > 1 and any(folder.stale for folder in folders):
         return None, "No comparison: a run was fitted further after it was judged."
     return outcome(readings)
@@ -118,7 +118,7 @@ def _summary(contests: Sequence[dict[str, Any]]) -> str:
     clauses = [f"{run} is clearly best in {n}" for run, n in wins.most_common()]
     open_ = len(fought) - wins.total()
     clauses += [f"{open_} {'is' if open_ == 1 else 'are'} undecided"] if open_ else []
-    return f"Of {count(len(fought), 'number')} that more than one run has, {'; '.join(clauses)}."
+    return f"Compared in {count(len(fought), 'number')}, {'; '.join(clauses)}."
 
 
 def _card(folder: Folder, out: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from bestiary.storage.run_files import read_signs
 
 __all__ = ["bound_parts", "signs"]
 
-LOSS, INFORMATION = ("distortion", "reconstruction"), ("mutual_information", "mutual information")
+LOSS, INFORMATION = ("distortion", "reconstruction loss"), ("mutual_information", "mutual information")
 PARTS = (  # the finest that was measured
     (LOSS, INFORMATION, ("total_correlation", "total correlation"), ("dimension_kl", "KL of single dimensions")),
     (LOSS, INFORMATION, ("marginal_kl", "marginal KL")),
@@ -122,5 +122,5 @@ def _axes(frame: Frame, k: np.ndarray) -> Markup:
         parts.append(tag("text", compact(size), class_="tick", x=u, y=base + 17, text_anchor="middle"))
     parts.append(tag("line", class_="rule", x1=left, x2=right, y1=base, y2=base))
     below = {"x": (left + right) / 2, "y": frame.height - 3, "text_anchor": "middle"}
-    parts.append(tag("text", "draws of z for each x, k", class_="label", **below))
+    parts.append(tag("text", "k, draws of z for each x", class_="label", **below))
     return Markup("").join(parts)

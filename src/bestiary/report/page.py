@@ -83,7 +83,7 @@ def _stages(env: dict[str, Any]) -> str:
 
 
 def facts(folder: Folder) -> list[tuple[str, str]]:
-    """The specimen's label: a few words each, and only what is known."""
+    """Facts about a run as (name, value), a few words each; unknown ones are left out."""
     training, env = table(folder.config, "training"), folder.env
     seconds, round = real(env.get("seconds")), real(env.get("round"))
     planned = real(env.get("rounds"))
@@ -92,12 +92,12 @@ def facts(folder: Folder) -> list[tuple[str, str]]:
         rounds += f" of {int(planned):,}"
     known = {
         "Each example": "" if folder.spec is None else _shape(folder.spec),
-        "Beside each": "" if folder.spec is None else ", ".join(map(_beside, folder.spec.beside)),
+        "With each example": "" if folder.spec is None else ", ".join(map(_beside, folder.spec.beside)),
         "Stages": _stages(env),
         "Rounds": rounds,
         "Batch": plain(training["batch"]) if "batch" in training else "",
-        "Fitted in": "" if seconds is None else duration(seconds),
-        "On": str(env.get("device", "")),
+        "Time to fit": "" if seconds is None else duration(seconds),
+        "Device": str(env.get("device", "")),
         "Seed": plain(training["seed"]) if "seed" in training else "",
         "Judged": str(folder.judgement.get("made", ""))[:10],
     }
@@ -108,7 +108,7 @@ def _ending(folder: Folder) -> str:
     """How the fit ended, if not by playing every round."""
     why = str(folder.env.get("why") or "")
     if folder.env.get("finished") is False:
-        return f"This fit is not finished{f' ({why})' if why else ''}. To go on:"
+        return f"This fit is not finished{f' ({why})' if why else ''}. This command continues it:"
     return "" if not why or why == "all rounds played" else f"The fit ended early: {why}."
 
 

@@ -46,7 +46,7 @@ def samples_beside_data(folder: Folder) -> Shown | None:
 def _grids(folder: Folder, spec: Spec) -> Shown:
     pictures = {key: folder.evidence[key] for key in ("samples", "data") if key in folder.evidence}
     side = min(fitting_side(len(x), spec) for x in pictures.values())
-    titles = {"samples": f"Samples of the {folder.model}", "data": f"Data of the {folder.part} part"}
+    titles = {"samples": f"Samples of the {folder.model}", "data": f"Real examples, {folder.part} part"}
     plates = [
         (
             titles[key],
@@ -64,7 +64,7 @@ def _planes(folder: Folder, spec: Spec) -> Shown:
     evidence, none = folder.evidence, np.empty((0, 2))
     clouds = {
         "Samples": evidence.get("model_samples", evidence.get("samples", none))[:2000].astype(float),
-        "Data": evidence.get("data", none)[:2000].astype(float),
+        "Real examples": evidence.get("data", none)[:2000].astype(float),
     }
     under = _truth(evidence)
     if under is None:  # the density is known in model units only
@@ -83,7 +83,7 @@ def _planes(folder: Folder, spec: Spec) -> Shown:
             outside = len(points) - int(inside(points, *box).sum())
             label += f", {outside:,} of them outside the frame" if outside else ""
             pictures.append((label, figures.cloud(label, [(points, class_, None)], box, names, under)))
-    return {"kind": "clouds", "pictures": pictures, "note": "The tint is the true density." if under else ""}
+    return {"kind": "clouds", "pictures": pictures, "note": "The grey tint is the true density." if under else ""}
 
 
 def _truth(evidence: dict[str, np.ndarray]) -> tuple[str, tuple[float, float, float, float]] | None:
@@ -128,7 +128,7 @@ def _marginals(folder: Folder, spec: Spec, most: int = 24, most_values: int = 8)
             values = _raw(data, column, where), _raw(samples, column, where)
             pictures.append((column.name, figures.histogram(column.name, *values)))
     left_out = len(columns) - most
-    note = f"The first {most} of {len(columns)} columns." if left_out > 0 else ""
+    note = f"Only the first {most} of {len(columns)} columns are shown." if left_out > 0 else ""
     return {"kind": "marginals", "pictures": pictures, "note": note, "pairs": _pairs(columns, data, samples)}
 
 
@@ -139,7 +139,7 @@ def _pairs(columns: list[tuple[Column, slice]], data: np.ndarray, samples: np.nd
         return []
     names, where = [name for name, _ in chosen], [i for _, i in chosen]
     out = []
-    for title, x in (("Samples", samples), ("Data", data)):
+    for title, x in (("Samples", samples), ("Real examples", data)):
         kept = x[np.isfinite(x).all(axis=1)][:, where].astype(float)
         with np.errstate(divide="ignore", invalid="ignore"):  # a constant column has no correlation
             matrix = np.corrcoef(kept, rowvar=False) if len(kept) > 2 else np.full((len(where),) * 2, np.nan)

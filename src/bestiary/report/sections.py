@@ -16,6 +16,7 @@ from bestiary.report.number_words import count, duration, figure, numbers, plain
 from bestiary.report.png import Plate, grid, pixels, reduction, saved, single
 from bestiary.report.run_record import Folder, Series, real, table
 from bestiary.report.samples_section import is_image, spread
+from bestiary.report.term_words import term_words
 
 __all__ = ["curves", "growth", "judged", "latent", "neighbours", "reconstructions", "settings"]
 
@@ -23,8 +24,8 @@ Shown = dict[str, Any]
 
 
 def judged(folder: Folder) -> list[Shown]:
-    """The numbers, each with its interval drawn; those of one unit share a scale, those of one title an entry."""
-    result = numbers(folder)
+    """The numbers, those of the verdict first. Numbers of one unit share a scale, those of one title an entry."""
+    result = sorted(numbers(folder), key=lambda n: -n.weight)
     titles = [n.title for n in result]
     return [
         {
@@ -43,13 +44,13 @@ def _rows(d: dict[str, Any]) -> list[tuple[str, str]]:
     return [(str(key), plain(value)) for key, value in d.items()]
 
 
-TITLES = {"validation": "Validation, on examples kept from the fit"}
+TITLES = {"validation": "Validation, on examples kept from the fit"}  # others by the name of the player
 
 
 def curves(folder: Folder) -> list[Shown]:
     """Small multiples: one row of panels a player, the validation bound last."""
     last = max((float(x[-1]) for x, _ in folder.journal.values()), default=0.0)
-    players: dict[str, list[tuple[str, Markup]]] = {}
+    players: dict[str, list[tuple[str, str, Markup]]] = {}
     for key, (x, y) in sorted(folder.journal.items(), key=lambda item: _order(item[0])):
         player, term = key.split(".", 1)
         if player == "validation" and term in ("low", "high"):
@@ -57,9 +58,9 @@ def curves(folder: Folder) -> list[Shown]:
         band = _band(folder.journal, x) if key == "validation.bound" else None
         best = key == "validation.bound"
         panel = figures.curve(f"{player} {term}", x, y, last, band, best)
-        players.setdefault(player, []).append((term, panel))
+        players.setdefault(player, []).append((term, term_words(player, term), panel))
     return [
-        {"player": player, "title": TITLES.get(player, f"The {player}"), "panels": panels}
+        {"player": player, "title": TITLES.get(player, f"Loss of the {player}"), "panels": panels}
         for player, panels in players.items()
     ]
 

@@ -44,7 +44,7 @@ def _curve(logits: np.ndarray, real: np.ndarray) -> Markup:
     frame = Frame((0.0, 1.0), (0.0, 1.0), width=260, height=260, left=44, right=10, top=8, bottom=40)
     diagonal = np.array([0.0, 1.0])
     parts = [
-        frame.axes((4, 4), "samples", "data"),
+        frame.axes((4, 4), "samples called real", "real examples called real"),
         polyline(frame, diagonal, diagonal, "line faint"),
         polyline(frame, x[some], y[some], "line"),
     ]
