@@ -1,5 +1,6 @@
 """Extractors: deterministic, hashed, the same in blocks of any size; the shipped weights; files; bad input."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -81,7 +82,7 @@ def test_the_shipped_classifier_knows_digits_it_was_not_made_for() -> None:
     digits = data.rows(np.arange(len(data)))
     found = extractor("mnist", data.spec)
     assert "resized to 28×28" in found.about
-    assert not extractor("mnist", GREY).about
+    assert "resized" not in extractor("mnist", GREY).about
     logits = found.classes(digits.x)
     assert float((logits[:, :10].argmax(1) == digits.beside["label"]).double().mean()) > 0.3
 
@@ -205,8 +206,11 @@ def glyphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loader:
     return loaded
 
 
-@pytest.mark.parametrize("vary", ["all", "none", "family,weight,slant", "family,weight,slant,size"])
-def test_the_shipped_classifier_reads_glyphs_it_has_not_seen(glyphs: Loader, vary: str) -> None:
+@pytest.mark.parametrize(
+    ("vary", "least"),
+    [("all", 0.975), ("none", 0.99), ("family,weight,slant", 0.99), ("family,weight,slant,size", 0.99)],
+)
+def test_the_shipped_classifier_reads_glyphs_it_has_not_seen(glyphs: Loader, vary: str, least: float) -> None:
     """In the sizes of glyphs that are shifted or turned and of those that are not; upside down it reads few."""
     x, shown, data = glyphs(n=720, seed=7, vary=vary)
     read = extractor("glyphs", replace(data.spec, beside=()))  # told nothing of the characters: 62 classes
@@ -214,7 +218,7 @@ def test_the_shipped_classifier_reads_glyphs_it_has_not_seen(glyphs: Loader, var
     def accuracy(x: Tensor) -> float:
         return float((NAMES[read.classes(x).argmax(1)] == shown).mean())
 
-    assert accuracy(x) > 0.95
+    assert accuracy(x) > least
     assert accuracy(x.flip(2)) < 0.5
     assert read(x).shape == (720, 64)
 
@@ -252,3 +256,11 @@ def test_what_is_no_glyph_is_not_told_to_be_of_every_character(glyphs: Loader) -
         assert reached.value < 25
         assert kl.value > 1
     assert class_numbers(real, real, 45, read.says)[0].value == 45
+
+
+@pytest.mark.parametrize("name", ["mnist", "glyphs"])
+def test_shipped_classifiers_say_how_good_they_are(name: str) -> None:
+    """In the words that training wrote beside the weights."""
+    about = extractor(name, GREY).about
+    assert re.fullmatch(r"classifier right on \d\d\.\d\d% of 10000 test images of .*", about)
+    assert extractor(name, pictures((1, 32, 32), 256)).about.startswith(f"{about}; resized")
