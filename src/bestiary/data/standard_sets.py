@@ -1,6 +1,7 @@
 """The standard sets by name, each with the split that publications use, or a note that there is none.
 
     digits            8×8, 17 levels, 1,797; in scikit-learn: no file needed
+    glyphs            32×32, 256 levels, any number, drawn here: data/glyphs.py
     mnist             28×28, 256 levels; test the official 10,000, validation the last 10,000 of training
     fashion-mnist     the same form and split
     stacked-mnist     28×28×3: three digits of MNIST as the channels, 1000 modes (arXiv 1611.02163)
