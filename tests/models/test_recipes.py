@@ -14,7 +14,7 @@ def test_what_a_recipe_says_is_planned_with_its_reason(model: str) -> None:
     planned = plan("digits", model, {"recipe": "paper"})
     given = RECIPES[model]["paper"]
     for key, value in given.items():
-        assert planned.said[key] == value, key
+        assert planned.command_options[key] == value, key
         assert planned.inferred[key].reason == "recipe=paper", key
 
 
@@ -22,20 +22,21 @@ def test_recipes_of_papers_differ_from_what_measurement_made() -> None:
     same = set()
     for model in RECIPES:
         fast, paper = plan("digits", model, {"recipe": "fast"}), plan("digits", model, {"recipe": "paper"})
-        assert fast.said == plan("digits", model).said
+        assert fast.command_options == plan("digits", model).command_options
         same |= {model} if (fast.model_options, fast.recipe) == (paper.model_options, paper.recipe) else set()
     assert same <= {"dcgan"}  # whose paper holds what measurement found, so far
 
 
 def test_an_option_beside_a_recipe_wins() -> None:
     planned = plan("digits", "wgan", {"recipe": "paper", "lr": 1e-3, "batch": 32})
-    assert (planned.said["lr"], planned.recipe.batch, planned.said["optimiser"]) == (1e-3, 32, "rmsprop")
+    options = planned.command_options
+    assert (options["lr"], planned.recipe.batch, options["optimiser"]) == (1e-3, 32, "rmsprop")
     assert "lr" not in planned.inferred
 
 
 def test_a_trick_by_its_own_name_stands_in_the_recipe() -> None:
     planned = plan("ring", "pac-gan", {"recipe": "paper", "noise": 0.1})
-    assert planned.said["tricks"] == "pack(2),noise(0.1)"
+    assert planned.command_options["tricks"] == "pack(2),noise(0.1)"
 
 
 def test_a_recipe_that_nobody_wrote_is_answered_with_those_that_are() -> None:

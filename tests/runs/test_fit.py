@@ -18,8 +18,8 @@ from bestiary.errors import BestiaryError
 from bestiary.report import write_report
 from bestiary.run import judge, load
 from bestiary.runs import fit as fitting
+from bestiary.runs.config_options import data_location
 from bestiary.runs.fit import Interrupted, fit
-from bestiary.runs.fitted import data_location
 from bestiary.runs.run_folder import locked
 from bestiary.storage.journal import read_journal
 from bestiary.storage.run_files import read_config, read_env
@@ -221,7 +221,7 @@ def test_more_steps_may_be_asked_for_and_are_remembered(whole, tmp_path):
         ({"stpes": 30}, "stpes cannot change, only .*steps"),
         ({"model": "gan"}, "gan cannot change"),
         ({"data": "grid"}, "grid cannot change"),
-        ({"name": "other"}, "keeps its name"),
+        ({"name": "other"}, "leave out --name other"),
         ({"steps": "many"}, "expected an integer"),
     ],
 )

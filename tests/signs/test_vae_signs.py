@@ -153,7 +153,7 @@ def test_remedies_can_be_typed_and_built_and_change_something(data: str, model: 
     for name, ill in ILL.items():
         for sign in diagnose(of_run(what, ill)):
             for remedy in sign.remedies:
-                again = plan(data, model, {**what.said, **remedy.options})
+                again = plan(data, model, {**what.command_options, **remedy.options})
                 assert (again.model_options, again.recipe) != (what.model_options, what.recipe), (name, remedy)
                 assert remedy_command(what, remedy.options).startswith(f"bestiary fit {data} {model} ")
                 if "beta" in remedy.options and "objective" in what.model_options:

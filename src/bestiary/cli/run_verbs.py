@@ -142,13 +142,13 @@ def _prepare(
 def _complete_plan(source: str, model: str, options: Mapping[str, object], device: str) -> tuple[Any, Any]:
     """A plan in which nothing is left to infer, and its model."""
     from bestiary.models.zoo import build
-    from bestiary.runs.plan import fits_training, plan, with_precision
+    from bestiary.runs.plan import check_batch_and_steps, plan, with_inferred_precision
     from bestiary.training.device import choose_device
 
     open_plan = plan(source, model, options)
     model_object = build(open_plan.model, open_plan.dataset.spec, **open_plan.model_options)
-    fits_training(model_object, open_plan.recipe)
-    return with_precision(open_plan, choose_device(device), model_object.size), model_object
+    check_batch_and_steps(model_object, open_plan.recipe)
+    return with_inferred_precision(open_plan, choose_device(device), model_object.size), model_object
 
 
 def _missing_words(leading: Sequence[str], key_words: Sequence[str]) -> str:

@@ -9,11 +9,10 @@ import torch
 
 from bestiary.data.dataset import Dataset
 from bestiary.models.model import Bounds, Coded, Drawn, Encodes, Reconstructs, Samples, Shows
-from bestiary.runs.plan import Plan
-from bestiary.storage.run_files import read_config, read_env, write_config
+from bestiary.storage.run_files import read_config, read_env
 from bestiary.training.trainer import Trainer
 
-__all__ = ["describe_environment", "update_recipe", "warn_of_changes"]
+__all__ = ["describe_environment", "warn_of_changes"]
 
 ABILITIES = (Samples, Shows, Coded, Encodes, Reconstructs, Drawn, Bounds)
 
@@ -45,14 +44,6 @@ def _processor() -> str:
     except OSError:
         return platform.processor()
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
-
-
-def update_recipe(path: Path, plan: Plan) -> None:
-    """Write the recipe of a resumed run into config.toml: how long it goes on may have changed."""
-    config, recipe = read_config(path), plan.recipe.to_dict()
-    if config["training"] != recipe:
-        same = {k: v for k, v in config["inferred"].items() if config["training"].get(k) == recipe.get(k)}
-        write_config(path, {**config, "command": plan.command, "training": recipe, "inferred": same})
 
 
 def warn_of_changes(path: Path, facts: Mapping[str, Any], data: Dataset, warn: Callable[[str], None]) -> None:

@@ -31,85 +31,42 @@ from bestiary.codes.latent_space import Analogy, again, codes, log_prior, reach
 from bestiary.codes.paths import analogy, path
 from bestiary.data.batch import Batch
 from bestiary.data.dataset import Dataset
-from bestiary.data.load import is_name
 from bestiary.data.load import load as load_data
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError, unknown_name
-from bestiary.grammar.part_lists import merge_part_options
-from bestiary.grammar.signatures import signature_options
 from bestiary.measures.number import Number
 from bestiary.models.model import Bounds, Coded, Encodes, Model, Samples, Shows
-from bestiary.models.zoo import MODELS, PART_LISTS, build
+from bestiary.models.zoo import build
 from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors, select_rows
+from bestiary.runs.config_options import data_location, data_options, model_options
 from bestiary.runs.data_check import check_data
-from bestiary.runs.plan import GIVEN
 from bestiary.runs.run_folder import find
-from bestiary.runs.start_weights import earlier_options, typed_options
 from bestiary.storage.run_files import read_config, read_signs
 from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded
 from bestiary.training.trainer import load_weights
 
-__all__ = ["Fitted", "as_batch", "data_location", "data_options_of", "options_of"]
+__all__ = ["Fitted", "as_batch"]
 
 BLOCK = 64  # samples drawn at once: of fixed size, so that the first ones do not depend on how many are asked for
 
 Examples = Batch | Tensor | np.ndarray  # in model units
 
 
-def options_of(config: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
-    """The model's options as config.toml holds them, with the parts that cannot be written down put back."""
-    saved = {k: v for k, v in config["model"].items() if k != "name"}
-    known = signature_options(MODELS[config["model"]["name"]]) if config["model"]["name"] in MODELS else {}
-    parts = merge_part_options(MODELS[config["model"]["name"]], parts, PART_LISTS) if known else parts
-    for key in parts:
-        if key not in known and key not in config["data"]:
-            raise unknown_name(f"part of {config['model']['name']}", key, known)
-    _all_given(saved, parts, "load(run")
-    return typed_options(config["model"]["name"], saved | earlier_options(config) | parts)
-
-
-def data_options_of(config: dict[str, Any], data: Any, parts: dict[str, Any], call: str) -> dict[str, Any]:
-    """The data's options as config.toml holds them, with what came from Python (labels) put back."""
-    saved = {k: v for k, v in config["data"].items() if k != "source"}
-    if config["data"]["source"] == "array" and data is None:
-        full = f"bst.{call})" if "x" in call else f"bst.{call}, data=x)"
-        raise BestiaryError(f"this run was fitted to an array given from Python: give it again, {full}")
-    _all_given(saved, parts, call)
-    return saved | {k: v for k, v in parts.items() if k in saved}
-
-
-def _all_given(saved: dict[str, Any], parts: dict[str, Any], call: str) -> None:
-    """What config.toml only names must be among the parts."""
-    missing = {k: str(v) for k, v in saved.items() if str(v).startswith(GIVEN) and k not in parts}
-    if missing:
-        again = ", ".join(f"{k}={v.rpartition(': ')[2]}(…)" for k, v in missing.items())
-        raise BestiaryError(
-            f"this run was fitted with {', '.join(missing)} given from Python: give it again, bst.{call}, {again})"
-        )
-
-
-def data_location(config: dict[str, Any]) -> str:
-    """Where the data of a run are: a relative path is first looked up where the fit was started."""
-    source = str(config["data"]["source"])
-    there = Path(config["origin"].get("folder", "")) / source
-    return str(there) if "folder" in config["origin"] and not is_name(source) and there.exists() else source
-
-
 class Fitted:
     """A run folder and, when first needed, its model and data."""
 
-    def __init__(self, path: str | Path, data: Any = None, device: str = "cpu", **parts: Any) -> None:
+    def __init__(self, path: str | Path, data: Any = None, device: str = "cpu", **objects: Any) -> None:
         self.path = find(path)
         self.config = read_config(self.path)
         self.spec = Spec.from_dict(self.config["spec"])
         self.device = torch.device(device)
-        self._data, self._parts = data, parts
+        self._data, self._objects = data, objects
 
     @classmethod
     def of(cls, run: "Fitted") -> Self:
         """The same run as one of this class."""
-        return cls(run.path, run._data, str(run.device), **run._parts)
+        return cls(run.path, run._data, str(run.device), **run._objects)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
@@ -121,7 +78,7 @@ class Fitted:
     @cached_property
     def dataset(self) -> Dataset:
         """The data the run was fitted to, loaded again."""
-        options = data_options_of(self.config, self._data, self._parts, "load(run")
+        options = data_options(self.config, self._data, self._objects, "load(run")
         dataset = load_data(data_location(self.config) if self._data is None else self._data, **options)
         check_data(self.config, dataset)
         return dataset
@@ -134,7 +91,7 @@ class Fitted:
     @cached_property
     def model(self) -> Model:
         """The model with its fitted weights, in evaluation mode."""
-        options = options_of(self.config, self._parts)
+        options = model_options(self.config, self._objects)
         with seeded(0):  # first weights take noise, and who asks for the model here may be in the midst of drawing some
             model = build(self.config["model"]["name"], self.spec, **options)
         file = self.path / "model.safetensors"

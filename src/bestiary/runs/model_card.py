@@ -5,7 +5,7 @@ from typing import Any
 
 from bestiary.data.spec import Spec
 from bestiary.grammar.command_line import command
-from bestiary.runs.plan import GIVEN
+from bestiary.runs.config_options import python_keys
 from bestiary.storage.atomic import write_atomic
 from bestiary.storage.run_files import MODEL, read_config, read_env, read_judgement, weights_hash
 
@@ -53,8 +53,8 @@ def write_card(path: Path) -> Path:
 
 def _again(config: dict[str, Any]) -> list[str]:
     """What has to be given from Python once more."""
-    given = [f"{k}=…" for k, v in {**config["data"], **config["model"]}.items() if str(v).startswith(GIVEN)]
-    return (["data=x"] if config["data"]["source"] == "array" else []) + given
+    objects = [f"{key}=…" for key in python_keys({**config["data"], **config["model"]})]
+    return (["data=x"] if config["data"]["source"] == "array" else []) + objects
 
 
 def _numbers(judgement: dict[str, Any], path: Path) -> list[str]:

@@ -1,12 +1,11 @@
-"""A plan: what will be run, with every option known and every inference said.
+"""Plan: everything that a fit needs, with every option resolved and every inference explained.
 
-    plan(data, model, options)      each option goes to the data, the model or the training, by its name;
-                                    `auto` and `steps` are inferred from the data, with the reason
-    with_precision(plan, device, weights)  and the precision, from where it will run and how large the model is
+    plan(data, model, options)      gives each option to the data, the model or the training, by its name;
+                                    infers `auto` and `steps` from the data, with the reason
+    with_inferred_precision(…)      infers the precision, from the device and the size of the model
 
-`command` is the line that runs the same again with nothing left to inference. Parts given from Python (an encoder, an
-array, its labels) cannot be written down: the line is then one of Python, with `…` in their places, and they must be
-given again when the run is loaded.
+`Plan.command` is the line that runs the same fit with nothing left to infer. A command cannot hold objects from Python
+(an encoder, an array, its labels): the line is then one of Python with `…` in their places.
 """
 
 import shlex
@@ -15,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from os import PathLike
 from pathlib import Path
-from types import NoneType
 from typing import Any, Literal
 
 import torch
@@ -39,158 +37,181 @@ from bestiary.models.model import Model
 from bestiary.models.recipes import with_recipe
 from bestiary.models.tricks.table import refuse_renamed, trick_options
 from bestiary.models.zoo import MODELS, PART_LISTS, PARTS
-from bestiary.runs.start_weights import with_earlier
+from bestiary.runs.config_options import config_values, is_python_object
+from bestiary.runs.start_weights import load_earlier_runs
 from bestiary.training.device import infer_precision
 from bestiary.training.recipe import Recipe
 from bestiary.version import FORMAT, __version__
 
-__all__ = ["GIVEN", "LEAST_STEPS", "MOST_STEPS", "PASSES", "Plan", "fits_training", "is_part", "plan", "with_precision"]
-
-GIVEN = "given from Python"  # how config.toml begins to say what it cannot hold
+__all__ = [
+    "LEAST_STEPS", "MOST_STEPS", "PASSES", "Plan", "check_batch_and_steps", "plan", "with_inferred_precision",
+]  # fmt: skip
 
 SCHEDULED = {"beta", "lr"}  # options that may be schedules
-
-PASSES, LEAST_STEPS, MOST_STEPS = (
-    30,
-    2_000,
-    20_000,
-)  # inferred steps: 30 passes over the data, within these limits
+PASSES, LEAST_STEPS, MOST_STEPS = 30, 2_000, 20_000  # inferred steps: 30 passes over the data, within these limits
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Data, model and training, resolved."""
+    """Data, model and training with all options resolved."""
 
-    data: str  # a name or a path; `array` for one given from Python
+    data: str  # a name or a path; `array` for an array from Python
     model: str
     recipe: Recipe
     dataset: Dataset
-    data_options: Mapping[str, Any] = field(default_factory=dict)  # as given
+    data_options: Mapping[str, Any] = field(default_factory=dict)  # those that were given
     model_options: Mapping[str, Any] = field(default_factory=dict)  # all of them, `auto` replaced
-    inferred: Mapping[str, Inferred] = field(default_factory=dict)  # key → value and reason
-    said: Mapping[str, Any] = field(default_factory=dict)  # options of the command: given or inferred
-    weights: Mapping[str, Tensor] = field(default_factory=dict, repr=False)  # those that the model begins from
-    start: Mapping[str, str] = field(default_factory=dict)  # the run that it begins from: its path, the weights' hash
+    inferred: Mapping[str, Inferred] = field(default_factory=dict)  # option → value and reason
+    command_options: Mapping[str, Any] = field(default_factory=dict)  # options in the command: given or inferred
+    weights: Mapping[str, Tensor] = field(default_factory=dict, repr=False)  # the weights that the model starts from
+    start: Mapping[str, str] = field(default_factory=dict)  # the run that they come from: its path, the weights' hash
 
-    def at(self, precision: Literal["fp32", "bf16"], why: str) -> "Plan":
-        """In a precision that was inferred."""
+    def with_precision(self, precision: Literal["fp32", "bf16"], reason: str) -> "Plan":
+        """The plan with an inferred precision."""
         return replace(
             self,
             recipe=replace(self.recipe, precision=precision),
-            inferred={**self.inferred, "precision": Inferred(precision, why)},
-            said={**self.said, "precision": precision},
+            inferred={**self.inferred, "precision": Inferred(precision, reason)},
+            command_options={**self.command_options, "precision": precision},
         )
 
     @property
-    def command(self) -> str:
-        """The full equivalent command."""
-        if self.data == "array" or self.parts:
-            return self._python()
-        return f"bestiary fit {shlex.quote(self.data)} {self.model} {format_words(self.said)}".rstrip()
-
-    def _python(self) -> str:
-        """The same in Python, for what a command line cannot hold."""
-        source = "x" if self.data == "array" else repr(self.data)
-        plain = {k: str(v) if isinstance(v, Schedule) else v for k, v in self.said.items() if not is_part(v)}
-        dotted = {k: plain.pop(k) for k in list(plain) if "." in k}  # data.seed is no name for a keyword
-        words = [f"{k}={type(v).__name__}(…)" for k, v in self.parts.items()]
-        words += [f"{k}={v!r}" for k, v in plain.items()] + ([f"**{dotted!r}"] if dotted else [])
-        return f"bst.fit({source}, {self.model!r}, {', '.join(words)})"
+    def needs_python(self) -> bool:
+        """Whether a command cannot repeat the plan, since it has an array or other objects from Python."""
+        return self.data == "array" or bool(self.python_objects)
 
     @property
-    def parts(self) -> dict[str, Any]:
-        """Options that hold something that only Python can give."""
-        return {k: v for k, v in {**self.data_options, **self.model_options}.items() if is_part(v)}
+    def python_objects(self) -> dict[str, Any]:
+        """The options that hold objects from Python."""
+        return {k: v for k, v in {**self.data_options, **self.model_options}.items() if is_python_object(v)}
+
+    @property
+    def command(self) -> str:
+        """The command with every option written out, or the line of Python that does the same."""
+        if self.needs_python:
+            return self._python_line()
+        return f"bestiary fit {shlex.quote(self.data)} {self.model} {format_words(self.command_options)}".rstrip()
+
+    def _python_line(self) -> str:
+        source = "x" if self.data == "array" else repr(self.data)
+        values = {k: v for k, v in self.command_options.items() if not is_python_object(v)}
+        values = {k: str(v) if isinstance(v, Schedule) else v for k, v in values.items()}
+        dotted = {k: values.pop(k) for k in list(values) if "." in k}  # data.seed cannot be a keyword
+        arguments = [f"{k}={type(v).__name__}(…)" for k, v in self.python_objects.items()]
+        arguments += [f"{k}={v!r}" for k, v in values.items()] + ([f"**{dotted!r}"] if dotted else [])
+        return f"bst.fit({source}, {self.model!r}, {', '.join(arguments)})"
 
     def config(self) -> dict[str, Any]:
-        """What config.toml holds."""
+        """The tables of config.toml."""
         return {
             "command": self.command,
             "version": __version__,
             "format": FORMAT,
-            "data": {"source": self.data, **_writable(self.data_options)},
+            "data": {"source": self.data, **config_values(self.data_options)},
             "spec": self.dataset.spec.to_dict(),
-            "model": {"name": self.model, **_writable(self.model_options)},
+            "model": {"name": self.model, **config_values(self.model_options)},
             "training": self.recipe.to_dict(),
-            "inferred": {k: {"value": value_text(value), "reason": why} for k, (value, why) in self.inferred.items()},
-            "origin": {**self.dataset.source, **_folder(self.data)},
+            "inferred": {k: {"value": value_text(v), "reason": reason} for k, (v, reason) in self.inferred.items()},
+            "origin": {**self.dataset.source, **_working_folder(self.data)},
             "earlier": {k: v.to_dict() for k, v in self.model_options.items() if isinstance(v, EarlierRun)},
             "start": dict(self.start),
         }
 
 
 def plan(data: Any, model: str, options: Mapping[str, Any] | None = None, resumed: bool = False) -> Plan:
-    """Resolve everything that a fit needs to know; `resumed`: what a run was fitted with is not refused any more."""
+    """The plan of a fit.
+
+    data: a name, a path, or an array. model: a name of the zoo. options: keys of the data, the model and the training.
+    resumed: whether the options come from an existing run; options without effect are not refused then. Raises
+    BestiaryError for a name, a key or a value that cannot be used.
+    """
     if not isinstance(model, str) or model not in MODELS:
         raise unknown_name("model", str(model), MODELS)
-    by_name = isinstance(data, str | PathLike)
-    if by_name:
-        _readable(str(data))
-    sections: dict[str, Any] = {
-        "data": signature_options(loader(data)),
-        "model": signature_options(MODELS[model]) | list_part_options(MODELS[model], PART_LISTS),
-        "training": Recipe,
-    }
-    refuse_renamed(options or {})
-    given, by_recipe = with_recipe(model, options or {})
-    routed = route(given, sections)
-    routed["model"] = merge_part_options(MODELS[model], routed["model"], PART_LISTS)
-    dataset = load(data, **routed["data"])
-    routed["model"], weights = with_earlier(routed["model"], dataset)
-    recipe, why = _steps(Recipe(**routed["training"]), len(dataset.parts["train"]))
-    model_options, inferred = infer(MODELS[model], dataset.spec, routed["model"], recipe.steps)
+    has_name = isinstance(data, str | PathLike)
+    if has_name:
+        _check_utf8(str(data))
+    builder, user_options = MODELS[model], dict(options or {})
+    model_signature = signature_options(builder) | list_part_options(builder, PART_LISTS)
+    signatures: dict[str, Any] = {"data": signature_options(loader(data)), "model": model_signature, "training": Recipe}
+    refuse_renamed(user_options)
+    all_options, recipe_reason = with_recipe(model, user_options)
+    given = route(all_options, signatures)  # section → the options given to it
+    given["model"] = merge_part_options(builder, given["model"], PART_LISTS)
+    dataset = load(data, **given["data"])
+    given["model"], weights = load_earlier_runs(given["model"], dataset)
+    recipe, steps_reason = _infer_steps(Recipe(**given["training"]), len(dataset.parts["train"]))
+    model_options, inferred = infer(builder, dataset.spec, given["model"], recipe.steps)
     if not resumed:
-        refuse_ineffective(
-            routed["model"], model_options, {k: default for k, (_, default) in sections["model"].items()}
-        )
-    inferred = {k: result for k, result in inferred.items() if k not in replaced_options(routed["model"])}
-    for key, rule in training_rules(MODELS[model]).items():
-        if key not in routed["training"] and (result := rule(recipe)):
-            recipe, inferred[key] = replace(recipe, **{key: result.value}), result
-    _schedules_end(model_options, recipe)
-    inferred |= {k: Inferred(v, by_recipe) for k, v in given.items() if k not in (options or {})}
-    twice = sections["model"].keys() | signature_options(Recipe).keys()  # ring's seed is not the recipe's
-    data_options = {f"data.{k}" if k in twice else k: v for k, v in routed["data"].items()}
-    of_model = {k: model_options[k] for k in inferred if k in model_options}
-    full_protocol = data_options | routed["model"] | of_model | routed["training"]
-    full_protocol |= {k: result.value for k, result in inferred.items() if k in signature_options(Recipe)}
-    if why:
-        inferred["steps"] = Inferred(recipe.steps, why)
-    full_protocol = {k: v for k, v in full_protocol.items() if k != "epochs" and v is not None} | {
-        "steps": recipe.steps,
-        "seed": recipe.seed,
-    }
+        refuse_ineffective(given["model"], model_options, {k: default for k, (_, default) in model_signature.items()})
+    inferred = {k: result for k, result in inferred.items() if k not in replaced_options(given["model"])}
+    recipe, inferred_training = _apply_training_rules(model, recipe, given["training"])
+    _check_schedules(model_options, recipe)
+    inferred_recipe = {k: Inferred(v, recipe_reason) for k, v in all_options.items() if k not in user_options}
+    inferred |= inferred_training | inferred_recipe
+    command_options = _command_options(given, model_options, inferred, recipe, model_signature)
+    if steps_reason:
+        inferred["steps"] = Inferred(recipe.steps, steps_reason)
     return Plan(
-        data=str(data) if by_name else "array",
+        data=str(data) if has_name else "array",
         model=model,
         recipe=recipe,
         dataset=dataset,
-        data_options=routed["data"],
+        data_options=given["data"],
         model_options=model_options,
         inferred=inferred,
-        said=full_protocol,
+        command_options=command_options,
         weights=weights,
     )
 
 
-def with_precision(plan: Plan, device: torch.device, weights: int) -> Plan:
-    """With the precision inferred, where it is left to be: another machine then repeats it, and goes on in it."""
+def _apply_training_rules(model: str, recipe: Recipe, given: Mapping[str, Any]) -> tuple[Recipe, dict[str, Inferred]]:
+    """The recipe with the model's rules for options that were not given, and what they inferred."""
+    inferred = {}
+    for key, rule in training_rules(MODELS[model]).items():
+        if key not in given and (result := rule(recipe)):
+            recipe, inferred[key] = replace(recipe, **{key: result.value}), result
+    return recipe, inferred
+
+
+def _command_options(
+    given: Mapping[str, dict[str, Any]],
+    model_options: Mapping[str, Any],
+    inferred: Mapping[str, Inferred],
+    recipe: Recipe,
+    model_signature: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The options to write into the command: those that were given (section → options) and those that were inferred."""
+    recipe_keys = signature_options(Recipe).keys()
+    shared = model_signature.keys() | recipe_keys  # the ring's seed is `data.seed`, since `seed` is the training's
+    options = {f"data.{k}" if k in shared else k: v for k, v in given["data"].items()} | given["model"]
+    options |= {k: model_options[k] for k in inferred if k in model_options} | given["training"]
+    options |= {k: result.value for k, result in inferred.items() if k in recipe_keys}
+    options = {k: v for k, v in options.items() if k != "epochs" and v is not None}
+    return options | {"steps": recipe.steps, "seed": recipe.seed}
+
+
+def with_inferred_precision(plan: Plan, device: torch.device, weights: int) -> Plan:
+    """The plan with precision=auto replaced, so that another machine repeats or resumes the run in the same precision.
+
+    weights: how many the model has.
+    """
     if plan.recipe.precision != "auto":
         return plan
     options = plan.model_options
-    fine = options.get("penalty", "none") != "none" or "weight_clip" in trick_options(options.get("tricks"))
-    return plan.at(*infer_precision(device, plan.dataset.spec.x, weights, fine))
+    bounded_slope = options.get("penalty", "none") != "none" or "weight_clip" in trick_options(options.get("tricks"))
+    return plan.with_precision(*infer_precision(device, plan.dataset.spec.x, weights, bounded_slope))
 
 
-def _schedules_end(options: Mapping[str, Any], recipe: Recipe) -> None:
-    """Refuse a schedule that the run is too short for: what it leads to would never be reached."""
-    result = {k: parse_schedule(v) if k in SCHEDULED and isinstance(v, str) else v for k, v in options.items()}
-    for key in (PARTS.keys() - PART_LISTS.keys()) & {k for k, v in options.items() if isinstance(v, str)}:
-        result |= {f"{key}={options[key]}: {k}": v for k, v in parse_part(key, options[key], PARTS[key])[1].items()}
-    for key in PART_LISTS.keys() & {k for k, v in options.items() if isinstance(v, str)}:
-        for word in split_arguments(options[key]):
-            result |= {f"{key}={word}: {k}": v for k, v in parse_part(key, word, PART_LISTS[key])[1].items()}
-    for key, schedule in result.items():
+def _check_schedules(options: Mapping[str, Any], recipe: Recipe) -> None:
+    """Raise BestiaryError for a schedule that takes more steps than the run has: it would not reach its end."""
+    values = {k: parse_schedule(v) if k in SCHEDULED and isinstance(v, str) else v for k, v in options.items()}
+    calls = {k: v for k, v in options.items() if isinstance(v, str)}
+    for key in (PARTS.keys() - PART_LISTS.keys()) & calls.keys():
+        values |= {f"{key}={calls[key]}: {k}": v for k, v in parse_part(key, calls[key], PARTS[key])[1].items()}
+    for key in PART_LISTS.keys() & calls.keys():
+        for call in split_arguments(calls[key]):
+            values |= {f"{key}={call}: {k}": v for k, v in parse_part(key, call, PART_LISTS[key])[1].items()}
+    for key, schedule in values.items():
         if isinstance(schedule, Schedule) and recipe.steps is not None and schedule.steps > recipe.steps:
             raise BestiaryError(
                 f"{key}={schedule} takes {schedule.steps} steps, and the run has {recipe.steps}: it would never end."
@@ -198,59 +219,48 @@ def _schedules_end(options: Mapping[str, Any], recipe: Recipe) -> None:
             )
 
 
-def fits_training(model: Model, recipe: Recipe) -> None:
-    """Refuse packs that a batch does not hold a whole number of, and a run that ends before a player begins."""
-    m, batch = model.batch_multiple, recipe.batch
+def check_batch_and_steps(model: Model, recipe: Recipe) -> None:
+    """Raise BestiaryError if the run ends before a player begins, or if `pack` does not divide `batch`."""
+    pack, batch = model.batch_multiple, recipe.batch
     for player in model.players():
         if recipe.steps is not None and player.rounds.start >= recipe.steps:
             raise BestiaryError(
                 f"steps={recipe.steps} end before player `{player.name}` begins, at round {player.rounds.start}: give"
                 f" steps={2 * player.rounds.start} or so"
             )
-    if batch % m:
-        whole = ceil(batch / m) * m
-        raise BestiaryError(f"pack={m} does not divide batch={batch}, and a critic takes whole packs: batch={whole}")
+    if batch % pack:
+        next_batch = ceil(batch / pack) * pack
+        raise BestiaryError(f"pack={pack} does not divide batch={batch}: use batch={next_batch}")
 
 
-def is_part(value: Any) -> bool:
-    """Whether a value is an object from Python rather than something that can be written in a command."""
-    return type(value) is not tuple and not isinstance(value, str | int | float | NoneType | Schedule | EarlierRun)
-
-
-def _readable(data: str) -> None:
-    """A name of bytes that are no text cannot be written into a config or a command."""
+def _check_utf8(data: str) -> None:
+    """Raise BestiaryError for a file name that is not UTF-8, which no config and no command can hold."""
     try:
         data.encode("utf-8")
     except UnicodeEncodeError as error:
-        shown = data.encode("utf-8", "replace").decode()
-        raise BestiaryError(f"the name {shown} is not text in UTF-8: rename it, or set the locale to UTF-8") from error
+        readable = data.encode("utf-8", "replace").decode()
+        raise BestiaryError(
+            f"the name {readable} is not text in UTF-8: rename it, or set the locale to UTF-8"
+        ) from error
 
 
-def _writable(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as config.toml holds them."""
-    values = {k: f"{GIVEN}: {type(v).__name__}" if is_part(v) else v for k, v in options.items() if v is not None}
-    return {k: str(v) if isinstance(v, Schedule | EarlierRun) else v for k, v in values.items()}
-
-
-def _folder(data: str) -> dict[str, str]:
-    """Where a relative path was relative to: a run may be judged from another folder than it was fitted in."""
+def _working_folder(data: str) -> dict[str, str]:
+    """The current folder, if the data are a path relative to it: the run may be judged from another folder."""
     path = Path(data)
-    relative = (
+    is_relative = (
         data != "array" and not is_name(data) and not path.is_absolute() and not data.startswith("~") and path.exists()
     )
-    return {"folder": str(Path.cwd())} if relative else {}
+    return {"folder": str(Path.cwd())} if is_relative else {}
 
 
-def _steps(recipe: Recipe, n: int) -> tuple[Recipe, str]:
-    """A recipe whose steps are known, and how they were inferred if they were."""
+def _infer_steps(recipe: Recipe, n: int) -> tuple[Recipe, str]:
+    """The recipe with its number of steps for n training examples, and the reason; empty if the steps were given."""
     if recipe.steps is not None:
         return recipe, ""
     if recipe.epochs is not None:
-        steps = ceil(recipe.epochs * n / recipe.batch)
-        return replace(
-            recipe, steps=steps, epochs=None
-        ), f"{recipe.epochs:g} passes over {n} examples, {recipe.batch} at a time"
-    wish = ceil(PASSES * n / recipe.batch)
-    steps = min(MOST_STEPS, max(LEAST_STEPS, wish))
-    limit = "" if steps == wish else f", kept within {LEAST_STEPS} to {MOST_STEPS}"
-    return replace(recipe, steps=steps), f"{PASSES} passes over {n} examples, {recipe.batch} at a time{limit}"
+        reason = f"{recipe.epochs:g} passes over {n} examples, {recipe.batch} at a time"
+        return replace(recipe, steps=ceil(recipe.epochs * n / recipe.batch), epochs=None), reason
+    steps_of_passes = ceil(PASSES * n / recipe.batch)
+    steps = min(MOST_STEPS, max(LEAST_STEPS, steps_of_passes))
+    limits = "" if steps == steps_of_passes else f", kept within {LEAST_STEPS} to {MOST_STEPS}"
+    return replace(recipe, steps=steps), f"{PASSES} passes over {n} examples, {recipe.batch} at a time{limits}"

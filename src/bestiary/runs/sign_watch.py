@@ -23,10 +23,10 @@ Show = Callable[[Mapping[str, float]], None]
 
 def remedy_command(plan: Plan, options: Mapping[str, str]) -> str:
     """The run's own command with a remedy's options in it."""
-    if plan.data == "array" or plan.parts:
+    if plan.needs_python:
         return f"bst.fit(…, {', '.join(f'{k}={v!r}' for k, v in options.items())})"
     options_so_far = {
-        k: v for k, v in plan.said.items() if k != "precision" or k not in plan.inferred
+        k: v for k, v in plan.command_options.items() if k != "precision" or k not in plan.inferred
     }  # of a model of this size
     return f"bestiary fit {shlex.quote(plan.data)} {plan.model} {format_words({**options_so_far, **options})}"
 
@@ -53,9 +53,9 @@ def watch_signs(path: Path, plan: Plan, rounds: int, show: Show, say: Callable[[
     return watch
 
 
-def write_signs(path: Path, plan: Plan, rounds: int, failure: str = "", kept: float = inf) -> None:
+def write_signs(path: Path, plan: Plan, rounds: int, failure: str = "", until: float = inf) -> None:
     """signs.json: what the journal shows at its end, or at the round whose weights were kept; what made it fail."""
-    history = _history(path, plan, rounds, failure, kept)
+    history = _history(path, plan, rounds, failure, until)
     signs = [sign.to_dict(history.round, lambda options: remedy_command(plan, options)) for sign in diagnose(history)]
     storage.write_signs(path, signs)
 
