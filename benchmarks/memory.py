@@ -22,7 +22,7 @@ def peak(measure: str, n: int, features: int) -> tuple[float, float, float]:
     """GiB of the process at most, GiB of it that are the features, seconds."""
     import torch
 
-    from bestiary.measures.copies import copying
+    from bestiary.measures.copies import copy_share
     from bestiary.measures.discrepancy import sliced
     from bestiary.measures.frechet import fid, kid
     from bestiary.measures.manifold import manifold_numbers
@@ -37,7 +37,7 @@ def peak(measure: str, n: int, features: int) -> tuple[float, float, float]:
         "prdc": lambda: manifold_numbers(fake, real, other, "drawn"),
         "c2st": lambda: two_sample_test(fake, real, other, "drawn"),
         "sliced": lambda: sliced(fake, real, other, "drawn"),
-        "copied": lambda: copying(fake, real, other),
+        "copied": lambda: copy_share(fake, real, other),
     }
     start = time.perf_counter()
     taken[measure]()

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from bestiary.data.load import load
-from bestiary.measures.copies import copying
+from bestiary.measures.copies import copy_share
 from bestiary.measures.two_sample import two_sample_test
 
 data = load("gaussian", dimensions=100, n=6000)
@@ -56,7 +56,7 @@ real, other = (torch.from_numpy(part) for part in (test[:n], data.part("validati
 for name, x in samples.items():
     fake = torch.from_numpy(x).float()
     (accuracy, *_), _ = two_sample_test(fake, real, other, "columns")
-    copied = copying(fake, torch.from_numpy(train), torch.cat([real, other]))
+    copied = copy_share(fake, torch.from_numpy(train), torch.cat([real, other]))
     nll = -densities[name](test)
     spread = 1.96 * nll.std() / len(nll) ** 0.5
     print(f"{name:2s} −log p of test data {nll.mean():8.1f} ± {spread:.1f} nats", end="; ")

@@ -12,7 +12,7 @@ from torch import nn
 import bestiary as bst
 from bestiary.data.batch import Batch
 from bestiary.data.load import load
-from bestiary.measures.copies import copying
+from bestiary.measures.copies import copy_share
 from bestiary.measures.discrepancy import mmd_test, wasserstein_lines
 from bestiary.measures.frechet import fid, kid
 from bestiary.measures.manifold import prdc
@@ -200,7 +200,7 @@ def test_great_samples_with_poor_likelihood_and_the_reverse() -> None:
     d = ((test[:, None] - train[None]) ** 2).sum(2)
     log_p1 = np.logaddexp.reduce(-d / (2 * width**2), axis=1) - log(len(train)) - 50 * log(2 * np.pi * width**2)
     assert (log_pi - log_p1).mean() > 100
-    assert copying(p1, torch.from_numpy(train), torch.cat([real, other])).low > 0.9
+    assert copy_share(p1, torch.from_numpy(train), torch.cat([real, other])).low > 0.9
     (told, *_), _ = two_sample_test(p1, real, other, "columns")
     assert told.low < 0.55  # its samples pass for data
     assert told.value < 0.6

@@ -1,7 +1,7 @@
 """Bounds as numbers: their means, intervals, units and protocol."""
 
 from collections.abc import Sequence
-from math import isnan, log
+from math import log
 
 import pytest
 import torch
@@ -9,7 +9,6 @@ from torch import Tensor
 
 from bestiary.errors import BestiaryError
 from bestiary.measures.bound import bound_numbers
-from bestiary.measures.intervals import normal_interval
 from bestiary.measures.number import Number, Reference
 
 
@@ -38,20 +37,6 @@ def test_numbers_are_minus_the_mean_bound_with_the_interval_of_the_standard_erro
         assert found[name].protocol["n"] == 150
         assert found[name].unit == "nats"
         assert found[name].better == "lower"
-
-
-def test_the_interval_covers() -> None:
-    """Of 2000 intervals for a mean that is known, 95% hold it: .95 ± 4.5 √(.95·.05/2000), normal for n = 200."""
-    draws = torch.randn(2000, 200, generator=torch.Generator().manual_seed(1)).exp()  # skewed, as losses are
-    held = [low <= torch.tensor(0.5).exp() <= high for _, low, high in map(normal_interval, draws)]
-    assert 0.95 - 0.025 - 0.022 < sum(map(float, held)) / 2000 < 0.95 + 0.022
-
-
-def test_one_example_has_no_interval() -> None:
-    mean, low, high = normal_interval(torch.tensor([2.0]))
-    assert mean == 2
-    assert isnan(low)
-    assert isnan(high)
 
 
 def test_bits_are_nats_over_log_two_and_dimensions() -> None:

@@ -7,7 +7,7 @@ from torch import Tensor
 from bestiary.errors import BestiaryError
 from bestiary.measures import neighbours
 from bestiary.measures.manifold import manifold_numbers, prdc
-from bestiary.measures.neighbours import radii
+from bestiary.measures.neighbours import squared_radii
 from tests.measures.largest import Largest
 
 
@@ -35,9 +35,9 @@ def test_by_the_definition(f: int) -> None:
     """Tiles do not fit; nor are there as many real as fake examples."""
     real, fake = normal(140, f), 0.9 * normal(90, f, seed=1) + 0.1
     for block in (7, 1000):
-        assert prdc(real, fake, 3, block) == pytest.approx((*slowly(real, fake, 3), prdc(real, fake, 3).spread))
+        assert prdc(real, fake, 3, block) == pytest.approx((*slowly(real, fake, 3), prdc(real, fake, 3).density_error))
     d = torch.cdist(real, real, compute_mode="donot_use_mm_for_euclid_dist").sort().values[:, 3]
-    torch.testing.assert_close(radii(real, 3, 7), d.square(), rtol=1e-5, atol=0)
+    torch.testing.assert_close(squared_radii(real, 3, 7), d.square(), rtol=1e-5, atol=0)
 
 
 def test_heaps_far_apart_are_told_apart() -> None:
@@ -51,7 +51,7 @@ def test_heaps_far_apart_are_told_apart() -> None:
 
 @pytest.mark.parametrize("shift", [0.0, 1e3])
 def test_identical_sets_have_everything_also_where_examples_repeat(shift: float) -> None:
-    """With a strict `<`, sets of copies score near one half: their radii are 0."""
+    """With a strict `<`, sets of copies score near one half: their squared_radii are 0."""
     x = normal(20).repeat_interleave(10, 0) + shift
     found = prdc(x, x, 5)
     assert (found.precision, found.recall, found.covered) == (1, 1, 1)
@@ -60,7 +60,7 @@ def test_identical_sets_have_everything_also_where_examples_repeat(shift: float)
 
 @pytest.mark.parametrize("f", [2, 300])
 def test_of_a_memoriser_every_ball_holds_k_and_itself(f: int) -> None:
-    """Copies lie at radii exactly: all ties, and all inside."""
+    """Copies lie at squared_radii exactly: all ties, and all inside."""
     x = normal(300, f)
     assert prdc(x, x[torch.randperm(300)], 5, block=64)[:4] == pytest.approx((1, 1, 6 / 5, 1))
 

@@ -3,8 +3,8 @@ data from samples (measures/fidelity.py)."""
 
 from bestiary.judging.case import LEAST, Case
 from bestiary.judging.chapter import Findings
-from bestiary.measures.copies import copying, distance_ratio
-from bestiary.measures.fidelity import two_sample_distances
+from bestiary.measures.copies import copy_share, distance_ratio
+from bestiary.measures.fidelity import fidelity_and_coverage
 
 __all__ = ["copies", "distances", "may_copy"]
 
@@ -17,11 +17,11 @@ def copies(case: Case) -> Findings:
     if case.held is None or len(case.held) < LEAST:
         few = f"Copies are not counted: too few examples are held out, and at least {LEAST} are needed."
         return Findings(notes=[few] if case.model is not None else [])
-    samples, _, _, reached_classes, held = case.points
+    samples, _, _, training, held = case.points
     return Findings(
         [
-            copying(samples, reached_classes, held, case.where, case.protocol, case.seen_of),
-            distance_ratio(samples, reached_classes, held, case.where, case.seed, case.protocol),
+            copy_share(samples, training, held, case.where, case.protocol, case.seen_of),
+            distance_ratio(samples, training, held, case.where, case.seed, case.protocol),
         ]
     )
 
@@ -34,4 +34,4 @@ def may_copy(case: Case) -> bool:
 def distances(case: Case) -> Findings:
     """Fidelity and coverage."""
     samples, real, other, _, _ = case.points
-    return Findings(two_sample_distances(samples, real, other, case.where, case.seed, case.protocol))
+    return Findings(fidelity_and_coverage(samples, real, other, case.where, case.seed, case.protocol))

@@ -90,7 +90,7 @@ _ROWS = (
         "iwae",
         -1,
         "upper bound on −log p(x), importance-weighted, k = {k}",
-        "A tighter upper bound on −log p(x). −ELBO exceeds it by the least that q(z|x), not the true posterior, loses.",
+        "A tighter upper bound on −log p(x), from k draws of z for each example.",
     ),
 )
 

@@ -26,7 +26,7 @@ from torch import Tensor
 from bestiary.errors import BestiaryError
 from bestiary.measures.frechet import Sums, jackknife, same_features, varied
 from bestiary.measures.intervals import Z
-from bestiary.measures.number import OTHER_REAL, Number, Reference, titled
+from bestiary.measures.number import OTHER_REAL, Number, Reference, feature_title
 
 __all__ = ["Lines", "along_lines", "kernel_matrix", "mmd", "mmd_test", "sliced", "wasserstein_lines"]
 
@@ -162,7 +162,7 @@ def _mmd_number(fake: Tensor, real: Tensor, other: Tensor, seed: int, protocol: 
         "interval": "95%, jackknife",
     }
     return Number(
-        "mmd", titled("kernel two-sample statistic MMD²", str(protocol["features"])), value, low, high,
+        "mmd", feature_title("kernel two-sample statistic MMD²", str(protocol["features"])), value, low, high,
         "kernel units", "lower",
         Reference(jackknife(_sums(floor, len(other)))[0], least, most,
                   f"{OTHER_REAL}; its interval comes from permutations"),
@@ -178,7 +178,8 @@ def _line_number(
     result, least = (_mean_of_lines(along_lines(x, real, lines, seed)) for x in (fake, other))
     full_protocol = {**protocol, "n": len(fake), "lines": lines, "interval": "95%, over examples and lines"}
     return Number(
-        "sliced", titled("sliced Wasserstein distance", str(protocol["features"])), *result, "feature units", "lower",
+        "sliced", feature_title("sliced Wasserstein distance", str(protocol["features"])), *result,
+        "feature units", "lower",
         Reference(*least, OTHER_REAL),
         protocol=full_protocol,
         says="How far samples must move, on average along random lines, to be spread like the data.",

@@ -1,12 +1,12 @@
-"""Fidelity and coverage: how far samples lie from data, and data from samples.
+"""Fidelity and coverage: the median distance from samples to data, and from data to samples.
 
 With d(a, B) = min_{b ∈ B} ‖a − b‖ / √F, the root mean squared difference to the nearest in B:
 
-    fidelity       median_s d(s, R)                 R real examples. Large where samples look like nothing real.
-    coverage       median_r d(r, S)                 S samples, as many as R. Large where the model leaves things out.
+    fidelity       median_s d(s, R)       R real examples. Large if samples look like nothing real
+    coverage       median_r d(r, S)       S samples, as many as R. Large if the model leaves out part of the data
 
-The floors are real examples in the place of samples: a model cannot be asked to do better, though one that makes
-averages of examples (blurred means) can come below the fidelity floor, which is no merit.
+The floors are those of other real examples in place of samples. A model that makes averages of examples (blurred means)
+can be below the floor of fidelity, which is no merit.
 
 Legend: n samples, F features.
 """
@@ -19,14 +19,14 @@ from bestiary.measures.intervals import median_interval
 from bestiary.measures.neighbours import distances
 from bestiary.measures.number import OTHER_REAL, Number, Reference
 
-__all__ = ["two_sample_distances"]
+__all__ = ["fidelity_and_coverage"]
 
 
-def two_sample_distances(
+def fidelity_and_coverage(
     fake: Tensor, real: Tensor, other: Tensor, space: str = "pixels", seed: int = 0,
     protocol: Mapping[str, object] | None = None,
 ) -> list[Number]:  # fmt: skip
-    """Fidelity and coverage of `fake` against `real`; `other` real ones give the floor. All cut to equal numbers."""
+    """Fidelity and coverage of `fake` against `real`. Floors: those of `other` real ones. Sets are cut to one size."""
     n = min(len(fake), len(other), len(real))
     fake, real, other = fake[:n], real[:n], other[:n]
     full_protocol = {

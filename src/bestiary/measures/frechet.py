@@ -32,7 +32,7 @@ from torch import Tensor
 
 from bestiary.errors import BestiaryError, unknown_name
 from bestiary.measures.intervals import Z, student
-from bestiary.measures.number import OTHER_REAL, Number, Reference, titled
+from bestiary.measures.number import OTHER_REAL, Number, Reference, feature_title
 
 __all__ = [
     "Moments",
@@ -191,7 +191,7 @@ def fid(
         full_protocol["rank"] = f"rank-deficient: {n} examples of {real.shape[1]} features"
     floor = Reference(least, least - floor_half, least + floor_half, OTHER_REAL)
     return Number(
-        "fid", titled("Fréchet distance", features), value, value - half, value + half,
+        "fid", feature_title("Fréchet distance", features), value, value - half, value + half,
         "squared feature units", "lower", floor,
         protocol={**full_protocol, "interval": "95%, infinitesimal jackknife; without the bias, which the floor shows"},
         says="Distance between the features' means and covariances. Real examples have the floor, not 0.",
@@ -313,7 +313,7 @@ def kid(
         result, least = (_over_blocks(kids(x, real, block)) for x in (fake, other))
         full_protocol |= {"pairs": f"within disjoint blocks of {block}", "interval": "95%, Student, over blocks"}
     return Number(
-        "kid", titled("kernel distance", features), *result, "kernel units", "lower",
+        "kid", feature_title("kernel distance", features), *result, "kernel units", "lower",
         Reference(*least, OTHER_REAL), protocol=full_protocol,
         says="0 on average if the features have the same first three moments. Chance can make it negative.",
         detail=True,

@@ -1,11 +1,14 @@
-"""95% intervals: of a mean, a share, a median, and of anything that is drawn again.
+"""95% confidence intervals: normal, Student, Wilson, and bootstrap.
 
-    mean       x̄ ± 1.96 s/√n                       normal, over examples
-    few        x̄ ± t s/√n, t = student(n − 1)      over splits, blocks, groups or seeds (Student 1908)
-    share      (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n)        (Wilson 1927)
-    median     quantiles of the medians of samples drawn again from the sample (bootstrap)
+    error_interval      v ± 1.96 s                           a value v with its standard error s
+    normal_interval     x̄ ± 1.96 s/√n                        a mean over examples
+    student_interval    x̄ ± t s/√n, t = student(n − 1)       a mean of few: splits, blocks or seeds (Student 1908)
+    wilson              (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n)         a share p (Wilson 1927)
+    median_interval     quantiles of the medians of R samples drawn from the sample with replacement (bootstrap)
+    quantile_ends       quantiles of R bootstrap values of anything
+    count_ends          quantiles of R bootstrap counts of kinds, moved up: resampling loses kinds that occur once
 
-Each gives (value, low, high), or the two ends. Legend: n examples, R draws.
+Each returns (value, low, high), or the two ends. Legend: n examples, R draws.
 """
 
 from math import sqrt
@@ -13,36 +16,51 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-__all__ = ["ENDS", "Z", "median_interval", "normal_interval", "quantile_ends", "student", "wilson"]
+__all__ = [
+    "ENDS", "LEAST_TO_RESAMPLE", "Z", "count_ends", "error_interval", "median_interval", "normal_interval",
+    "quantile_ends", "student", "student_interval", "wilson",
+]  # fmt: skip
 
 Z = 1.96  # the standard normal lies within ± Z with probability 0.95
 ENDS = (0.025, 0.975)  # quantiles between which 95% lie
-LEAST_TO_RESAMPLE = 8  # values, below which a bootstrap knows nothing
+LEAST_TO_RESAMPLE = 8  # values; a bootstrap of fewer is not an interval
+
+
+def error_interval(value: float, error: float, quantile: float = Z) -> tuple[float, float, float]:
+    """A value and its ends, `quantile` standard errors to either side."""
+    return value, value - quantile * error, value + quantile * error
 
 
 def normal_interval(values: Tensor) -> tuple[float, float, float]:
-    """Mean and ends, from the standard error over examples (n,); of one example the ends are NaN."""
+    """The mean over examples (n,) and its ends. The ends of a single example are NaN."""
     mean = float(values.double().mean())
     if len(values) < 2:
         return mean, float("nan"), float("nan")
-    half = Z * float(values.double().std()) / len(values) ** 0.5
-    return mean, mean - half, mean + half
+    return error_interval(mean, float(values.double().std()) / len(values) ** 0.5)
+
+
+def student_interval(values: Tensor) -> tuple[float, float | None, float | None]:
+    """The mean of a few values (n,) and its ends. A single value has no ends."""
+    mean, n = float(values.mean()), len(values)
+    if n < 2:
+        return mean, None, None
+    return error_interval(mean, float(values.std()) / sqrt(n), student(n - 1))
 
 
 def wilson(successes: float, n: float) -> tuple[float, float]:
     """Ends for the share successes/n."""
     p = successes / n
-    centre, spread = p + Z * Z / (2 * n), Z * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
-    return (centre - spread) / (1 + Z * Z / n), (centre + spread) / (1 + Z * Z / n)
+    centre, half = p + Z * Z / (2 * n), Z * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
+    return (centre - half) / (1 + Z * Z / n), (centre + half) / (1 + Z * Z / n)
 
 
 def median_interval(values: Tensor, seed: int, draws: int = 200) -> tuple[float, float | None, float | None]:
-    """The median of (n,) and its bootstrap ends; no ends from a handful of values."""
+    """The median of (n,) and its bootstrap ends. Fewer than `LEAST_TO_RESAMPLE` values have no ends."""
     if len(values) < LEAST_TO_RESAMPLE:
         return float(values.median()), None, None
     generator = torch.Generator().manual_seed(seed)
-    again = values[torch.randint(len(values), (draws, len(values)), generator=generator)].median(1).values
-    return float(values.median()), *quantile_ends(again)
+    medians = values[torch.randint(len(values), (draws, len(values)), generator=generator)].median(1).values
+    return float(values.median()), *quantile_ends(medians)
 
 
 def quantile_ends(draws: Tensor) -> tuple[float, float]:
@@ -51,8 +69,18 @@ def quantile_ends(draws: Tensor) -> tuple[float, float]:
     return low, high
 
 
+def count_ends(count: int, draws: Tensor) -> tuple[float, float]:
+    """Ends for a number of kinds, from the numbers (R,) in bootstrap samples, moved up until their middle is `count`.
+
+    A bootstrap sample often misses a kind that occurs once in the sample, and never has a kind that is not in it.
+    """
+    low, high = quantile_ends(draws)
+    missed = max(0.0, count - (low + high) / 2)
+    return low + missed, high + missed
+
+
 def student(freedom: int) -> float:
-    """The 97.5% quantile of Student's t, by degrees of freedom: ends lie so many standard errors from a mean of few.
+    """The 97.5% quantile of Student's t for so many degrees of freedom.
 
     >>> round(student(9), 3), round(student(1), 3)
     (2.262, 12.706)

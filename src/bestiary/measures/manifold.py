@@ -1,16 +1,16 @@
-"""Precision, recall, density and coverage: balls around examples, as far as their k-th neighbour.
+"""Precision, recall, density and coverage of samples, by balls around examples that reach to the k-th neighbour.
 
 With r_k(x, X) the distance from x to its k-th nearest in X, itself left out, and B(x) the closed ball of that radius:
 
     precision   share of fake in some B(real)              recall    share of real in some B(fake)      arXiv 1904.06991
     density     mean over fake of 1/k #{B(real) ∋ it}      covered   share of B(real) that hold a fake  arXiv 2002.09797
 
-Balls are closed: where examples repeat, radii are 0 and an open ball would be empty, so that identical sets would score
-0.5. Distances are screened by products, in tiles; where rounding leaves open who is inside, or which neighbour is the
-k-th, the differences themselves decide. That is slow where most of it is open: where examples lie in heaps whose width
-is less than about a hundredth of the distance between heaps.
+Balls are closed: if examples repeat, radii are 0 and an open ball is empty, so that identical sets would score 0.5.
+Distances come from matrix products, in tiles (measures/neighbours.py). If rounding leaves open whether an example is in
+a ball, exact differences decide. This is slow if most pairs are open: if examples lie in clusters narrower than about a
+hundredth of the distance between clusters.
 
-Intervals take the radii as given (Wilson's for shares, the wider of the precision's and the normal one for density).
+Intervals treat the radii as known: Wilson's for shares; for density the wider of a normal one and precision's.
 
 Legend: N real, M fake examples, n rows and m columns of a tile, F features, k neighbours.
 """
@@ -25,87 +25,91 @@ from torch import Tensor
 
 from bestiary.measures.frechet import same_features, varied
 from bestiary.measures.intervals import Z, wilson
-from bestiary.measures.neighbours import BLOCK, Cloud, centre_of, cloud, inside, radii_within
-from bestiary.measures.number import OTHER_REAL, Number, Reference, percent, titled
+from bestiary.measures.neighbours import BLOCK, PointCloud, ball_membership, centre_of, cloud_radii, point_cloud
+from bestiary.measures.number import OTHER_REAL, Number, Reference, feature_title, percent
 
 __all__ = ["PRDC", "manifold_numbers", "prdc"]
 
 
 class PRDC(NamedTuple):
-    """The four shares, with what the intervals need."""
+    """The four numbers, and the standard error of the density."""
 
     precision: float
     recall: float
     density: float
     covered: float
-    spread: float  # standard error of the density
+    density_error: float
 
 
 def prdc(real: Tensor, fake: Tensor, k: int = 5, block: int = BLOCK) -> PRDC:
-    """The four of fake (M, F) against real (N, F)."""
+    """The four numbers of fake (M, F) against real (N, F)."""
     centre = centre_of(real)
-    around = cloud(real, centre)
-    return _against(around, radii_within(around, k, block), cloud(fake, centre), k, block)
+    real_cloud = point_cloud(real, centre)
+    return _prdc(real_cloud, cloud_radii(real_cloud, k, block), point_cloud(fake, centre), k, block)
 
 
-def _against(real: Cloud, reach: Tensor, fake: Cloud, k: int, block: int) -> PRDC:
-    around_fake = radii_within(fake, k, block)
-    count = torch.zeros(len(fake.x), dtype=torch.float64, device=reach.device)
-    recalled = torch.zeros(len(real.x), dtype=torch.bool, device=reach.device)
-    held = torch.zeros_like(recalled)
+def _prdc(real: PointCloud, real_radii: Tensor, fake: PointCloud, k: int, block: int) -> PRDC:
+    """`prdc` of point clouds; `real_radii`: the squared radii of the real one."""
+    fake_radii = cloud_radii(fake, k, block)
+    balls = torch.zeros(len(fake.x), dtype=torch.float64, device=real_radii.device)
+    recalled = torch.zeros(len(real.x), dtype=torch.bool, device=real_radii.device)
+    covered = torch.zeros_like(recalled)
     for i, j in product(range(0, len(fake.x), block), range(0, len(real.x), block)):
-        here, there = slice(i, i + block), slice(j, j + block)
-        in_real, in_fake = inside(fake, real, here, there, around_fake[here], reach[there])
-        count[here] += in_real.sum(1)
-        held[there] |= in_real.any(0)
-        recalled[there] |= in_fake.any(0)
+        rows_fake, rows_real = slice(i, i + block), slice(j, j + block)
+        radii = fake_radii[rows_fake], real_radii[rows_real]
+        in_real, in_fake = ball_membership(fake, real, rows_fake, rows_real, *radii)
+        balls[rows_fake] += in_real.sum(1)
+        covered[rows_real] |= in_real.any(0)
+        recalled[rows_real] |= in_fake.any(0)
     return PRDC(
-        precision=float((count > 0).double().mean()),
+        precision=float((balls > 0).double().mean()),
         recall=float(recalled.double().mean()),
-        density=float(count.mean()) / k,
-        covered=float(held.double().mean()),
-        spread=float(count.std()) / k / sqrt(len(count)) if len(count) > 1 else 0.0,
+        density=float(balls.mean()) / k,
+        covered=float(covered.double().mean()),
+        density_error=float(balls.std()) / k / sqrt(len(balls)) if len(balls) > 1 else 0.0,
     )
 
 
 def manifold_numbers(
     fake: Tensor, real: Tensor, other: Tensor, features: str, k: int = 5, protocol: Mapping[str, object] | None = None
 ) -> list[Number]:
-    """The four as numbers; other real examples in the place of fake ones give what can be reached. All cut to equal
-    numbers."""
+    """The four numbers of fake against real. Ceilings: those of `other` real ones. Sets are cut to one size."""
     same_features(fake, real, other)
     n = min(len(fake), len(real), len(other))
     fake, real, other = (x[:n].flatten(1) for x in (fake, real, other))
     varied(real, features)
     centre = centre_of(real)
-    around = cloud(real, centre)
-    reach = radii_within(around, k, BLOCK)
-    result, best = (_against(around, reach, cloud(x, centre), k, BLOCK) for x in (fake, other))
+    real_cloud = point_cloud(real, centre)
+    real_radii = cloud_radii(real_cloud, k, BLOCK)
+    shares, ceilings = (_prdc(real_cloud, real_radii, point_cloud(x, centre), k, BLOCK) for x in (fake, other))
     full_protocol = {**(protocol or {}), "n": n, "k": k, "features": features, "interval": "95%, radii as given"}
     return [
         Number(
-            name, titled(_TITLES.get(name, name), features), getattr(result, name), *_interval(result, name, n),
+            name, feature_title(_TITLES.get(name, name), features), getattr(shares, name), *_interval(shares, name, n),
             "ratio" if name == "density" else "share", "higher",
-            ceiling=Reference(getattr(best, name), *_interval(best, name, n), OTHER_REAL),
+            ceiling=Reference(getattr(ceilings, name), *_interval(ceilings, name, n), OTHER_REAL),
             protocol=full_protocol, says=says, detail=name == "density",
-            plain=_plain(result, best) if name == "covered" else "", weight=60 if name == "covered" else 0,
+            plain=_plain(shares, ceilings) if name == "covered" else "", weight=60 if name == "covered" else 0,
         )
         for name, says in _SAYS.items()
     ]  # fmt: skip
 
 
-def _plain(found: PRDC, best: PRDC) -> str:
-    reached, perfect = percent(found.covered), percent(best.covered)
-    if found.covered >= best.covered:
+def _plain(shares: PRDC, ceilings: PRDC) -> str:
+    """How much of the data is covered, in a sentence."""
+    reached, perfect = percent(shares.covered), percent(ceilings.covered)
+    if shares.covered >= ceilings.covered:
         return f"The samples reach {reached} of the data, as much as new real examples do ({perfect})."
     return f"The samples reach {reached} of the data ({perfect} would be perfect)."
 
 
-def _interval(found: PRDC, name: str, n: int) -> tuple[float, float]:
+def _interval(shares: PRDC, name: str, n: int) -> tuple[float, float]:
+    """The ends of one of the four numbers."""
     if name == "density":
-        half = max(Z * found.spread, wilson(found.precision * n, n)[1] - found.precision)  # 0 of few is not surely 0
-        return max(0.0, found.density - half), found.density + half
-    return wilson(getattr(found, name) * n, n)
+        # precision's: no hits among few samples do not prove that there are none
+        half = max(Z * shares.density_error, wilson(shares.precision * n, n)[1] - shares.precision)
+        return max(0.0, shares.density - half), shares.density + half
+    return wilson(getattr(shares, name) * n, n)
 
 
 _TITLES = {"covered": "share of the data that samples reach"}

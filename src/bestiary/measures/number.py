@@ -1,7 +1,7 @@
-"""A number as a judge states it: value, interval, unit, floor, ceiling and protocol. Never a bare float.
+"""Numbers of a judgement: value with interval, unit, floor, ceiling, protocol and a sentence; and the verdict.
 
-The floor of a distance is what real data gets against real data; the floor of −log p(x) is the entropy of π where π is
-known. A judgement is a list of such numbers under one shared protocol.
+The floor of a distance is what real data gets against real data. The floor of −log p(x) is the entropy of π, if π is
+known. A judgement is a list of numbers under one shared protocol. Its verdict is made of their plain sentences.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any, Literal
 
-__all__ = ["OTHER_REAL", "Judgement", "Number", "Reference", "percent", "titled"]
+__all__ = ["OTHER_REAL", "Judgement", "Number", "Reference", "feature_title", "percent"]
 
 SENTENCES = 4  # of a verdict
 OTHER_REAL = "other real examples in place of samples"  # most floors and ceilings
@@ -17,7 +17,7 @@ OTHER_REAL = "other real examples in place of samples"  # most floors and ceilin
 
 @dataclass(frozen=True)
 class Reference:
-    """What a number is held against."""
+    """A floor or a ceiling: the value to compare a number with."""
 
     value: float
     low: float | None = None
@@ -27,7 +27,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Number:
-    """One measured number with all that is needed to repeat and to read it."""
+    """One measured number, with all that is needed to read it and to measure it again."""
 
     name: str
     title: str
@@ -39,33 +39,33 @@ class Number:
     floor: Reference | None = None
     ceiling: Reference | None = None
     protocol: Mapping[str, object] = field(default_factory=dict)
-    says: str = ""
-    plain: str = ""  # what it means, in a sentence for a person who knows no statistics
-    weight: int = 0  # how much that person wants to know it: the verdict is made of the weightiest sentences
-    detail: bool = False  # whether it says in detail what another number says as a whole
+    says: str = ""  # how to read the value
+    plain: str = ""  # a sentence for the verdict, for a person who knows no statistics
+    weight: int = 0  # the verdict has the sentences with the largest weights, in this order; 0: not in the verdict
+    detail: bool = False  # the report folds it away: another number says the same as a whole
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """All numbers of one judging."""
+    """The numbers of one case, their shared protocol, and notes for the reader."""
 
     numbers: tuple[Number, ...]
     protocol: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    made: str = ""  # when, ISO 8601
+    made: str = ""  # the time, ISO 8601
 
     def __getitem__(self, name: str) -> Number:
         return {number.name: number for number in self.numbers}[name]
 
     @property
     def verdict(self) -> tuple[str, ...]:
-        """The few sentences that a person reads first, the weightiest number's before the others."""
-        spoken = sorted((n for n in self.numbers if n.plain and n.weight), key=lambda n: -n.weight)
-        return tuple(n.plain for n in spoken[:SENTENCES])
+        """The few sentences that a person reads first: those of the numbers with the largest weights."""
+        candidates = sorted((n for n in self.numbers if n.plain and n.weight), key=lambda n: -n.weight)
+        return tuple(n.plain for n in candidates[:SENTENCES])
 
     def to_dict(self) -> dict[str, Any]:
-        """For judgement.json; a number that is not finite becomes null."""
-        return _plain(
+        """The contents of judgement.json. A number that is not finite becomes null."""
+        return _json_value(
             {
                 "made": self.made,
                 "verdict": list(self.verdict),
@@ -77,6 +77,8 @@ class Judgement:
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> "Judgement":
+        """The judgement that `to_dict` wrote."""
+
         def reference(r: Mapping[str, Any] | None) -> Reference | None:
             return None if r is None else Reference(**r)
 
@@ -86,24 +88,24 @@ class Judgement:
         return cls(tuple(numbers), d["protocol"], tuple(d["notes"]), d["made"])
 
 
-def _plain(value: Any) -> Any:
-    """JSON has no NaN."""
+def _json_value(value: Any) -> Any:
+    """The value with null for NaN and infinity, which JSON does not have."""
     if type(value) is dict:
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: _json_value(v) for k, v in value.items()}
     if type(value) in (list, tuple):
-        return [_plain(v) for v in value]
+        return [_json_value(v) for v in value]
     return None if isinstance(value, float) and not isfinite(value) else value  # NumPy's float64 is a float
 
 
-def titled(what: str, features: str) -> str:
-    """The title of a number of features; which network made them (name@hash) is in the protocol.
+def feature_title(measure: str, features: str) -> str:
+    """The title of a number that is measured in features. The hash of their network is left to the protocol.
 
-    >>> titled("precision", "random@53be6270")
-    'precision, random features'
+    >>> feature_title("precision", "random@53be6270"), feature_title("precision", "columns")
+    ('precision, random features', 'precision, columns')
     """
     name = features.partition("@")[0]
-    known = {"pixels": "pixels", "labels": "features of the labels"}
-    return f"{what}, {known.get(name, f'{name} features')}"
+    words = {"pixels": "pixels", "columns": "columns", "labels": "features of the labels"}
+    return f"{measure}, {words.get(name, f'{name} features')}"
 
 
 def percent(share: float) -> str:

@@ -24,7 +24,7 @@ from bestiary.data.spec import pictures
 from bestiary.errors import BestiaryError
 from bestiary.measures.features import extractor
 from bestiary.measures.intervals import Z, student
-from bestiary.measures.number import Number, Reference, titled
+from bestiary.measures.number import Number, Reference, feature_title
 
 __all__ = ["class_kl", "class_numbers", "score", "score_numbers", "stacked_classes"]
 
@@ -68,7 +68,7 @@ def score_numbers(
         raise BestiaryError("logits hold values that are not finite (NaN or inf): no score of them means anything")
     title = "Inception score" if features.startswith("inception") else "classifier score"
     result = Number(
-        "score", titled(title, features), *_split_scores(fake), "classes", "higher",
+        "score", feature_title(title, features), *_split_scores(fake), "classes", "higher",
         ceiling=Reference(*_split_scores(real), "real examples"),
         protocol={**(protocol or {}), "n": len(fake), "features": features, "splits": SPLITS,
                   "interval": "95%, Student, over splits"},
@@ -92,7 +92,7 @@ def class_numbers(
     full_protocol = {**(protocol or {}), "n": len(fake), "n_real": len(real), "features": features}
     return [
         Number(
-            names[0], titled("classes reached", features), reached, fewest, most, f"of {classes}", "higher",
+            names[0], feature_title("classes reached", features), reached, fewest, most, f"of {classes}", "higher",
             ceiling=Reference(there, least, greatest, "real examples"),
             protocol={**full_protocol,
                       "interval": f"95%, {DRAWS} bootstrap samples less their bias, or by Chao's variance"},
@@ -100,7 +100,7 @@ def class_numbers(
             plain=_plain(reached, most, there, least, min(len(fake), len(real))), weight=75,
         ),
         Number(
-            names[1], titled("KL of predicted classes", features), *_with_interval(fake, real, classes), "nats",
+            names[1], feature_title("KL of predicted classes", features), *_with_interval(fake, real, classes), "nats",
             "lower", Reference(chance, *_ends(null), "its mean if the samples were real examples"),
             protocol={**full_protocol, "interval": f"95%, {DRAWS} bootstrap samples of both, less their bias"},
             says="0: samples have the classes as often as real examples do."

@@ -33,7 +33,7 @@ from torch import Tensor
 from bestiary.errors import BestiaryError
 from bestiary.measures.frechet import same_features
 from bestiary.measures.intervals import Z, wilson
-from bestiary.measures.number import OTHER_REAL, Number, Reference, percent, titled
+from bestiary.measures.number import OTHER_REAL, Number, Reference, feature_title, percent
 from bestiary.networks.mlp import mlp
 from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded, threads_for
@@ -179,8 +179,8 @@ def two_sample_test(
     independent = 2 * n / SHARED
     spread = Z * sqrt(1 / (4 * independent))  # of an accuracy where nothing can be told
     accuracy = Number(
-        "c2st", titled("accuracy of a classifier that sorts samples from real examples", features), result.accuracy,
-        *wilson(result.accuracy * independent, independent), "share", "lower",
+        "c2st", feature_title("accuracy of a classifier that sorts samples from real examples", features),
+        result.accuracy, *wilson(result.accuracy * independent, independent), "share", "lower",
         Reference(null.accuracy, 0.5 - spread, 0.5 + spread, OTHER_REAL),
         protocol={
             **full_protocol, "p": round(p, 5), "p_of": "one half, by a fit to the other",
@@ -192,7 +192,7 @@ def two_sample_test(
     )  # fmt: skip
     value, half = auc(result), Z * sqrt(SHARED_RANKS) * _auc_error(result)
     ranked = Number(
-        "c2st_auc", titled("AUC of the same classifier", features), value, max(0.0, value - half),
+        "c2st_auc", feature_title("AUC of the same classifier", features), value, max(0.0, value - half),
         min(1.0, value + half), "share", "lower",
         Reference(auc(null), *_around(0.5, Z * sqrt(SHARED_RANKS * (2 * n + 1) / (12 * n * n))), OTHER_REAL),
         protocol={**full_protocol, "interval": "95%, Hanley and McNeil, for folds that share examples"},
@@ -228,7 +228,7 @@ def _divergence(found: TwoSample, null: TwoSample, features: str, seed: int, sai
     floor, floor_half = _jsd(null, seed)
     on_samples, on_data = _ratios(found, seed)
     return Number(
-        "c2st_jsd", titled("Jensen-Shannon divergence by the same classifier", features),
+        "c2st_jsd", feature_title("Jensen-Shannon divergence by the same classifier", features),
         value, value - half, value + half, "of ln 2", "lower",
         Reference(floor, floor - floor_half, floor + floor_half, OTHER_REAL),
         protocol={

@@ -13,7 +13,7 @@ from torch import Tensor
 from bestiary.data.batch import Batch
 from bestiary.data.dataset import Dataset
 from bestiary.data.picture import write_picture
-from bestiary.measures.copies import copying
+from bestiary.measures.copies import copy_share
 from bestiary.measures.intervals import normal_interval
 from bestiary.measures.neighbours import distances
 from bestiary.models.model import Bounds, Encodes, Samples, Shows
@@ -52,7 +52,7 @@ def validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], di
         if not radius:
             radius.append(float(distances(held, train).median()))
         fake = spec.x.support.round_categories(sample(model, VITAL_EXAMPLES))
-        return copying(fake, train, held, radius=radius[0]).low or 0.0
+        return copy_share(fake, train, held, radius=radius[0]).low or 0.0
 
     def validate() -> dict[str, float]:
         with trainer.evaluation_model() as judged:
