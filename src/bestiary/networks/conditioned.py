@@ -23,8 +23,8 @@ from bestiary.data.spec import Field, mask_name
 from bestiary.errors import BestiaryError
 
 __all__ = [
-    "NO_CONDITION", "ConditionTensors", "Conditioned", "Reader", "append_channels", "as_conditioned", "reader_width",
-    "repeat_rows", "select_rows", "tensor_names",
+    "NO_CONDITION", "ConditionTensors", "Conditioned", "Reader", "append_channels", "as_conditioned", "cycle_rows",
+    "reader_width", "repeat_rows", "select_rows", "tensor_names",
 ]  # fmt: skip
 
 ConditionTensors = Mapping[str, Tensor]  # c: tensors by the field's name, rows alike
@@ -45,6 +45,14 @@ def select_rows(c: ConditionTensors, rows: slice | Tensor) -> dict[str, Tensor]:
 def repeat_rows(c: ConditionTensors, k: int) -> ConditionTensors:
     """The condition k times, one copy after the other: one for each of K draws of z."""
     return c if k == 1 else {name: v.repeat(k, *[1] * (v.ndim - 1)) for name, v in c.items()}
+
+
+def cycle_rows(c: ConditionTensors, first: int, n: int) -> ConditionTensors:
+    """n rows of the condition from row `first` on; after the last row comes the first one again."""
+    if not c:
+        return c
+    rows = next(iter(c.values()))
+    return select_rows(c, torch.arange(first, first + n, device=rows.device) % len(rows))
 
 
 def append_channels(x: Tensor, r: Tensor) -> Tensor:
