@@ -23,7 +23,7 @@ def peak(measure: str, n: int, features: int) -> tuple[float, float, float]:
     import torch
 
     from bestiary.measures.copies import copy_share
-    from bestiary.measures.discrepancy import sliced
+    from bestiary.measures.discrepancy import discrepancy_numbers
     from bestiary.measures.frechet import fid, kid
     from bestiary.measures.manifold import manifold_numbers
     from bestiary.measures.two_sample import two_sample_test
@@ -36,7 +36,7 @@ def peak(measure: str, n: int, features: int) -> tuple[float, float, float]:
         "kid-blocks": lambda: kid(fake, real, other, "drawn", pairs="blocks"),
         "prdc": lambda: manifold_numbers(fake, real, other, "drawn"),
         "c2st": lambda: two_sample_test(fake, real, other, "drawn"),
-        "sliced": lambda: sliced(fake, real, other, "drawn"),
+        "sliced": lambda: discrepancy_numbers(fake, real, other, "drawn"),
         "copied": lambda: copy_share(fake, real, other),
     }
     start = time.perf_counter()

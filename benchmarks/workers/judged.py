@@ -15,7 +15,7 @@ from protocol import Prepare, serve
 from settings import BOUND_IMAGES, BOUND_SAMPLES, DRAWN, IMAGES
 
 from bestiary.data.batches import Batches
-from bestiary.measures.bound import curve_of
+from bestiary.measures.bound import draw_counts
 from bestiary.models.model import Model
 from bestiary.models.zoo import build
 from bestiary.training.device import tune_cpu
@@ -29,7 +29,7 @@ def bound() -> Prepare:
     @torch.no_grad()
     def steps(n: int) -> None:
         for i in range(n):
-            model.bounds(images.at(i), curve_of(BOUND_SAMPLES))
+            model.bounds(images.at(i), draw_counts(BOUND_SAMPLES))
 
     return lambda n: lambda: steps(n)
 

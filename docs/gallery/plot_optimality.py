@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 from common import full
 
 import bestiary as bst
-from bestiary.measures.discrepancy import wasserstein_lines
+from bestiary.measures.discrepancy import sliced_distances
 
 turns = 60_000 if full() else 3000
 fig, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
@@ -35,7 +35,7 @@ for k in (1, 5, 20):
         else:
             run = bst.fit(resume=run, steps=rounds, quiet=True)
         seen.append(rounds * (k + 1))
-        distances.append(float(wasserstein_lines(run.sample_x(1000), run.part("test", 1000).x).mean()))
+        distances.append(float(sliced_distances(run.sample_x(1000), run.part("test", 1000).x).mean()))
     ax.plot(seen, distances, "o-", label=f"{k} critic turn{'s' if k > 1 else ''} a round")
     seconds = time.perf_counter() - begun
     print(f"k = {k:2d}: sliced distance {', '.join(f'{d:.3f}' for d in distances)}; {seconds:.1f} s")

@@ -27,7 +27,7 @@ import torch
 from common import full, images
 
 import bestiary as bst
-from bestiary.measures.discrepancy import wasserstein_lines
+from bestiary.measures.discrepancy import sliced_distances
 
 data, stages = ("mnist", range(500, 20_001, 500)) if full() else ("digits", range(20, 181, 20))
 ways = {
@@ -48,7 +48,7 @@ for ax, (name, (model, options)) in zip(axes, ways.items(), strict=True):
         last = [line for line in lines if "critic.real" in line][-1]
         losses.append(last["critic.real"] - last["critic.fake"] if name == "Wasserstein" else -last["critic.total"])
         real, fake = run.part("test").x.flatten(1), run.sample_x(1000).flatten(1)
-        distances.append(float(wasserstein_lines(fake, real).mean()))
+        distances.append(float(sliced_distances(fake, real).mean()))
     rank = np.corrcoef(np.argsort(np.argsort(losses)), np.argsort(np.argsort(distances)))[0, 1]
     print(f"{name:12s} rank correlation of −loss and sliced distance: {rank:+.2f}")
     ax.plot(stages, losses, color="#1f6f8b", label="−loss of the critic")
@@ -85,7 +85,7 @@ for row, (game, (norm, steps)) in enumerate(games.items()):
         )  # fmt: skip
         real = run.part("test", 1000).x.flatten(1)
         fake = run.sample_x(len(real)).flatten(1)
-        told, reached = float(wasserstein_lines(fake, real).mean()), prdc(real, fake).covered
+        told, reached = float(sliced_distances(fake, real).mean()), prdc(real, fake).covered
         print(f"{game:12s} {name:24s} sliced distance {told:.3f}, covered {reached:.0%}")
         ax.imshow(images(run.sample(32), 8), cmap="gray_r")
         ax.set(xticks=[], yticks=[], ylabel=game if ax is axes[row][0] else "")

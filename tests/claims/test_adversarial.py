@@ -13,7 +13,7 @@ import bestiary as bst
 from bestiary.data.batch import Batch
 from bestiary.data.load import load
 from bestiary.measures.copies import copy_share
-from bestiary.measures.discrepancy import mmd_test, wasserstein_lines
+from bestiary.measures.discrepancy import mmd_test, sliced_distances
 from bestiary.measures.frechet import fid, kid
 from bestiary.measures.manifold import prdc
 from bestiary.measures.two_sample import two_sample_test
@@ -159,7 +159,7 @@ def test_neither_the_optimum_nor_one_turn_each_is_best(tmp_path) -> None:
                 )  # fmt: skip
             else:
                 run = bst.fit(resume=run, steps=turns // (k + 1), quiet=True)
-            found[k].append(float(wasserstein_lines(run.sample_x(1000), run.part("test", 1000).x).mean()))
+            found[k].append(float(sliced_distances(run.sample_x(1000), run.part("test", 1000).x).mean()))
     early, late = ({k: np.mean(d[part]) for k, d in found.items()} for part in (slice(1), slice(1, None)))
     assert 2 * early[5] < early[20]
     assert late[5] < 0.85 * late[20]
@@ -291,7 +291,7 @@ def test_the_wasserstein_critics_loss_follows_the_distance_and_the_standard_ones
             last = [line for line in lines if "critic.real" in line][-1]
             loss = last["critic.fake"] - last["critic.real"] if name == "wgan-gp" else last["critic.total"]
             real, fake = run.part("test").x.flatten(1), run.sample_x(1000).flatten(1)
-            told.append((-loss, float(wasserstein_lines(fake, real).mean())))
+            told.append((-loss, float(sliced_distances(fake, real).mean())))
         found.setdefault(name, []).append(float(np.corrcoef(np.array(told).T)[0, 1]))
     assert np.mean(found["wgan-gp"]) > 0.7
     assert np.mean(found["ns-gan"]) < 0.3

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.code_numbers import _right, active, active_units, bits, probe, quantised
+from bestiary.measures.code_numbers import _hits, active_dimensions, active_units, code_bits, probe, round_codes
 
 
 def codes(n: int = 600) -> tuple[torch.Tensor, torch.Tensor]:
@@ -19,7 +19,7 @@ def codes(n: int = 600) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_a_dead_unit_is_not_active() -> None:
     z, _ = codes()
-    assert active(z).tolist() == [True, True, False]
+    assert active_dimensions(z).tolist() == [True, True, False]
     number = active_units(z)
     assert (number.value, number.low, number.high, number.ceiling.value) == (2, 2, 2, 3)
     edge = torch.randn(400, 1, generator=torch.Generator().manual_seed(0)) * 0.1  # at the threshold: the interval tells
@@ -37,7 +37,7 @@ def test_a_probe_finds_what_is_linear_and_nothing_in_noise() -> None:
     assert number.floor.value == pytest.approx(1 / 3)
     noise = torch.randn(600, 3)
     assert probe((noise[:300], y[:300]), (noise[300:], y[300:])).low < 1 / 3 + 0.05
-    with pytest.raises(BestiaryError, match="two kinds"):
+    with pytest.raises(BestiaryError, match="two classes"):
         probe((z, torch.zeros(600)), (z, torch.zeros(600)))
 
 
@@ -49,7 +49,7 @@ def test_the_weight_of_a_probe_is_chosen_where_it_was_not_fitted() -> None:
     z[:, 0] += 1.5 * y
     number = probe((z[:50], y[:50]), (z[50:], y[50:]))
     assert number.protocol["C"] in (0.01, 0.1, 1.0)
-    chosen = _right(z[:50], z[50:], y[:50].numpy(), y[50:].numpy())
+    chosen = _hits(z[:50], z[50:], y[:50].numpy(), y[50:].numpy())
     assert number.value == chosen[0] / 500
     again = probe((z[:50], y[:50]), (z[50:], 1 - y[50:]))  # the labels of the test examples play no part in it
     assert again.protocol["C"] == number.protocol["C"]
@@ -57,13 +57,15 @@ def test_the_weight_of_a_probe_is_chosen_where_it_was_not_fitted() -> None:
 
 def test_bits_are_the_entropy_of_the_steps() -> None:
     z = torch.tensor([0.0, 1.0, 2.0, 3.0]).repeat(50)[:, None]  # four values, far apart in steps
-    assert bits(z).value == pytest.approx(2)
-    assert bits(z.repeat(1, 3)).value == pytest.approx(6)
+    assert code_bits(z).value == pytest.approx(2)
+    assert code_bits(z.repeat(1, 3)).value == pytest.approx(6)
     z = torch.randn(200_000, 1, generator=torch.Generator().manual_seed(0))
-    assert bits(z).value == pytest.approx(0.5 * log2(2 * 3.14159265 * 2.71828183) + 2, abs=0.01)  # h(z) + log2(σ/s)
+    assert code_bits(z).value == pytest.approx(
+        0.5 * log2(2 * 3.14159265 * 2.71828183) + 2, abs=0.01
+    )  # h(z) + log2(σ/s)
 
 
 def test_a_step_is_a_quarter_of_the_deviation() -> None:
     z, _ = codes()
-    error = (quantised(z) - z).abs().amax(0)
+    error = (round_codes(z) - z).abs().amax(0)
     assert (error <= z.std(0) / 8 + 1e-6).all()

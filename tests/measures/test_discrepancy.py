@@ -5,7 +5,14 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.discrepancy import along_lines, kernel_matrix, mmd, mmd_test, sliced, wasserstein_lines
+from bestiary.measures.discrepancy import (
+    discrepancy_numbers,
+    kernel_matrix,
+    line_distances,
+    mmd,
+    mmd_test,
+    sliced_distances,
+)
 from tests.measures.largest import Largest
 
 
@@ -49,8 +56,8 @@ def test_lines_of_a_shift_know_the_shift() -> None:
     x, a = normal(50), torch.tensor([3.0, 0, 4])
     u = torch.randn(3, 16, generator=torch.Generator().manual_seed(0))
     expected = ((u / u.norm(dim=0)).T @ a).abs()
-    torch.testing.assert_close(wasserstein_lines(x, x + a, 16), expected)
-    torch.testing.assert_close(wasserstein_lines(x, (x + a).repeat(3, 1), 16), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(sliced_distances(x, x + a, 16), expected)
+    torch.testing.assert_close(sliced_distances(x, (x + a).repeat(3, 1), 16), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_unequal_numbers_against_scipy() -> None:
@@ -58,17 +65,17 @@ def test_unequal_numbers_against_scipy() -> None:
 
     x, y = normal(37, 1), normal(23, 1, 1) * 2 + 1
     expected = wasserstein_distance(x[:, 0].numpy(), y[:, 0].numpy())
-    torch.testing.assert_close(wasserstein_lines(x, y, 1), torch.tensor([expected]).float(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(sliced_distances(x, y, 1), torch.tensor([expected]).float(), atol=1e-5, rtol=1e-5)
 
 
 def test_what_an_example_adds_is_the_derivative() -> None:
     """One of 40,001 examples more moves W₁ as φ says; with 200 and 201 examples F − G is nowhere 0 between them."""
     x, y = normal(200), normal(201, seed=1) * 1.5 + 0.3
-    found, moved = along_lines(x, y, 8), []
+    found, moved = line_distances(x, y, 8), []
     for i in range(10):
         more = torch.cat([x.repeat(200, 1), x[i : i + 1]])
-        moved.append(float(wasserstein_lines(more, y, 8).double().mean() - found.along.mean()) * 40_001)
-    expected = found.of_x.mean() - found.of_x[:10]
+        moved.append(float(sliced_distances(more, y, 8).double().mean() - found.distance.mean()) * 40_001)
+    expected = found.influence_x.mean() - found.influence_x[:10]
     torch.testing.assert_close(torch.tensor(moved).double(), expected, atol=0.02, rtol=0.02)
 
 
@@ -78,14 +85,16 @@ def test_intervals_tell_how_values_vary(shift: float) -> None:
     found = []
     for i in range(40):
         real = normal(60, seed=2 * i)
-        found.append(sliced(normal(60, seed=2 * i + 1) + shift, real, real, "f", seed=i, lines=32))
+        found.append(discrepancy_numbers(normal(60, seed=2 * i + 1) + shift, real, real, "f", seed=i, lines=32))
     for kind in zip(*found, strict=True):
         values, said = (torch.tensor(v) for v in zip(*((n.value, (n.high - n.low) / 3.92) for n in kind), strict=True))
         assert 0.8 < float(said.square().mean().sqrt() / values.std()) < 3
 
 
 def test_numbers_stand_beside_their_floors() -> None:
-    found = {n.name: n for n in sliced(normal(400, seed=1) + 0.5, normal(400), normal(400, seed=2), "features")}
+    found = {
+        n.name: n for n in discrepancy_numbers(normal(400, seed=1) + 0.5, normal(400), normal(400, seed=2), "features")
+    }
     assert found["mmd"].value > found["mmd"].floor.high
     assert found["mmd"].protocol["p"] < 0.01
     assert found["sliced"].low > found["sliced"].floor.high
@@ -95,18 +104,18 @@ def test_temporaries_are_of_blocks() -> None:
     """A block of rows about the centre, or a number for each example and each of 16 lines: not the sets again."""
     x, y = normal(9000, 100), normal(9000, 100, 1)
     with Largest() as seen:
-        wasserstein_lines(x, y, 64)
+        sliced_distances(x, y, 64)
     assert seen.numbers <= 4096 * 100 < x.numel()
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
     x = normal(50)
     with pytest.raises(BestiaryError, match="two lines"):
-        sliced(x, x, x, "f", lines=1)
+        discrepancy_numbers(x, x, x, "f", lines=1)
     with pytest.raises(BestiaryError, match="not finite"):
-        sliced(x.log(), x, x, "f")
+        discrepancy_numbers(x.log(), x, x, "f")
     with pytest.raises(BestiaryError, match="same features"):
-        sliced(x, torch.ones(50, 3), x, "f")
+        discrepancy_numbers(x, torch.ones(50, 3), x, "f")
 
 
 def test_sets_of_one_example_repeated_are_refused() -> None:
@@ -117,7 +126,7 @@ def test_sets_of_one_example_repeated_are_refused() -> None:
 def test_the_floor_is_of_the_same_kernel() -> None:
     g = torch.Generator().manual_seed(0)
     fake, real, other = (s * torch.randn(200, 2, generator=g) for s in (100.0, 1.0, 1.0))
-    found = sliced(fake, real, other + 0.5, "columns")[0]
+    found = discrepancy_numbers(fake, real, other + 0.5, "columns")[0]
     x = torch.cat([fake, real]).double()
     middle = float(torch.pdist(x).square().median())
     d = torch.cdist(*[torch.cat([other + 0.5, real]).double()] * 2).square()

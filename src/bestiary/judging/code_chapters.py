@@ -8,7 +8,7 @@ import torch
 from bestiary.codes.encoding import encode
 from bestiary.judging.case import Case
 from bestiary.judging.chapter import Findings
-from bestiary.measures.code_numbers import bits, probe, quantised
+from bestiary.measures.code_numbers import code_bits, probe, round_codes
 from bestiary.measures.intervals import normal_interval
 from bestiary.measures.number import Number
 from bestiary.models.model import Encodes, Reconstructs
@@ -51,10 +51,10 @@ def compression(case: Case) -> Findings:
     if not codes.is_floating_point() or len(look) < 2:
         return Findings()
     protocol = {**case.protocol, "n": len(look), "interval": "95%, normal, over examples"}
-    numbers = [bits(codes, case.protocol)]
+    numbers = [code_bits(codes, case.protocol)]
     for name, title, z, says in (
         ("distortion", "reconstruction loss, −E log p(x|z)", codes, "What the code loses of x."),
-        ("distortion_quantised", "reconstruction loss of the rounded code", quantised(codes),
+        ("distortion_quantised", "reconstruction loss of the rounded code", round_codes(codes),
          "What a code rounded to the bits above loses of x."),
     ):  # fmt: skip
         parts = zip(look.split(TOGETHER), z.split(TOGETHER), strict=True)

@@ -20,7 +20,7 @@ from bestiary.data.toys import Mixture
 from bestiary.errors import BestiaryError
 from bestiary.judging.case import Case, Sides
 from bestiary.judging.chapter import Findings
-from bestiary.measures.discrepancy import sliced
+from bestiary.measures.discrepancy import discrepancy_numbers
 from bestiary.measures.frechet import fid, kid
 from bestiary.measures.manifold import manifold_numbers
 from bestiary.measures.modes import mode_numbers
@@ -104,7 +104,7 @@ def prdc(case: Case) -> Findings:
 
 def lines(case: Case) -> Findings:
     """MMD and the sliced Wasserstein distance."""
-    return Findings(sliced(*case.feature_sides, _name(case), case.seed, protocol=case.feature_protocol))
+    return Findings(discrepancy_numbers(*case.feature_sides, _name(case), case.seed, protocol=case.feature_protocol))
 
 
 def has_classes(case: Case) -> bool:

@@ -65,7 +65,7 @@ def median_interval(values: Tensor, seed: int, draws: int = 200) -> tuple[float,
 
 def quantile_ends(draws: Tensor) -> tuple[float, float]:
     """Ends between which 95% of the draws (R,) lie."""
-    low, high = draws.quantile(torch.tensor(ENDS).to(draws)).tolist()
+    low, high = draws.quantile(torch.tensor(ENDS, dtype=draws.dtype, device=draws.device)).tolist()
     return low, high
 
 
