@@ -4,7 +4,7 @@
     run.sample(64);   run.encode(x);   run.judge();   run.report()
     bst.judge(real=A, fake=B)          samples of any program against data
 
-What a run holds and makes is `Fitted`'s (runs/fitted.py); what looks at it from outside is here.
+What a run holds and makes is `FittedRun`'s (runs/fitted_run.py); what looks at it from outside is here.
 """
 
 from dataclasses import replace
@@ -21,7 +21,7 @@ from bestiary.judging.two_sets import judge_samples
 from bestiary.measures.number import Judgement
 from bestiary.report import write_report
 from bestiary.runs.fit import fit as fit_run
-from bestiary.runs.fitted import Fitted
+from bestiary.runs.fitted_run import FittedRun
 from bestiary.runs.model_card import write_card
 from bestiary.runs.run_case import case_of
 from bestiary.storage.run_files import weights_hash, write_judgement
@@ -29,7 +29,7 @@ from bestiary.storage.run_files import weights_hash, write_judgement
 __all__ = ["Run", "fit", "judge", "load", "sample"]
 
 
-class Run(Fitted):
+class Run(FittedRun):
     """A run folder and, when first needed, its model and data."""
 
     def judge(

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import bestiary as bst
-from bestiary.codes.paths import analogy
+from bestiary.codes.analogies import analogy
 from bestiary.data.load import load
 from bestiary.measures.neighbours import nearest
 

@@ -1,1 +1,1 @@
-"""Codes: paths through latent space, arithmetic, inversion."""
+"""Codes: encode and decode examples, draw codes, walk between them, add them, invert a decoder."""

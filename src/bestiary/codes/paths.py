@@ -1,31 +1,29 @@
-"""Ways through latent space, as pure functions of codes: paths, truncated draws, arithmetic.
+"""Paths through latent space from one code to another: straight lines, and arcs that keep the norm.
 
     linear      z(t) = (1 − t) a + t b,   t = 0 … 1
     spherical   z(t) = ((1 − t)‖a‖ + t‖b‖) · (cos(tΩ) â + sin(tΩ) ŵ),   Ω the angle from a to b,   ŵ ⊥ â towards b
 
-Under N(0, I) the norm of z is about √D, and the middle of a straight line has only √(D/2): a place where the model was
-never trained. The spherical path keeps the norm; for equal norms it is White's slerp (2016, arXiv 1609.04468), whose
-norm is not monotone otherwise. It is defined everywhere: parallel codes are joined by a straight line, opposite ones
-by a half circle through the axis that â is least along, and zero, which has no direction, takes that of the other end.
-
-    truncated   z_d ~ N(0, 1) given |z_d| ≤ t: what drawing anew each z_d beyond t gives (Brock et al. 2019, arXiv
-                1809.11096), drawn at once through the distribution function. It does not scale z by a factor ψ.
-    analogy     z + E z(plus) − E z(minus): man with glasses − man + woman (Radford et al. 2016, arXiv 1511.06434)
+Under N(0, I) the norm of z is about √D. The middle of a straight line has a norm of only √(D/2), where the model was
+never trained. The spherical path keeps the norm. For equal norms it is White's slerp (2016, arXiv 1609.04468); between
+other norms the norm of slerp is not monotone, and that of this path is. It is defined everywhere: parallel codes are
+joined by a straight line, opposite codes by a half circle through the axis where |â| is least, and the code 0, which
+has no direction, takes that of the other end.
 
 Legend: P paths, n points on each, D latent.
 """
 
-from collections.abc import Callable, Sequence
-from math import erf, sqrt
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bestiary.codes.encoding import as_shows, decode
 from bestiary.errors import BestiaryError, unknown_name
-from bestiary.training.noise import uniform
+from bestiary.models.model import Model
+from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors, cycle_rows, select_rows
 
-__all__ = ["WALKS", "analogy", "linear", "path", "spherical", "truncated"]
+__all__ = ["WALKS", "linear", "path", "spherical", "walk"]
 
 PARALLEL = 1e-12  # sine of an angle, in float64, below which rounding decides what is orthogonal
 
@@ -36,54 +34,56 @@ def linear(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 
 
 def spherical(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """The turn at constant speed, its norm changing evenly: a, b (P, 1, D), t (n, 1) → (P, n, D)."""
+    """The arc at constant angular speed, with a norm linear in t: a, b (P, 1, D), t (n, 1) → (P, n, D)."""
     norm_a, norm_b = a.norm(dim=-1, keepdim=True), b.norm(dim=-1, keepdim=True)
     from_a = torch.where(norm_a > 0, a, b) / torch.where(norm_a > 0, norm_a, norm_b).clamp_min(1e-300)
     to_b = torch.where(norm_b > 0, b / norm_b.clamp_min(1e-300), from_a)
     cosine = (from_a * to_b).sum(-1, keepdim=True)
-    aside = to_b - cosine * from_a
-    sine = aside.norm(dim=-1, keepdim=True)
+    orthogonal = to_b - cosine * from_a
+    sine = orthogonal.norm(dim=-1, keepdim=True)
     angle = torch.atan2(sine, cosine)  # arccos of the cosine would lose half of the digits near 0 and π
-    turned = torch.where(sine > PARALLEL, aside / sine.clamp_min(1e-300), _orthogonal(from_a))
-    return linear(norm_a, norm_b, t) * ((t * angle).cos() * from_a + (t * angle).sin() * turned)
+    w = torch.where(sine > PARALLEL, orthogonal / sine.clamp_min(1e-300), _orthogonal(from_a))
+    return linear(norm_a, norm_b, t) * ((t * angle).cos() * from_a + (t * angle).sin() * w)
 
 
 def _orthogonal(u: Tensor) -> Tensor:
-    """A unit vector orthogonal to each unit vector u (…, D): its least axis without what of it lies along u."""
+    """A unit vector orthogonal to each unit vector u (…, D): the axis where |u| is least, minus its projection on u."""
     axis = F.one_hot(u.abs().argmin(-1), u.shape[-1]).to(u)
-    aside = axis - (axis * u).sum(-1, keepdim=True) * u
-    return aside / aside.norm(dim=-1, keepdim=True).clamp_min(1e-300)
+    v = axis - (axis * u).sum(-1, keepdim=True) * u
+    return v / v.norm(dim=-1, keepdim=True).clamp_min(1e-300)
 
 
 WALKS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {"linear": linear, "spherical": spherical}
 
 
 def path(a: Tensor, b: Tensor, n: int = 8, kind: str = "spherical") -> Tensor:
-    """n points from a to b, both included: a, b (D,) → (n, D); (P, D) → (P, n, D)."""
+    """n points from a to b, both included: a, b (D,) → (n, D); (P, D) → (P, n, D). kind: a key of WALKS.
+
+    Raises BestiaryError for an unknown kind, unequal shapes, n < 2, or an arc of codes with one dimension.
+    """
     if kind not in WALKS:
         raise unknown_name("walk", kind, WALKS)
     if a.shape != b.shape or a.ndim not in (1, 2):
         raise BestiaryError(f"a walk joins codes (D,) or (P, D) of one shape; got {tuple(a.shape)}, {tuple(b.shape)}")
     if n < 2:
-        raise BestiaryError(f"n={n}: a walk has at least its two ends")
+        raise BestiaryError(f"n={n}: a walk has at least two points, its ends: take n=2 or more")
     if kind == "spherical" and a.shape[-1] < 2:
-        raise BestiaryError("codes of one dimension leave no room to turn: take walk=linear")
+        raise BestiaryError("codes with one dimension have no arc between them: take walk=linear")
     t = torch.linspace(0, 1, n, dtype=torch.float64, device=a.device)[:, None]
     return WALKS[kind](a.double()[..., None, :], b.double()[..., None, :], t).to(a.dtype)
 
 
-def truncated(shape: Sequence[int], t: float, device: torch.device | str = "cpu") -> Tensor:
-    """N(0, I) within ±t in each dimension: Φ⁻¹ of a uniform between Φ(−t) and Φ(t)."""
-    if not t > 0:
-        raise BestiaryError(f"truncation={t}: it is the largest |z| in any dimension, above 0, e.g. truncation=0.7")
-    u = 2 * uniform(shape, device).double() - 1
-    return (sqrt(2) * torch.erfinv(u * erf(t / sqrt(2)))).clamp(-t, t).float()  # erf(t) is 1 from t = 9 on
+def walk(
+    model: Model, a: Tensor, b: Tensor, n: int = 8, kind: str = "spherical", c: ConditionTensors = NO_CONDITION
+) -> Tensor:
+    """The decoded points of a path from code a to code b: (D,) → (n, …) in model units, (P, D) → (P, n, …).
 
-
-def analogy(a: Tensor, minus: Tensor, plus: Tensor) -> Tensor:
-    """Each of a (B, …), moved by what tells the examples of `plus` from those of `minus`, on average."""
-    for name, group in (("minus", minus), ("plus", plus)):
-        if not len(group) or group.shape[1:] != a.shape[1:]:
-            shapes = f"{tuple(group.shape)} beside {tuple(a.shape)}"
-            raise BestiaryError(f"{name}= needs at least one example of the same shape as the others; got {shapes}")
-    return a - minus.mean(0) + plus.mean(0)
+    c: one row for all paths, or one row for each. Raises BestiaryError if the model has no codes of this shape.
+    """
+    z, shows = path(a, b, n, kind), as_shows(model)
+    if z.shape[-1:] != shows.code.shape:
+        raise BestiaryError(f"the codes of this run have {shows.code.shape[0]} dimensions; got {z.shape[-1]}")
+    points = z.flatten(0, -2)
+    paths = len(points) // n
+    path_of_point = torch.arange(paths, device=model.device).repeat_interleave(n)
+    return decode(model, points, select_rows(cycle_rows(c, 0, paths), path_of_point)).unflatten(0, z.shape[:-1])

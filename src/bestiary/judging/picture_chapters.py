@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bestiary.codes.encoding import encode, show
+from bestiary.codes.encoding import decode, encode
 from bestiary.judging.case import Case
 from bestiary.judging.chapter import Evidence, Findings
 from bestiary.judging.code_chapters import has_label
@@ -45,7 +45,7 @@ def codes_and_reconstructions(case: Case) -> Findings:
     evidence = {
         "codes": codes,
         "reconstructed_from": field.to_stored(examples.x[:16]),
-        "reconstructions": field.to_stored(show(model, codes[:16].to(case.device), c)),
+        "reconstructions": field.to_stored(decode(model, codes[:16].to(case.device), c)),
     }
     if has_label(case):
         assert case.spec.label is not None
@@ -53,7 +53,7 @@ def codes_and_reconstructions(case: Case) -> Findings:
     if codes.is_floating_point() and codes.ndim == 2:
         evidence["codes_2d"] = _plane(codes)
         if codes.shape[1] == 2 and field.is_picture and not model.condition.fields:
-            evidence["manifold"] = field.to_stored(show(model, _grid(15).to(case.device)))
+            evidence["manifold"] = field.to_stored(decode(model, _grid(15).to(case.device)))
     return Findings(evidence=evidence)
 
 

@@ -24,7 +24,7 @@ from bestiary.errors import BestiaryError
 from bestiary.grammar.durations import parse_duration
 from bestiary.models.model import Model
 from bestiary.runs.environment import describe_environment, warn_of_changes
-from bestiary.runs.fitted import Fitted
+from bestiary.runs.fitted_run import FittedRun
 from bestiary.runs.model_and_trainer import build_model, make_trainer
 from bestiary.runs.model_card import write_card
 from bestiary.runs.plan import Plan, with_inferred_precision
@@ -83,8 +83,8 @@ def fit(
     *,
     name: str | None = None,
     root: str | Path = "runs",
-    resume: str | Path | Fitted | None = None,
-    start: str | Path | Fitted | None = None,
+    resume: str | Path | FittedRun | None = None,
+    start: str | Path | FittedRun | None = None,
     device: str = "auto",
     nproc: int = 1,
     parallel: str = "ddp",
@@ -92,7 +92,7 @@ def fit(
     quiet: bool = False,
     graphs: bool = True,
     **options: Any,
-) -> Fitted:
+) -> FittedRun:
     """Fit a model to data, and return the run.
 
     data: a name, a path, an array, or a `Plan`. model: a name of the zoo. options: keys of the data, the model and the
@@ -119,7 +119,7 @@ def fit(
     with lock, threads_for(plan.recipe.batch * plan.dataset.spec.dimensions):
         _play_run(plan, network, path, session)
     array = data if plan.data == "array" else None
-    return Fitted(path, array, str(session.device), **plan.python_objects)
+    return FittedRun(path, array, str(session.device), **plan.python_objects)
 
 
 def _open_session(device: str, parallel: str, limit: float | None, quiet: bool, graphs: bool) -> _Session:
@@ -150,8 +150,8 @@ def _check_resume(name: str | None, start: object) -> None:
         raise BestiaryError("--resume continues with the run's own weights: leave out --from")
 
 
-def _run_path(run: str | Path | Fitted, root: str | Path) -> Path:
-    return run.path if isinstance(run, Fitted) else find(run, root)
+def _run_path(run: str | Path | FittedRun, root: str | Path) -> Path:
+    return run.path if isinstance(run, FittedRun) else find(run, root)
 
 
 def _shardable_model(plan: Plan, team: Team) -> Model:

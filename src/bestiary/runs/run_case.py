@@ -10,7 +10,7 @@ from bestiary.measures.features import Extractor
 from bestiary.measures.label_features import LEAST as LEAST_FITTED
 from bestiary.measures.label_features import fit_label_features
 from bestiary.models.model import Coded, Encodes, Model, Samples
-from bestiary.runs.fitted import Fitted
+from bestiary.runs.fitted_run import FittedRun
 from bestiary.storage.run_files import read_env
 
 __all__ = ["MOST_HELD", "MOST_SEEN", "case_of", "samples_of"]
@@ -20,7 +20,7 @@ MOST_HELD = 2_500  # examples searched of each part that was held out
 
 
 def case_of(
-    run: Fitted, *, n: int, k: int, split: str, space: Space, features: str, tests: Tests, seed: int, quiet: bool
+    run: FittedRun, *, n: int, k: int, split: str, space: Space, features: str, tests: Tests, seed: int, quiet: bool
 ) -> Case:
     """All that the chapters need of a run; the options are those of `Run.judge`. Raises where they do not fit it."""
     model, spec, dataset = run.model, run.spec, run.dataset
@@ -74,7 +74,7 @@ def _check(model: Model, n: int, k: int, space: str, tests: str) -> None:
         raise BestiaryError("space=latent needs an encoder, and this model has none: use space=pixels")
 
 
-def samples_of(run: Fitted, n: int, seed: int) -> Batch:
+def samples_of(run: FittedRun, n: int, seed: int) -> Batch:
     """n samples in model units, each made under the condition of another training example, where the model takes one,
     and with that beside it."""
     condition = run.model.condition
@@ -91,7 +91,7 @@ def as_given_away(samples: Batch, x: Field) -> Batch:
     return Batch(x.to_model(x.to_stored(x.support.round_categories(samples.x))), samples.beside)
 
 
-def _features(name: str, run: Fitted, spare: Batch, seed: int) -> Extractor:
+def _features(name: str, run: FittedRun, spare: Batch, seed: int) -> Extractor:
     """The features that samples and data are compared in."""
     label = run.spec.label
     if name != "labels":
@@ -106,7 +106,7 @@ def _features(name: str, run: Fitted, spare: Batch, seed: int) -> Extractor:
     return fit_label_features(spare.x, spare.beside[label.name], seed, run.device)
 
 
-def _notes(run: Fitted, examples: Batch) -> list[str]:
+def _notes(run: FittedRun, examples: Batch) -> list[str]:
     """What a reader of the numbers must know about the run."""
     notes, env, model = [], read_env(run.path), run.model
     if env.get("finished") is False:

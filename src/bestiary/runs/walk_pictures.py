@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 import torch
 
-from bestiary.codes.latent_space import again
 from bestiary.errors import BestiaryError
-from bestiary.runs.fitted import Fitted
+from bestiary.networks.conditioned import cycle_rows
+from bestiary.runs.fitted_run import FittedRun
 from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded
 
@@ -25,7 +25,7 @@ Walk = Literal["linear", "spherical"]
 
 
 def sample_pictures(
-    run: Fitted,
+    run: FittedRun,
     *,
     n: int = 64,  # how many
     seed: int = 0,  # same seed, same samples
@@ -40,7 +40,7 @@ def sample_pictures(
         raise BestiaryError(f"n={n}: a walk is a row of {STEPS} samples: take a multiple of it, e.g. n=64")
     conditions = run.condition_tensors(condition)
     z = run.sample_z(n // STEPS + 1, seed, truncation, condition)
-    rows = [again(conditions, i, 1) or None for i in range(n // STEPS)]  # each way has the next
+    rows = [cycle_rows(conditions, i, 1) or None for i in range(n // STEPS)]  # each way has the next
     with seeded(derive_seed(seed, "walk"), run.device):  # some decoders draw
         x = torch.cat(
             [run.walk(a, b, STEPS, walk, c) for (a, b), c in zip(pairwise(z), rows, strict=True)]

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bestiary.codes.inversion import Inversion
-from bestiary.codes.latent_space import reach
+from bestiary.codes.inversion import Inversion, inversion_number
 from bestiary.data.batch import Batch
 from bestiary.errors import BestiaryError
 from bestiary.measures.number import Number
@@ -117,11 +116,11 @@ def test_arithmetic_stands_beside_the_same_in_pixels(runs, kind) -> None:
     assert torch.allclose(same.z, codes[0], atol=1e-5)
 
 
-def test_a_set_is_encoded_in_parts(runs, monkeypatch) -> None:
+def test_a_set_is_encoded_in_blocks(runs, monkeypatch) -> None:
     run = runs["image vae"]
     x = run.part("train", 30)
     whole = run.encode(x)
-    monkeypatch.setattr("bestiary.runs.fitted.TOGETHER", 7)
+    monkeypatch.setattr("bestiary.codes.encoding.BLOCK", 7)
     assert torch.allclose(run.encode(x), whole, atol=1e-6)
 
 
@@ -132,9 +131,9 @@ def test_reach_is_the_mean_error_beside_that_of_own_samples(runs) -> None:
     assert (number.protocol["split"], number.protocol["steps"]) == ("test", 6)
     held, own = torch.zeros(4, 1), torch.ones(4, 1)
     errors = {0.0: torch.tensor([1.0, 2.0, 3.0, 4.0]), 1.0: torch.tensor([0.0, 0.1, 0.0, 0.1])}
-    found: Number = reach(lambda x: Inversion(x, x, errors[float(x[0, 0])]), held, own, {})
-    assert (found.value, found.floor.value) == (2.5, pytest.approx(0.05))
-    assert found.high - 2.5 == pytest.approx(1.96 * (5 / 3) ** 0.5 / 2)
+    number: Number = inversion_number(lambda x: Inversion(x, x, errors[float(x[0, 0])]), held, own, {})
+    assert (number.value, number.floor.value) == (2.5, pytest.approx(0.05))
+    assert number.high - 2.5 == pytest.approx(1.96 * (5 / 3) ** 0.5 / 2)
 
 
 def test_a_conditional_run_walks_and_inverts_under_a_condition(runs) -> None:
