@@ -24,7 +24,8 @@ def peak(measure: str, n: int, features: int) -> tuple[float, float, float]:
 
     from bestiary.measures.copies import copy_share
     from bestiary.measures.discrepancy import discrepancy_numbers
-    from bestiary.measures.frechet import fid, kid
+    from bestiary.measures.frechet import fid
+    from bestiary.measures.kernel_distance import kid
     from bestiary.measures.manifold import manifold_numbers
     from bestiary.measures.two_sample import two_sample_test
 

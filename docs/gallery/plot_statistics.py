@@ -20,7 +20,8 @@ the classifier is nearly always right.
 import matplotlib.pyplot as plt
 import torch
 
-from bestiary.measures.frechet import fid, kid
+from bestiary.measures.frechet import fid
+from bestiary.measures.kernel_distance import kid
 from bestiary.measures.two_sample import two_sample_test
 
 g, width = torch.Generator().manual_seed(0), 0.2

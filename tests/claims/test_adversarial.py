@@ -14,7 +14,8 @@ from bestiary.data.batch import Batch
 from bestiary.data.load import load
 from bestiary.measures.copies import copy_share
 from bestiary.measures.discrepancy import mmd_test, sliced_distances
-from bestiary.measures.frechet import fid, kid
+from bestiary.measures.frechet import fid
+from bestiary.measures.kernel_distance import kid
 from bestiary.measures.manifold import prdc
 from bestiary.measures.two_sample import two_sample_test
 from bestiary.models.zoo import build

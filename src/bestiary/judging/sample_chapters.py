@@ -21,7 +21,8 @@ from bestiary.errors import BestiaryError
 from bestiary.judging.case import Case, Sides
 from bestiary.judging.chapter import Findings
 from bestiary.measures.discrepancy import discrepancy_numbers
-from bestiary.measures.frechet import fid, kid
+from bestiary.measures.frechet import fid
+from bestiary.measures.kernel_distance import kid
 from bestiary.measures.manifold import manifold_numbers
 from bestiary.measures.modes import mode_numbers
 from bestiary.measures.score import class_numbers, score_numbers, stacked_classes

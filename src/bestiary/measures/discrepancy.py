@@ -24,9 +24,10 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.frechet import Sums, jackknife, same_features, varied
 from bestiary.measures.intervals import error_interval, quantile_ends
+from bestiary.measures.kernel_distance import KernelSums, jackknife
 from bestiary.measures.number import OTHER_REAL, Number, Reference, feature_title
+from bestiary.measures.set_checks import check_same_features, check_variation
 
 __all__ = [
     "LineDistances", "discrepancy_numbers", "kernel_matrix", "line_distances", "mmd", "mmd_test", "sliced_distances",
@@ -71,10 +72,10 @@ def _unbiased_mmd(k: Tensor, sides: Tensor, n: int, m: int) -> Tensor:
     return within_x + within_y - 2 * across
 
 
-def _kernel_sums(k: Tensor, n: int) -> Sums:
-    """Sums of a kernel matrix whose first n rows belong to x."""
+def _kernel_sums(k: Tensor, n: int) -> KernelSums:
+    """KernelSums of a kernel matrix whose first n rows belong to x."""
     k = k - torch.diag(k.diagonal())
-    return Sums(k[:n, :n].sum(1), k[n:, n:].sum(1), k[:n, n:].sum(1), k[:n, n:].sum(0))
+    return KernelSums(k[:n, :n].sum(1), k[n:, n:].sum(1), k[:n, n:].sum(1), k[:n, n:].sum(0))
 
 
 def mmd(x: Tensor, y: Tensor) -> float:
@@ -138,12 +139,10 @@ def discrepancy_numbers(
     protocol: Mapping[str, object] | None = None,
 ) -> list[Number]:  # fmt: skip
     """MMD² with its test, and the sliced Wasserstein distance. Floors: those of `other` real examples."""
-    same_features(fake, real, other)
-    varied(real, features)
+    check_same_features(fake, real, other)
+    check_variation(real, features)
     if lines < 2:
-        raise BestiaryError(
-            f"lines={lines}: an interval of the sliced distance needs two lines, e.g. lines=128"
-        )
+        raise BestiaryError(f"lines={lines}: an interval of the sliced distance needs two lines, e.g. lines=128")
     n = min(len(fake), len(real), len(other))
     fake, real, other = (x[:n].flatten(1).float() for x in (fake, real, other))
     full_protocol = {**(protocol or {}), "features": features, "seed": seed}

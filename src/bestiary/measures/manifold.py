@@ -23,10 +23,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bestiary.measures.frechet import same_features, varied
 from bestiary.measures.intervals import Z, wilson
 from bestiary.measures.neighbours import BLOCK, PointCloud, ball_membership, centre_of, cloud_radii, point_cloud
 from bestiary.measures.number import OTHER_REAL, Number, Reference, feature_title, percent
+from bestiary.measures.set_checks import check_same_features, check_variation
 
 __all__ = ["PRDC", "manifold_numbers", "prdc"]
 
@@ -74,10 +74,10 @@ def manifold_numbers(
     fake: Tensor, real: Tensor, other: Tensor, features: str, k: int = 5, protocol: Mapping[str, object] | None = None
 ) -> list[Number]:
     """The four numbers of fake against real. Ceilings: those of `other` real ones. Sets are cut to one size."""
-    same_features(fake, real, other)
+    check_same_features(fake, real, other)
     n = min(len(fake), len(real), len(other))
     fake, real, other = (x[:n].flatten(1) for x in (fake, real, other))
-    varied(real, features)
+    check_variation(real, features)
     centre = centre_of(real)
     real_cloud = point_cloud(real, centre)
     real_radii = cloud_radii(real_cloud, k, BLOCK)

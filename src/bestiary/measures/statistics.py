@@ -21,9 +21,9 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.frechet import same_features
 from bestiary.measures.intervals import student
 from bestiary.measures.number import OTHER_REAL, Number, Reference
+from bestiary.measures.set_checks import check_same_features
 
 __all__ = ["correlations", "means_apart", "separations", "spreads_apart", "statistics"]
 
@@ -109,7 +109,7 @@ def statistics(
 ) -> list[Number]:
     """Marginals and pairs of fake against real; other real examples give the floors."""
     fake, real, other = (x.flatten(1) for x in (fake, real, other))
-    same_features(fake, real, other)
+    check_same_features(fake, real, other)
     if len(names) != real.shape[1]:
         raise BestiaryError(f"{len(names)} names for {real.shape[1]} columns")
     n = min(len(fake), len(real), len(other))

@@ -31,9 +31,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.frechet import same_features
 from bestiary.measures.intervals import Z, wilson
 from bestiary.measures.number import OTHER_REAL, Number, Reference, feature_title, percent
+from bestiary.measures.set_checks import check_same_features
 from bestiary.networks.mlp import mlp
 from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded, threads_for
@@ -168,7 +168,7 @@ def two_sample_test(
 ) -> tuple[list[Number], TwoSample]:  # fmt: skip
     """Accuracy with its p-value, AUC and JSD; other real examples give the floors. And all that was said."""
     fake, real, other = (x.flatten(1).float() for x in (fake, real, other))
-    same_features(fake, real, other)
+    check_same_features(fake, real, other)
     n = min(len(fake), len(real), len(other), most)
     if n < 2 * FOLDS:
         raise BestiaryError(f"the two-sample test needs at least {2 * FOLDS} examples of each kind; there are {n}")
