@@ -19,7 +19,7 @@ from bestiary.models.zoo import build
 from bestiary.networks.batch_norm import BatchNorm
 from bestiary.objectives.games import GAMES, nonsaturating, saturating
 from bestiary.runs.plan import Plan, plan
-from bestiary.runs.sign_watch import _history
+from bestiary.runs.run_signs import load_history
 from bestiary.signs import vae_signs as latent
 from bestiary.signs.sign import RunHistory
 from bestiary.signs.signs import SIGNS, diagnose
@@ -72,7 +72,7 @@ def names(history: RunHistory) -> set[str]:
 
 def of_run(what: Plan, numbers: RunHistory) -> RunHistory:
     """The same numbers in a run with all its options."""
-    run = _history(Path("nowhere"), what, 1000, numbers.failure)
+    run = load_history(Path("nowhere"), what, 1000, numbers.failure)
     run.series, run.round = numbers.series, numbers.round
     return run
 
@@ -440,7 +440,7 @@ def test_what_a_condition_says_is_no_copy(tmp_path) -> None:
     assert "validation.copied" not in journal
     told = bst.load(run, data=x, numbers=c, generator=Simulator(3)).judge(n=100, tests="none")
     assert "copied" not in {number.name for number in told.numbers}
-    assert any("take their conditions" in note for note in told.notes)
+    assert any("have the conditions of training examples" in note for note in told.notes)
 
 
 def circling(root, **options: object) -> set[str]:
