@@ -7,7 +7,15 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.two_sample import TwoSample, _permuted, _standardised, auc, calibrated, classify, two_sample_test
+from bestiary.measures.two_sample import (
+    HeldOutLogits,
+    _permutation_p,
+    _standardise,
+    auc,
+    calibrate,
+    classify,
+    two_sample_test,
+)
 
 
 def normal(n: int, f: int = 2, seed: int = 0) -> Tensor:
@@ -45,12 +53,12 @@ def test_auc_by_counting_pairs_with_ties() -> None:
     logits = torch.randint(0, 5, (30,), generator=g).float()
     real = torch.rand(30, generator=g) < 0.5
     pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a in logits[real] for b in logits[~real]]
-    assert auc(TwoSample(logits, real)) == pytest.approx(sum(pairs) / len(pairs))
+    assert auc(HeldOutLogits(logits, real)) == pytest.approx(sum(pairs) / len(pairs))
 
 
 def test_p_values_by_relabelling_the_same_predictions() -> None:
     g = torch.Generator().manual_seed(1)
-    found = TwoSample(torch.randn(60, generator=g), torch.arange(60) < 25)
+    found = HeldOutLogits(torch.randn(60, generator=g), torch.arange(60) < 25)
     hits = torch.tensor(
         [
             float(((found.logits > 0) == found.real[torch.randperm(60, generator=g)]).double().mean())
@@ -58,14 +66,14 @@ def test_p_values_by_relabelling_the_same_predictions() -> None:
         ]
     )
     expected = float((hits >= found.accuracy - 1e-9).double().mean())
-    assert _permuted(found, 10_000, 0) == pytest.approx(expected, abs=0.03)  # two binomials: 3 standard errors
+    assert _permutation_p(found, 10_000, 0) == pytest.approx(expected, abs=0.03)  # two binomials: 3 standard errors
 
 
 def test_calibrated_odds_are_the_ratio_of_densities() -> None:
     """From logits that know the ratio but stretch it: isotonic calibration gives log r = 2x back."""
     n = 20_000
     x = torch.cat([normal(n, 1) - 1, normal(n, 1, 1) + 1])[:, 0]
-    p, rest = calibrated(TwoSample(x.pow(3), torch.arange(2 * n) >= n))
+    p, rest = calibrate(HeldOutLogits(x.pow(3), torch.arange(2 * n) >= n))
     middle = x[rest].abs() < 1
     error = (p.logit() - 2 * x[rest].double())[middle].abs()
     assert float(error.mean()) < 0.15
@@ -117,7 +125,7 @@ def test_one_value_far_away_blinds_no_classifier(far: float) -> None:
 def test_columns_that_are_seldom_other_than_constant_are_kept() -> None:
     x = torch.zeros(1000, 1)
     x[::300] = 1.0
-    assert _standardised(x).std() == pytest.approx(1.0, abs=1e-3)
+    assert _standardise(x).std() == pytest.approx(1.0, abs=1e-3)
 
 
 def test_certainty_of_few_examples_has_an_interval() -> None:

@@ -27,7 +27,7 @@ from bestiary.measures.manifold import manifold_numbers
 from bestiary.measures.modes import mode_numbers
 from bestiary.measures.score import class_numbers, score_numbers, stacked_classes
 from bestiary.measures.statistics import statistics
-from bestiary.measures.two_sample import FOLDS, calibrated, two_sample_test
+from bestiary.measures.two_sample import FOLDS, calibrate, two_sample_test
 from bestiary.training.clock import derive_seed
 
 __all__ = [
@@ -82,9 +82,9 @@ def _name(case: Case) -> str:
 def classifier(case: Case) -> Findings:
     """The two-sample classifier; evidence: its logits and the odds that are calibrated on half of them."""
     numbers, test = two_sample_test(*case.feature_sides, _name(case), case.seed, protocol=case.feature_protocol)
-    p, rest = calibrated(test, case.seed)
+    p, rows = calibrate(test, case.seed)
     logits = torch.stack([test.logits, test.real.float()], 1)
-    odds = torch.stack([p.logit().float(), test.real[rest].float()], 1)
+    odds = torch.stack([p.logit().float(), test.real[rows].float()], 1)
     return Findings(numbers, evidence={"two_sample": logits, "density_ratio": odds})
 
 

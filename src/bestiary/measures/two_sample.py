@@ -1,22 +1,22 @@
-"""The classifier two-sample test: can anything tell samples from data?
+"""Classifier two-sample test: accuracy, p-value, AUC, density ratio and JSD of a classifier of samples and data.
 
-    accuracy   of a classifier on examples that it has not seen; ½ where the two are of one distribution
-    p          of one more classifier, fitted to one half of the examples: the share of random labellings of its
-               predictions for the other half that are as accurate
-    AUC        the chance that a real example ranks above a sample: ½ where nothing tells them apart
+    accuracy   of a classifier on examples that it has not seen; ½ if the two sets have one distribution
+    p          of one more classifier, fitted to one half of the examples: the share of random labellings of the other
+               half for which its predictions are as accurate
+    AUC        the probability that a real example ranks above a sample: ½ if the classifier cannot tell them apart
     ratio      r(x) = π(x)/p(x), from the classifier's odds after isotonic calibration on half of the examples
-    JSD        (ln 2 − BCE)/ln 2 of the calibrated odds on the other half: 0 to 1, a lower bound but for its noise
+    JSD        (ln 2 − BCE)/ln 2 of the calibrated odds on the other half: 0 to 1; up to noise a lower bound
 
-(Lopez-Paz and Oquab 2017, arXiv 1610.06545.) Inputs are z-scored over both sets, for which no label is needed, and what
-lies farther out than the middle 99% are wide is drawn in to there, lest one value shrink all others to nothing; columns
-that are constant say nothing. The classifier is a network with two hidden layers, each of K folds judged by one fitted
-to the others: a linear one would be blind to everything but means.
+(Lopez-Paz and Oquab 2017, arXiv 1610.06545.) Inputs are standardised over both sets, which needs no label. Before,
+values are clipped: at most as far outside the middle 99% of their column as these are wide, so that one outlier does
+not shrink all other values. Constant columns become 0. The classifier is a network with two hidden layers, since a
+linear one would see differences of means only. Each of K folds is judged by one that was fitted to the other folds.
 
-Hits of different folds are not independent: example i is in the fit that judges j, and j in the fit that judges i, so
-that a pair of one label helps, and a pair of two misleads, both. Where an example moves the logit of another by a
-symmetric k_ij, nothing can be told, and K is large, the variance of the accuracy is 1 + 2/π times that of as many
-coins, and the AUC's twice; intervals are widened by these. Relabelled hits would miss it, and call too much
-significant. One half judged by a fit to the other has no such pairs, and its p holds as it is.
+Hits of different folds are not independent: example i is in the fit that judges j, and j is in the fit that judges i.
+If both have one label, both gain; if not, both lose. If an example moves the logit of another by a symmetric k_ij, the
+two sets have one distribution, and K is large, the variance of the accuracy is 1 + 2/π times that of as many coin
+flips, and the variance of the AUC is doubled. Intervals are widened by these factors. Permuted labels would miss this
+and find too much significant; p therefore comes from one half, judged by a fit to the other half, without such pairs.
 
 Legend: N examples, F features, K folds.
 """
@@ -31,62 +31,63 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.intervals import Z, wilson
+from bestiary.measures.intervals import error_interval, wilson
 from bestiary.measures.number import OTHER_REAL, Number, Reference, feature_title, percent
 from bestiary.measures.set_checks import check_same_features
 from bestiary.networks.mlp import mlp
 from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded, threads_for
 
-__all__ = ["TwoSample", "auc", "calibrated", "classify", "two_sample_test"]
+__all__ = ["HeldOutLogits", "auc", "calibrate", "classify", "two_sample_test"]
 
 FOLDS, WIDTH, BATCH, LR, DECAY = 5, 64, 128, 1e-2, 1e-2
 PASSES, LEAST_STEPS, MOST_STEPS = 40, 400, 800  # steps of a fold's classifier follow the number of examples
-SHARED, SHARED_RANKS = 1 + 2 / pi, 2.0  # times the variance of an accuracy, of an AUC, for folds that share examples
+ACCURACY_FACTOR, AUC_FACTOR = 1 + 2 / pi, 2.0  # of the variances, since fits of different folds share examples
 
 
 @dataclass(frozen=True)
-class TwoSample:
-    """What the classifier said of every example while it was held out."""
+class HeldOutLogits:
+    """The logits of the classifier for examples that it was not fitted to."""
 
-    logits: Tensor  # (N,) above 0: real
-    real: Tensor  # (N,) bool
-    alone: "TwoSample | None" = None  # half of them, by a classifier fitted to the other half
+    logits: Tensor  # (N,), above 0: called real
+    real: Tensor  # (N,), bool: whether the example is real
+    half: "HeldOutLogits | None" = None  # half of the examples, by a classifier that was fitted to the other half
 
     @property
     def accuracy(self) -> float:
+        """The share of examples that the classifier calls rightly."""
         return float(((self.logits > 0) == self.real).double().mean())
 
 
-def classify(fake: Tensor, real: Tensor, seed: int = 0, folds: int = FOLDS) -> TwoSample:
-    """Held-out logits of all examples of both sets, which must be equally many."""
-    x = _standardised(torch.cat([fake.flatten(1), real.flatten(1)]).float())
+def classify(fake: Tensor, real: Tensor, seed: int = 0, folds: int = FOLDS) -> HeldOutLogits:
+    """Logits of all examples of both sets, which must have equal sizes."""
+    x = _standardise(torch.cat([fake.flatten(1), real.flatten(1)]).float())
     y = torch.cat([x.new_zeros(len(fake)), x.new_ones(len(real))])
     g = torch.Generator().manual_seed(seed)
-    # both sets in every fold alike, so that no classifier gains by knowing which was rarer
+    # both sets have the same share of every fold: a classifier gains nothing by knowing which one is rarer
     fold, half = (torch.cat([torch.randperm(len(s), generator=g) % k for s in (fake, real)]) for k in (folds, 2))
-    # matrices this small: two threads on a machine that has other work wait for each other, fifty times as long
+    # with matrices this small, two threads of a busy machine wait for each other, and take fifty times as long
     with seeded(seed), threads_for(0):
-        logits = _fitted(x, y, torch.stack([*(fold == k for k in range(folds)), half == 0])).cpu()
+        logits = _fit_classifiers(x, y, torch.stack([*(fold == k for k in range(folds)), half == 0])).cpu()
     y = y.cpu()
-    alone = TwoSample(logits[folds, half == 0], y[half == 0] > 0.5)
-    return TwoSample(logits[fold, torch.arange(len(x))], y > 0.5, alone)
+    by_half = HeldOutLogits(logits[folds, half == 0], y[half == 0] > 0.5)
+    return HeldOutLogits(logits[fold, torch.arange(len(x))], y > 0.5, by_half)
 
 
-def _fitted(x: Tensor, y: Tensor, held: Tensor) -> Tensor:
-    """Logits of all examples by classifiers, (K, N), each fitted to those that `held` (K, N) does not hold from it.
+def _fit_classifiers(x: Tensor, y: Tensor, held_out: Tensor) -> Tensor:
+    """Fit K classifiers, each to the examples that are not in its row of `held_out` (K, N); their logits of all (K, N).
 
-    They are trained side by side, as one network with one matrix for each: small ones cost their calls, not their sums.
+    They are trained at once, with their weights stacked: for small networks the number of calls is the cost.
     """
-    kept = [(~h).nonzero()[:, 0] for h in held]
-    layers = [mlp([x.shape[1], WIDTH, WIDTH, 1], "relu").to(x.device) for _ in held]
-    weights = [torch.stack(p).detach().requires_grad_() for p in zip(*(n.parameters() for n in layers), strict=True)]
-    least, most = min(map(len, kept)), max(map(len, kept))
+    train_rows = [(~row).nonzero()[:, 0] for row in held_out]
+    networks = [mlp([x.shape[1], WIDTH, WIDTH, 1], "relu").to(x.device) for _ in held_out]
+    weights = [torch.stack(p).detach().requires_grad_() for p in zip(*(n.parameters() for n in networks), strict=True)]
+    least, most = min(map(len, train_rows)), max(map(len, train_rows))
     steps, batch = min(MOST_STEPS, max(LEAST_STEPS, PASSES * most // BATCH)), min(BATCH, least)
     optimiser = torch.optim.AdamW(weights, lr=LR, weight_decay=DECAY, fused=True)
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = LR * (1 - step / steps)
-        rows = torch.stack([own[torch.randint(len(own), (batch,))] for own in kept])
+        rows = torch.stack([r[torch.randint(len(r), (batch,))] for r in train_rows])
         with torch.enable_grad():
             losses = F.binary_cross_entropy_with_logits(_logits(x[rows], weights), y[rows], reduction="none")
             loss = losses.mean(1).sum()
@@ -94,12 +95,12 @@ def _fitted(x: Tensor, y: Tensor, held: Tensor) -> Tensor:
         loss.backward()
         optimiser.step()
     with torch.no_grad():
-        return torch.cat([_logits(part.expand(len(held), -1, -1), weights) for part in x.split(4096)], 1)
+        return torch.cat([_logits(part.expand(len(held_out), -1, -1), weights) for part in x.split(4096)], 1)
 
 
-def _standardised(x: Tensor) -> Tensor:
-    """Columns of mean 0 and deviation 1, without what lies far out; one that is constant is 0."""
-    x = _drawn_in(x)
+def _standardise(x: Tensor) -> Tensor:
+    """Columns with mean 0 and standard deviation 1, clipped before. A constant column becomes 0."""
+    x = _clip_outliers(x)
     centre, scale = x.mean(0), x.std(0)
     varies = scale > 1e-8 * (1 + centre.abs())
     return torch.where(
@@ -107,99 +108,104 @@ def _standardised(x: Tensor) -> Tensor:
     )
 
 
-def _drawn_in(x: Tensor) -> Tensor:
-    """No value farther out than the middle 99% of its column are wide; as it is where these are all the same."""
+def _clip_outliers(x: Tensor) -> Tensor:
+    """Values clipped to the middle 99% of their column, extended by its width. A width of 0 clips nothing."""
     k = max(2, len(x) // 200)
     parts = []
     for columns in x.split(64, 1):
-        rows = columns.T.contiguous()  # along memory
+        rows = columns.T.contiguous()  # contiguous along memory
         low, high = (rows.kthvalue(i, 1).values for i in (k, len(x) + 1 - k))
-        wide = high - low
-        parts.append(torch.where(wide > 0, columns.clamp(low - wide, high + wide), columns))
+        width = high - low
+        parts.append(torch.where(width > 0, columns.clamp(low - width, high + width), columns))
     return torch.cat(parts, 1)
 
 
 def _logits(x: Tensor, weights: list[Tensor]) -> Tensor:
-    """(K, B, F) → (K, B), ReLU between the layers; weights as `nn.Linear` has them, K of each."""
+    """The logits of K networks, (K, B, F) → (K, B); weights as in `nn.Linear`, K of each stacked."""
     for i in range(0, len(weights), 2):
         x = torch.baddbmm(weights[i + 1][:, None], x if i == 0 else x.relu(), weights[i].transpose(1, 2))
     return x[:, :, 0]
 
 
-def auc(found: TwoSample) -> float:
-    """The chance that a real example has the higher logit, ties counting half: from the ranks."""
-    _, place, count = found.logits.unique(return_inverse=True, return_counts=True)
-    last = count.cumsum(0).double()
-    rank = (last - (count - 1).double() / 2)[place]
-    n, m = int(found.real.sum()), int((~found.real).sum())
-    return float((rank[found.real].sum() - n * (n + 1) / 2) / (n * m))
+def auc(test: HeldOutLogits) -> float:
+    """The probability that a real example has a higher logit than a sample, from ranks. Ties count half."""
+    _, index, count = test.logits.unique(return_inverse=True, return_counts=True)
+    last_rank = count.cumsum(0).double()
+    ranks = (last_rank - (count - 1).double() / 2)[index]
+    n, m = int(test.real.sum()), int((~test.real).sum())
+    return float((ranks[test.real].sum() - n * (n + 1) / 2) / (n * m))
 
 
-def calibrated(found: TwoSample, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """The probability of being real, isotonic on half of the examples, for the others: p (M,), rows (M,)."""
+def calibrate(test: HeldOutLogits, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """The probability of being real (M,) for half of the examples, and their rows (M,).
+
+    It is an isotonic function of the logit, fitted to the other half.
+    """
     from sklearn.isotonic import IsotonicRegression
 
-    order = torch.randperm(len(found.logits), generator=torch.Generator().manual_seed(seed))
-    half, rest = order[: len(order) // 2], order[len(order) // 2 :]
-    shape = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
-    shape.fit(found.logits[half].numpy(), found.real[half].numpy().astype(np.float64))
-    # a step of m examples has the share (k + ½)/(m + 1): what was never seen is not impossible
-    level, size = np.unique(shape.predict(found.logits[half].numpy()), return_counts=True)
-    p = np.interp(shape.predict(found.logits[rest].numpy()), level, (level * size + 0.5) / (size + 1))
-    return torch.from_numpy(p).double(), rest
+    order = torch.randperm(len(test.logits), generator=torch.Generator().manual_seed(seed))
+    fit_rows, rows = order[: len(order) // 2], order[len(order) // 2 :]
+    curve = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+    curve.fit(test.logits[fit_rows].numpy(), test.real[fit_rows].numpy().astype(np.float64))
+    # a step with k real ones of m examples has the probability (k + ½)/(m + 1), never 0 or 1
+    levels, sizes = np.unique(curve.predict(test.logits[fit_rows].numpy()), return_counts=True)
+    p = np.interp(curve.predict(test.logits[rows].numpy()), levels, (levels * sizes + 0.5) / (sizes + 1))
+    return torch.from_numpy(p).double(), rows
 
 
-def _permuted(found: TwoSample, permutations: int, seed: int) -> float:
-    """p of the accuracy: hits under a random labelling are hypergeometric, drawn exactly."""
-    called_real, real = int((found.logits > 0).sum()), int(found.real.sum())
-    n = len(found.real)
+def _permutation_p(test: HeldOutLogits, permutations: int, seed: int) -> float:
+    """p of the accuracy. Under a random labelling, hits have a hypergeometric distribution: they are drawn from it."""
+    called_real, real = int((test.logits > 0).sum()), int(test.real.sum())
+    n = len(test.real)
     draws = (
         np.random.default_rng(derive_seed(seed, "permuted")).hypergeometric(real, n - real, called_real, permutations)
         if called_real
         else np.zeros(1)
     )
-    hits = 2 * draws + (n - real) - called_real  # real told real, and fake told fake
-    return (1 + int((hits >= round(found.accuracy * n)).sum())) / (1 + len(draws))
+    hits = 2 * draws + (n - real) - called_real  # real called real, and fake called fake
+    return (1 + int((hits >= round(test.accuracy * n)).sum())) / (1 + len(draws))
 
 
 def two_sample_test(
     fake: Tensor, real: Tensor, other: Tensor, features: str, seed: int = 0, most: int = 5000,
     protocol: Mapping[str, object] | None = None,
-) -> tuple[list[Number], TwoSample]:  # fmt: skip
-    """Accuracy with its p-value, AUC and JSD; other real examples give the floors. And all that was said."""
+) -> tuple[list[Number], HeldOutLogits]:  # fmt: skip
+    """Accuracy with its p-value, AUC and JSD as numbers, and the logits. Floors: those of `other` real examples."""
     fake, real, other = (x.flatten(1).float() for x in (fake, real, other))
     check_same_features(fake, real, other)
     n = min(len(fake), len(real), len(other), most)
     if n < 2 * FOLDS:
         raise BestiaryError(f"the two-sample test needs at least {2 * FOLDS} examples of each kind; there are {n}")
-    result, null = classify(fake[:n], real[:n], seed), classify(other[:n], real[:n], seed)
-    assert result.alone is not None  # classify gives it
-    p = _permuted(result.alone, 10_000, seed)
+    test, null = classify(fake[:n], real[:n], seed), classify(other[:n], real[:n], seed)
     full_protocol = {**(protocol or {}), "n": n, "features": features, "folds": FOLDS, "classifier": f"mlp 2×{WIDTH}"}
-    independent = 2 * n / SHARED
-    spread = Z * sqrt(1 / (4 * independent))  # of an accuracy where nothing can be told
-    accuracy = Number(
+    numbers = [
+        _accuracy_number(test, null, features, seed, full_protocol),
+        _auc_number(test, null, features, full_protocol),
+        _jsd_number(test, null, features, seed, full_protocol),
+    ]
+    return numbers, test
+
+
+def _accuracy_number(
+    test: HeldOutLogits, null: HeldOutLogits, features: str, seed: int, protocol: Mapping[str, object]
+) -> Number:
+    """The accuracy with its p-value; `null`: real examples in place of samples."""
+    assert test.half is not None  # classify gives it
+    p = _permutation_p(test.half, 10_000, seed)
+    independent = len(test.logits) / ACCURACY_FACTOR
+    _, least, most = error_interval(0.5, sqrt(1 / (4 * independent)))
+    return Number(
         "c2st", feature_title("accuracy of a classifier that sorts samples from real examples", features),
-        result.accuracy, *wilson(result.accuracy * independent, independent), "share", "lower",
-        Reference(null.accuracy, 0.5 - spread, 0.5 + spread, OTHER_REAL),
+        test.accuracy, *wilson(test.accuracy * independent, independent), "share", "lower",
+        Reference(null.accuracy, least, most, OTHER_REAL),
         protocol={
-            **full_protocol, "p": round(p, 5), "p_of": "one half, by a fit to the other",
+            **protocol, "p": round(p, 5), "p_of": "one half, by a fit to the other",
             "interval": "95%, Wilson; the floor's N(½, 1/8n); for folds that share examples",
         },
         says="0.5: the classifier cannot tell samples from real examples; 1: it always can."
         f" If it could not, so high an accuracy would have the probability p = {p:.3g}.",
-        plain=_plain(result.accuracy, p), weight=90,
+        plain=_plain(test.accuracy, p), weight=90,
     )  # fmt: skip
-    value, half = auc(result), Z * sqrt(SHARED_RANKS) * _auc_error(result)
-    ranked = Number(
-        "c2st_auc", feature_title("AUC of the same classifier", features), value, max(0.0, value - half),
-        min(1.0, value + half), "share", "lower",
-        Reference(auc(null), *_around(0.5, Z * sqrt(SHARED_RANKS * (2 * n + 1) / (12 * n * n))), OTHER_REAL),
-        protocol={**full_protocol, "interval": "95%, Hanley and McNeil, for folds that share examples"},
-        says="The probability that it ranks a real example above a sample. 0.5: it cannot tell them apart.",
-        detail=True,
-    )  # fmt: skip
-    return [accuracy, ranked, _divergence(result, null, features, seed, full_protocol)], result
 
 
 def _plain(accuracy: float, p: float) -> str:
@@ -210,51 +216,65 @@ def _plain(accuracy: float, p: float) -> str:
     return f"A classifier finds no clear difference between samples and real examples: it {right} (guessing: 50%)."
 
 
-def _around(middle: float, half: float) -> tuple[float, float]:
-    return middle - half, middle + half
-
-
-def _auc_error(found: TwoSample) -> float:
-    """Standard error after Hanley and McNeil (1982), at half an example from certainty at least."""
-    n, m = int(found.real.sum()), int((~found.real).sum())
-    edge = 1 / (2 * min(n, m))
-    a = min(max(auc(found), edge), 1 - edge)
-    q1, q2 = a / (2 - a), 2 * a * a / (1 + a)
-    return sqrt(max(0.0, (a * (1 - a) + (n - 1) * (q1 - a * a) + (m - 1) * (q2 - a * a)) / (n * m)))
-
-
-def _divergence(found: TwoSample, null: TwoSample, features: str, seed: int, said: Mapping[str, object]) -> Number:
-    value, half = _jsd(found, seed)
-    floor, floor_half = _jsd(null, seed)
-    on_samples, on_data = _ratios(found, seed)
+def _auc_number(test: HeldOutLogits, null: HeldOutLogits, features: str, protocol: Mapping[str, object]) -> Number:
+    """The AUC; `null`: real examples in place of samples."""
+    n = len(test.logits) // 2
+    value, low, high = error_interval(auc(test), sqrt(AUC_FACTOR) * _auc_error(test))
+    _, least, most = error_interval(0.5, sqrt(AUC_FACTOR * (2 * n + 1) / (12 * n * n)))
     return Number(
-        "c2st_jsd", feature_title("Jensen-Shannon divergence by the same classifier", features),
-        value, value - half, value + half, "of ln 2", "lower",
-        Reference(floor, floor - floor_half, floor + floor_half, OTHER_REAL),
-        protocol={
-            **said, "calibration": "isotonic, on half", "interval": "95%, normal, for folds that share examples",
-            "ratio_on_samples": on_samples, "ratio_on_data": on_data, "ratio_is": "of densities, data's over samples'",
-        },
-        says="0: samples and real examples have one distribution; 1: they never overlap. Chance can make it negative."
-        f" Real examples are {_times(on_samples)} times as dense as samples at the median sample, and"
-        f" {_times(on_data)} times at the median real example.",
+        "c2st_auc", feature_title("AUC of the same classifier", features), value, max(0.0, low), min(1.0, high),
+        "share", "lower", Reference(auc(null), least, most, OTHER_REAL),
+        protocol={**protocol, "interval": "95%, Hanley and McNeil, for folds that share examples"},
+        says="The probability that it ranks a real example above a sample. 0.5: it cannot tell them apart.",
         detail=True,
     )  # fmt: skip
 
 
-def _times(ratio: float) -> str:
+def _auc_error(test: HeldOutLogits) -> float:
+    """The standard error of the AUC (Hanley and McNeil 1982), taken at least half an example away from 0 and 1."""
+    n, m = int(test.real.sum()), int((~test.real).sum())
+    edge = 1 / (2 * min(n, m))
+    a = min(max(auc(test), edge), 1 - edge)
+    q1, q2 = a / (2 - a), 2 * a * a / (1 + a)
+    return sqrt(max(0.0, (a * (1 - a) + (n - 1) * (q1 - a * a) + (m - 1) * (q2 - a * a)) / (n * m)))
+
+
+def _jsd_number(
+    test: HeldOutLogits, null: HeldOutLogits, features: str, seed: int, protocol: Mapping[str, object]
+) -> Number:
+    """The Jensen-Shannon divergence with medians of the density ratio; `null`: real examples in place of samples."""
+    on_samples, on_data = _median_ratios(test, seed)
+    return Number(
+        "c2st_jsd", feature_title("Jensen-Shannon divergence by the same classifier", features),
+        *_jsd_interval(test, seed), "of ln 2", "lower", Reference(*_jsd_interval(null, seed), OTHER_REAL),
+        protocol={
+            **protocol, "calibration": "isotonic, on half",
+            "interval": "95%, normal, for folds that share examples",
+            "ratio_on_samples": on_samples, "ratio_on_data": on_data, "ratio_is": "of densities, data's over samples'",
+        },
+        says="0: samples and real examples have one distribution; 1: they never overlap. Chance can make it negative."
+        f" Real examples are {_ratio_text(on_samples)} times as dense as samples at the median sample, and"
+        f" {_ratio_text(on_data)} times at the median real example.",
+        detail=True,
+    )  # fmt: skip
+
+
+def _ratio_text(ratio: float) -> str:
+    """A ratio with two digits, or whole from 100 on."""
     return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.2g}"
 
 
-def _ratios(found: TwoSample, seed: int) -> tuple[float, float]:
-    """π/p by the calibrated odds: the medians over samples and over data."""
-    p, rest = calibrated(found, seed)
-    odds, real = p / (1 - p), found.real[rest]
+def _median_ratios(test: HeldOutLogits, seed: int) -> tuple[float, float]:
+    """The medians of π/p over samples and over data, by the calibrated odds."""
+    p, rows = calibrate(test, seed)
+    odds, real = p / (1 - p), test.real[rows]
     return float(odds[~real].median()), float(odds[real].median())
 
 
-def _jsd(found: TwoSample, seed: int) -> tuple[float, float]:
-    p, rest = calibrated(found, seed)
-    real = found.real[rest].double()
+def _jsd_interval(test: HeldOutLogits, seed: int) -> tuple[float, float, float]:
+    """The Jensen-Shannon divergence with its ends."""
+    p, rows = calibrate(test, seed)
+    real = test.real[rows].double()
     loss = -(real * p.log() + (1 - real) * (1 - p).log())
-    return float(1 - loss.mean() / log(2)), Z * sqrt(SHARED / len(loss)) * float(loss.std()) / log(2)
+    error = sqrt(ACCURACY_FACTOR / len(loss)) * float(loss.std()) / log(2)
+    return error_interval(float(1 - loss.mean() / log(2)), error)
