@@ -23,7 +23,7 @@ from bestiary.report import write_report
 from bestiary.runs.fit import fit as fit_run
 from bestiary.runs.fitted_run import FittedRun
 from bestiary.runs.model_card import write_card
-from bestiary.runs.run_case import case_of
+from bestiary.runs.run_case import make_case
 from bestiary.storage.run_files import weights_hash, write_judgement
 
 __all__ = ["Run", "fit", "judge", "load", "sample"]
@@ -45,7 +45,9 @@ class Run(FittedRun):
         quiet: bool = True,
     ) -> Judgement:
         """Judge on one part of the data; write judgement.json, the evidence and the model card."""
-        case = case_of(self, n=n, k=k, split=split, space=space, features=features, tests=tests, seed=seed, quiet=quiet)
+        case = make_case(
+            self, n=n, k=k, split=split, space=space, features=features, tests=tests, seed=seed, quiet=quiet
+        )
         judgement, evidence = judge_case(case)
         judgement = replace(judgement, protocol={**judgement.protocol, "weights": weights_hash(self.path)})
         write_judgement(self.path, judgement.to_dict(), {name: t.cpu().numpy() for name, t in evidence.items()})

@@ -12,7 +12,7 @@ from bestiary.grammar.signatures import option_groups, signature_options
 from bestiary.models.tricks.table import TRICKS
 from bestiary.models.zoo_adversarial import gan
 from bestiary.run import Run
-from bestiary.runs.walk_pictures import sample_pictures
+from bestiary.runs.sample_or_walk import sample_or_walk
 
 TINY = ("steps=4", "hidden=8", "latent=2", "batch=16", "log=2", "validate=4", "save=4")
 
@@ -151,7 +151,7 @@ def test_the_help_of_a_game_is_grouped_and_names_every_trick():
 
 def test_the_keys_of_sample_exist():
     out = type_in("sample", "--help")[1]
-    assert all(f"    {key}=" in out for key in signature_options(sample_pictures))
+    assert all(f"    {key}=" in out for key in signature_options(sample_or_walk))
 
 
 REFUSED = [["n=0"], ["m=4"], ["n=9", "walk=linear"], ["walk=round"], ["truncation=0"], ["--out", "x.pkl"]]

@@ -10,7 +10,7 @@ from bestiary.errors import BestiaryError
 from bestiary.measures.number import Number
 from bestiary.models.model import Encodes
 from bestiary.run import Run
-from bestiary.runs.walk_pictures import sample_pictures
+from bestiary.runs.sample_or_walk import sample_or_walk
 from tests.runs.tiny import IMAGES, TABLE, tiny
 
 QUICK = {"starts": 2, "steps": 6}
@@ -155,13 +155,13 @@ def test_a_conditional_run_walks_and_inverts_under_a_condition(runs) -> None:
 
 def test_pictures_of_walks_lead_from_sample_to_sample(runs) -> None:
     run = runs["image gan"]
-    x = sample_pictures(run, n=16, seed=2, walk="linear")
+    x = sample_or_walk(run, n=16, seed=2, walk="linear")
     assert (x.shape, x.dtype) == ((16, 8, 8, 1), np.uint8)
-    assert np.array_equal(x, sample_pictures(run, n=16, seed=2, walk="linear"))
+    assert np.array_equal(x, sample_or_walk(run, n=16, seed=2, walk="linear"))
     assert np.array_equal(x[7], x[8])
-    assert not np.array_equal(x, sample_pictures(run, n=16, seed=2, walk="spherical"))
-    assert np.array_equal(sample_pictures(run, n=3, seed=1), run.sample(3, 1))
-    assert np.array_equal(sample_pictures(run, n=3, truncation=0.5), run.sample(3, truncation=0.5))
+    assert not np.array_equal(x, sample_or_walk(run, n=16, seed=2, walk="spherical"))
+    assert np.array_equal(sample_or_walk(run, n=3, seed=1), run.sample(3, 1))
+    assert np.array_equal(sample_or_walk(run, n=3, truncation=0.5), run.sample(3, truncation=0.5))
 
 
 @pytest.mark.parametrize(
@@ -181,8 +181,8 @@ def test_pictures_of_walks_lead_from_sample_to_sample(runs) -> None:
         (lambda runs: runs["image vae"].walk(torch.zeros(2), torch.ones(2), condition="1"), "takes no"),
         (lambda runs: runs["toy gan"].walk(torch.zeros(3), torch.ones(3)), "codes of this run have 2"),
         (lambda runs: runs["labels"].invert(torch.zeros(3, 1, 8, 8), condition="1,2"), "a row for each"),
-        (lambda runs: sample_pictures(runs["toy gan"], n=12, walk="linear"), "multiple"),
-        (lambda runs: sample_pictures(runs["toy gan"], n=0, walk="linear"), "multiple"),
+        (lambda runs: sample_or_walk(runs["toy gan"], n=12, walk="linear"), "multiple"),
+        (lambda runs: sample_or_walk(runs["toy gan"], n=0, walk="linear"), "multiple"),
     ],
 )
 def test_mistakes_are_explained(runs, wrong, says) -> None:

@@ -13,7 +13,7 @@ from bestiary.data.batch import Batch
 from bestiary.measures.score import stacked_classes
 from bestiary.models.zoo import build
 from bestiary.runs.plan import plan
-from bestiary.runs.run_folder import runs_in
+from bestiary.runs.run_folder import list_runs
 from bestiary.studies.executor import write_results
 from tests.reproductions.scripts import imported
 
@@ -88,7 +88,7 @@ def test_games_on_images_run_with_one_budget(code: SimpleNamespace, tmp_path: Pa
 def test_a_run_that_is_kept_is_not_made_again(code: SimpleNamespace, tmp_path: Path) -> None:
     one, other = (code.toys.play("ring", "ns-gan", 0, False, 8, tmp_path) for _ in range(2))
     assert one | {"seconds": 0} == other | {"seconds": 0}
-    assert [run.name for run in runs_in(tmp_path)] == [code.toys.job_of("ring", "ns-gan", 0, False, 8).name]
+    assert [run.name for run in list_runs(tmp_path)] == [code.toys.job_of("ring", "ns-gan", 0, False, 8).name]
 
 
 def test_the_script_writes_results_and_page(

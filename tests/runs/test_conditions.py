@@ -7,8 +7,8 @@ import torch
 import bestiary as bst
 from bestiary.data.columns import to_columns
 from bestiary.errors import BestiaryError
-from bestiary.runs.run_case import as_given_away, samples_of
-from bestiary.runs.walk_pictures import sample_pictures
+from bestiary.runs.run_case import draw_samples, round_to_data
+from bestiary.runs.sample_or_walk import sample_or_walk
 from tests.runs.tiny import TABLE, tiny
 
 
@@ -46,9 +46,9 @@ def test_samples_of_a_label(tmp_path) -> None:
     both, apart = run.sample_x(100, condition=many), [run.sample_x(100, condition=label) for label in (3, 4)]
     assert torch.equal(both, torch.cat([apart[0][:50], apart[1][50:]]))
     assert torch.equal(run.sample_x(99, condition="3,4,5"), run.sample_x(99, condition=[3, 4, 5] * 33))
-    assert np.array_equal(sample_pictures(run, n=6, condition="3"), three)
+    assert np.array_equal(sample_or_walk(run, n=6, condition="3"), three)
     assert np.array_equal(run.sample(6, condition=torch.tensor(3)), three)
-    assert sample_pictures(run, n=8, walk="linear", condition="3").shape == (8, 8, 8, 1)
+    assert sample_or_walk(run, n=8, walk="linear", condition="3").shape == (8, 8, 8, 1)
     a, b = (run.sample_x(6, truncation=0.5, condition=label) for label in (3, 4))
     assert not torch.equal(a, b)
     with pytest.raises(BestiaryError, match="takes no condition"):
@@ -84,7 +84,7 @@ def test_a_condition_holds_for_a_whole_way_and_the_next_has_the_next(tmp_path) -
     run.model.show = lambda z, c: (asked.append(c["label"]), show(z, c))[1]
     run.walk(torch.zeros(3, 2), torch.ones(3, 2), 4, "linear", condition="3,5")
     assert asked.pop().tolist() == [3] * 4 + [5] * 4 + [3] * 4
-    sample_pictures(run, n=24, walk="linear", condition="3,5")
+    sample_or_walk(run, n=24, walk="linear", condition="3,5")
     assert [c.tolist() for c in asked] == [[3] * 8, [5] * 8, [3] * 8]
 
 
@@ -93,7 +93,7 @@ def test_a_judged_sample_is_told_the_condition_of_an_example_of_its_own(tmp_path
     asked, sample = [], run.model.sample
     run.model.sample = lambda n, c: (asked.append(c["label"]), sample(n, c))[1]
     n = len(run.dataset.parts["train"])
-    samples_of(run, n, seed=0)
+    draw_samples(run, n, seed=0)
     told, trained = torch.cat(asked)[:n], run.part("train").beside["label"]
     assert torch.equal(told.bincount(minlength=10), trained.bincount(minlength=10))
 
@@ -101,6 +101,6 @@ def test_a_judged_sample_is_told_the_condition_of_an_example_of_its_own(tmp_path
 def test_samples_of_a_table_are_judged_as_words(tmp_path) -> None:
     (tmp_path / "t.csv").write_text(TABLE)
     run = tiny(tmp_path, tmp_path / "t.csv", "gan", steps=5)
-    x = as_given_away(samples_of(run, 50, seed=0), run.spec.x).x
+    x = round_to_data(draw_samples(run, 50, seed=0), run.spec.x).x
     assert (run.sample_x(50)[:, 1:4].max(1).values < 0.99).any()
     assert set(x[:, 1:4].flatten().tolist()) == {0.0, 1.0}

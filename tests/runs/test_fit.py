@@ -419,7 +419,7 @@ def test_data_that_changed_are_noticed(tmp_path, capsys):
     file.write_text(TABLE.replace("Köln,1.5\n", "Köln,1.5001\n"))  # hardly anything
     assert load(path).data_changed
     fit(resume=path, steps=25, device="cpu")
-    assert "no longer those" in capsys.readouterr().err
+    assert "the data have changed" in capsys.readouterr().err
     file.write_text("age\n1\n2\n3\n4\n")
     with pytest.raises(BestiaryError, match="table of shape"):
         go_on(path)

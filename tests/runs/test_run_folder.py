@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from bestiary.errors import BestiaryError
-from bestiary.runs.run_folder import create, find, point_latest_at, runs_in
+from bestiary.runs.run_folder import create_run_folder, find_run, list_runs, point_latest_at
 from bestiary.storage.run_files import note, read_config, read_env, update_env, write_config
 from bestiary.version import FORMAT
 
@@ -16,7 +16,7 @@ CONFIG = {"command": "bestiary fit x y", "version": "1", "format": FORMAT} | {
 
 
 def run(root, data="ring", model="vae", name=None):
-    path = create(root, data, model, name)
+    path = create_run_folder(root, data, model, name)
     write_config(path, CONFIG)
     point_latest_at(path)
     return path
@@ -30,7 +30,9 @@ def test_a_name_is_never_taken_twice(tmp_path):
 
 def test_fits_that_begin_together_get_a_folder_each(tmp_path):
     made = []
-    threads = [threading.Thread(target=lambda: made.append(create(tmp_path / "new", "a", "b"))) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: made.append(create_run_folder(tmp_path / "new", "a", "b"))) for _ in range(8)
+    ]
     [t.start() for t in threads], [t.join() for t in threads]
     assert len(set(made)) == 8
 
@@ -47,24 +49,24 @@ def test_fits_that_begin_together_get_a_folder_each(tmp_path):
     ],
 )
 def test_a_folder_is_named_after_data_and_model(tmp_path, data, stem):
-    assert create(tmp_path, data, "vae").name == stem
+    assert create_run_folder(tmp_path, data, "vae").name == stem
 
 
 def test_latest_is_the_newest_and_is_not_counted(tmp_path):
     old, new = run(tmp_path), run(tmp_path)
-    assert find("latest", tmp_path) == new.resolve()
-    assert runs_in(tmp_path) == [old, new]
+    assert find_run("latest", tmp_path) == new.resolve()
+    assert list_runs(tmp_path) == [old, new]
     elsewhere = tmp_path / "elsewhere"
     elsewhere.symlink_to(old)  # a link of the user's own
-    assert find(elsewhere) == find("elsewhere", tmp_path)
-    assert find(elsewhere).samefile(old)
-    assert runs_in(tmp_path / "none") == []
+    assert find_run(elsewhere) == find_run("elsewhere", tmp_path)
+    assert find_run(elsewhere).samefile(old)
+    assert list_runs(tmp_path / "none") == []
 
 
 @pytest.mark.parametrize("name", ["", "..", ".", "latest", "a/b", "a b", "-x", ".hidden", "x" * 101, "a\n", "a\0"])
 def test_a_name_that_cannot_be_one_is_refused(tmp_path, name):
     with pytest.raises(BestiaryError, match="--name"):
-        create(tmp_path / "runs", "ring", "vae", name)
+        create_run_folder(tmp_path / "runs", "ring", "vae", name)
     assert not (tmp_path / "runs").exists()
 
 
@@ -73,29 +75,29 @@ def test_a_root_that_is_no_folder_is_refused(tmp_path):
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     for root in ("file", "dangling"):
         with pytest.raises(BestiaryError, match="is not a folder"):
-            create(tmp_path / root, "ring", "vae")
+            create_run_folder(tmp_path / root, "ring", "vae")
     with pytest.raises(BestiaryError, match="a part of the path is a file"):
-        create(tmp_path / "file" / "runs", "ring", "vae")
+        create_run_folder(tmp_path / "file" / "runs", "ring", "vae")
 
 
 def test_a_run_is_found_by_name_and_by_path(tmp_path, monkeypatch):
     path = run(tmp_path, name="mine")
-    assert find("mine", tmp_path) == find(path) == find(str(path), "elsewhere") == path
+    assert find_run("mine", tmp_path) == find_run(path) == find_run(str(path), "elsewhere") == path
     monkeypatch.chdir(path)
-    assert read_config(find(".")) == CONFIG
+    assert read_config(find_run(".")) == CONFIG
 
 
 def test_a_name_nobody_knows_is_answered_with_the_nearest(tmp_path):
     with pytest.raises(BestiaryError, match=r"There are no runs in .*bestiary fit"):
-        find("mine", tmp_path)
+        find_run("mine", tmp_path)
     run(tmp_path, name="mine")
     (tmp_path / "no-run").mkdir()
     with pytest.raises(BestiaryError, match="did you mean `mine`") as caught:
-        find("mien", tmp_path)
+        find_run("mien", tmp_path)
     assert "no-run" not in str(caught.value)
     for name in ("no-run", "a\0b"):
         with pytest.raises(BestiaryError, match="no run"):
-            find(name, tmp_path)
+            find_run(name, tmp_path)
 
 
 def test_any_end_of_a_config_that_is_missing_is_noticed(tmp_path):

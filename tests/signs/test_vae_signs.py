@@ -9,7 +9,7 @@ import bestiary as bst
 from bestiary.models.zoo import build
 from bestiary.models.zoo_latent import LATENT
 from bestiary.runs.plan import Plan, plan
-from bestiary.runs.sign_watch import _history, remedy_command
+from bestiary.runs.run_signs import load_history, remedy_command
 from bestiary.signs.sign import RunHistory, read_history
 from bestiary.signs.signs import diagnose
 
@@ -129,7 +129,7 @@ def test_a_remedy_is_never_what_was_done(beta: float, more: str, less: str) -> N
 
 def of_run(what: Plan, ill: RunHistory) -> RunHistory:
     """The same numbers in a run that was planned so."""
-    made = _history(Path("nowhere"), what, ill.rounds)
+    made = load_history(Path("nowhere"), what, ill.rounds)
     for key, series in ill.series.items():
         made.add({"round": series[-1][0], key: series[-1][1]})
     return made

@@ -122,12 +122,12 @@ def _prepare(
     Raises BestiaryError for any mistake that can be found before the run starts.
     """
     from bestiary.data.load import describe
-    from bestiary.runs.run_folder import find
+    from bestiary.runs.run_folder import find_run
     from bestiary.training.device import choose_device
 
     if source is None or model is None:
         choose_device(settings["device"])
-        find(settings["resume"], settings["root"])
+        find_run(settings["resume"], settings["root"])
         return None
     plan, _ = _complete_plan(source, model, options, settings["device"])
     if not quiet:
@@ -188,10 +188,10 @@ def _reason(inferred: Mapping[str, Any], key: str) -> str:
 
 def _open_run(name: str, root: str, device: str = "cpu") -> Any:
     from bestiary.run import Run
-    from bestiary.runs.run_folder import find
+    from bestiary.runs.run_folder import find_run
     from bestiary.training.device import choose_device
 
-    return Run(find(name, root), device=str(choose_device(device)))
+    return Run(find_run(name, root), device=str(choose_device(device)))
 
 
 def _short_path(path: Path) -> str:
@@ -205,14 +205,14 @@ def sample(
 ) -> None:
     """`bestiary sample RUN key=value … --out FILE`: draw samples and write them."""
     from bestiary.runs.sample_files import write_samples
-    from bestiary.runs.walk_pictures import sample_pictures
+    from bestiary.runs.sample_or_walk import sample_or_walk
 
-    options = {"n": 64, "seed": 0} | route(parse_words(line, flags), {"sample": sample_pictures})["sample"]
+    options = {"n": 64, "seed": 0} | route(parse_words(line, flags), {"sample": sample_or_walk})["sample"]
     run, n, seed = _open_run(name, root, device), options["n"], options["seed"]
     further = {key: value for key, value in options.items() if key not in ("n", "seed") and value is not None}
     stem = "-".join([f"n{n}", f"seed{seed}", *(f"{key}-{value}" for key, value in further.items())])
     file = Path(out) if out else run.path / "samples" / f"{stem}.png"
-    path = write_samples(file, sample_pictures(run, **options), run.spec)
+    path = write_samples(file, sample_or_walk(run, **options), run.spec)
     if as_json:
         return print_json({"run": str(run.path), "n": n, "seed": seed, **further, "out": str(path)})
     option_text = ", ".join(f"{key}={value}" for key, value in ({"seed": seed} | further).items())

@@ -1,13 +1,13 @@
-"""Modes that are known: how many are reached, how evenly, and how many samples lie near any (the PacGAN protocol).
+"""Known modes of a mixture: the number reached, their shares, and the share of samples near one (PacGAN protocol).
 
-    high quality   share of samples within 3 σ of a mode (of N(μ_k, σ² I))             2 dimensions: 98.89% of π itself
+    high quality   share of samples within 3 σ of a mode, N(μ_k, σ² I); in 2 dimensions π itself has 98.89%
     modes          modes with at least one sample of high quality
     reverse KL     Σ_k p̂_k log(p̂_k K), p̂_k the share of samples nearest to mode k
 
-(Lin et al. 2018, arXiv 1712.04086, whose samples are 2,500.) Beside each stands what a perfect sampler gets of as many.
-Here every sample counts for the mode nearest to it; the authors' code, pacgan/extensions.py, counts those of high
-quality alone, of which `near_kl` is. Samples that fill the space between the modes have even shares, and a reverse KL
-near 0.
+(Lin et al. 2018, arXiv 1712.04086, with 2,500 samples.) Each number has as ceiling or floor what a perfect sampler gets
+with as many samples. Here every sample counts for the mode nearest to it. The authors' code, pacgan/extensions.py,
+counts samples of high quality only, which gives `near_kl`. Samples that fill the space between the modes have equal
+shares too, and a reverse KL near 0.
 
 Legend: N samples, K modes, F coordinates.
 """
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.intervals import wilson
+from bestiary.measures.intervals import count_ends, quantile_ends, wilson
 from bestiary.measures.number import Number, Reference
 
 __all__ = ["Modes", "count_modes", "mode_numbers"]
@@ -30,59 +30,60 @@ DRAWS = 200  # of the bootstrap
 
 
 class Modes(NamedTuple):
-    """Of some samples."""
+    """The numbers of a set of samples."""
 
     modes: int
     quality: float
     reverse_kl: float
-    near_kl: float  # of the samples of high quality alone; NaN where there is none
+    near_kl: float  # reverse KL of the samples of high quality only; NaN if there are none
 
 
-def _placed(x: Tensor, centres: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
-    """How many samples lie nearest to each mode, and how many of these near it: (K,) and (K,)."""
+def _count_nearest(x: Tensor, centres: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    """For each mode, the number of samples nearest to it, and the number of these within reach of it: (K,) each."""
     if x.ndim != 2 or x.shape[1] != centres.shape[1] or not len(x):
-        raise BestiaryError(f"modes lie in {centres.shape[1]} dimensions; samples have the shape {tuple(x.shape)}")
+        raise BestiaryError(f"modes have {centres.shape[1]} dimensions; samples have the shape {tuple(x.shape)}")
     if not x.isfinite().all():
-        raise BestiaryError("samples hold values that are not finite (NaN or inf): they lie near no mode")
+        raise BestiaryError("samples hold values that are not finite (NaN or inf): they are near no mode")
     d, nearest = torch.cdist(x.double(), centres.double()).min(1)
     near = nearest[d < REACH * sigma]
     return torch.bincount(nearest, minlength=len(centres)), torch.bincount(near, minlength=len(centres))
 
 
 def _reverse_kl(counts: Tensor) -> Tensor:
-    """(…, K) → (…)."""
-    share = counts.double() / counts.sum(-1, keepdim=True)
-    return torch.special.xlogy(share, share * counts.shape[-1]).sum(-1)
+    """Reverse KL of counts (…, K) → (…)."""
+    shares = counts.double() / counts.sum(-1, keepdim=True)
+    return torch.special.xlogy(shares, shares * counts.shape[-1]).sum(-1)
 
 
 def count_modes(x: Tensor, centres: Tensor, sigma: float) -> Modes:
-    """Of samples (N, F) and modes (K, F)."""
-    nearest, near = _placed(x, centres, sigma)
+    """The numbers of samples (N, F) for modes (K, F)."""
+    nearest, near = _count_nearest(x, centres, sigma)
     return Modes(int((near > 0).sum()), float(near.sum()) / len(x), *map(float, map(_reverse_kl, (nearest, near))))
 
 
-def _bootstrap(nearest: Tensor, near: Tensor, seed: int) -> Tensor:
-    """95% intervals, (2, 2), of the number of modes and of the reverse KL, over samples drawn again from these."""
+def _bootstrap(nearest: Tensor, near: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """The number of modes and the reverse KL of bootstrap samples, (R,) each, from counts (K,) of the samples."""
     cells, n = torch.cat([near, nearest - near]).double().cpu(), int(nearest.sum())
     g = torch.Generator().manual_seed(seed)
     drawn = torch.multinomial(cells.expand(DRAWS, -1), n, replacement=True, generator=g)
     counts = torch.zeros(DRAWS, len(cells)).scatter_add_(1, drawn, torch.ones(drawn.shape))
-    good, rest = counts.chunk(2, 1)
-    ends = torch.tensor([0.025, 0.975]).double()
-    both = torch.stack([(good > 0).sum(1).double(), _reverse_kl(good + rest)])
-    return both.quantile(ends, dim=1).T
+    near, far = counts.chunk(2, 1)
+    return (near > 0).sum(1).double(), _reverse_kl(near + far)
 
 
 def _ends(
-    x: Tensor, found: Modes, centres: Tensor, sigma: float, seed: int
+    x: Tensor, modes: Modes, centres: Tensor, sigma: float, seed: int
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Ends of the number of modes and of the reverse KL. A divergence of shares is biased upwards, and of draws from
-    draws twice: the interval is moved back by that; the number of modes downwards, for one that a single sample found
-    is often lost."""
-    (fewest, most), kl = _bootstrap(*_placed(x, centres, sigma), seed).tolist()
-    bias, lost = max(0.0, sum(kl) / 2 - found.reverse_kl), max(0.0, found.modes - (fewest + most) / 2)
+    """Ends of the number of modes, and of the reverse KL.
+
+    The KL of estimated shares is biased upwards, in a bootstrap sample twice: its ends move down by the difference.
+    """
+    mode_draws, kl_draws = _bootstrap(*_count_nearest(x, centres, sigma), seed)
+    fewest, most = count_ends(modes.modes, mode_draws)
+    kl = quantile_ends(kl_draws)
+    bias = max(0.0, sum(kl) / 2 - modes.reverse_kl)
     low, high = (max(0.0, end - bias) for end in kl)
-    return (floor(fewest + lost), min(len(centres), ceil(most + lost))), (low, high)
+    return (floor(fewest), min(len(centres), ceil(most))), (low, high)
 
 
 def _plain(missing: int, k: int) -> str:
@@ -96,25 +97,25 @@ def mode_numbers(
     x: Tensor, centres: Tensor, sigma: float, perfect: Tensor, seed: int = 0,
     protocol: Mapping[str, object] | None = None,
 ) -> list[Number]:  # fmt: skip
-    """The three as numbers; `perfect`: as many exact draws."""
-    result, best, k = count_modes(x, centres, sigma), count_modes(perfect, centres, sigma), len(centres)
-    reached, apart = _ends(x, result, centres, sigma, seed)
-    reached_best, apart_best = _ends(perfect, best, centres, sigma, seed)
-    missing = k - result.modes
+    """The three numbers of samples x; `perfect`: as many exact draws, for ceilings and floor."""
+    modes, ideal, k = count_modes(x, centres, sigma), count_modes(perfect, centres, sigma), len(centres)
+    mode_ends, kl_ends = _ends(x, modes, centres, sigma, seed)
+    ideal_mode_ends, ideal_kl_ends = _ends(perfect, ideal, centres, sigma, seed)
+    missing = k - modes.modes
     full_protocol = {**(protocol or {}), "n": len(x), "K": k, "reach": f"{REACH:g} σ"}
-    again = {**full_protocol, "interval": f"95%, {DRAWS} bootstrap samples, less their bias", "seed": seed}
-    says = "a perfect sampler, as many draws"
+    bootstrap_protocol = {**full_protocol, "interval": f"95%, {DRAWS} bootstrap samples, less their bias", "seed": seed}
+    perfect_says = "a perfect sampler, as many draws"
     return [
-        Number("modes", "modes reached", result.modes, *reached, f"of {k}", "higher",
-               ceiling=Reference(best.modes, *reached_best, says), protocol=again,
+        Number("modes", "modes reached", modes.modes, *mode_ends, f"of {k}", "higher",
+               ceiling=Reference(ideal.modes, *ideal_mode_ends, perfect_says), protocol=bootstrap_protocol,
                says=f"Modes of the data with at least one sample within {REACH:g} σ.",
                plain=_plain(missing, k), weight=80),
-        Number("high_quality", "share of samples near a mode", result.quality, *wilson(result.quality * len(x), len(x)),
+        Number("high_quality", "share of samples near a mode", modes.quality, *wilson(modes.quality * len(x), len(x)),
                "share", "higher",
-               ceiling=Reference(best.quality, *wilson(best.quality * len(perfect), len(perfect)), says),
+               ceiling=Reference(ideal.quality, *wilson(ideal.quality * len(perfect), len(perfect)), perfect_says),
                protocol={**full_protocol, "interval": "95%, Wilson"},
                says=f"Share of samples within {REACH:g} σ of a mode. The others lie between modes."),
-        Number("mode_kl", "reverse KL of mode counts", result.reverse_kl, *apart, "nats", "lower",
-               Reference(best.reverse_kl, *apart_best, says), protocol=again,
+        Number("mode_kl", "reverse KL of mode counts", modes.reverse_kl, *kl_ends, "nats", "lower",
+               Reference(ideal.reverse_kl, *ideal_kl_ends, perfect_says), protocol=bootstrap_protocol,
                says="0: all modes have the same share of samples; ln K: one mode has all samples."),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What env.json holds of the machine and the run, and what a resumed run finds changed."""
+"""The environment of a run for env.json: machine, versions, model; and warnings if it has changed since."""
 
 import platform
 from collections.abc import Callable, Mapping
@@ -15,10 +15,11 @@ from bestiary.training.trainer import Trainer
 __all__ = ["describe_environment", "warn_of_changes"]
 
 ABILITIES = (Samples, Shows, Coded, Encodes, Reconstructs, Drawn, Bounds)
+COMPARED = ("threads", "torch", "device", "precision", "processes")  # facts on which the bits of a run depend
 
 
 def describe_environment(trainer: Trainer, precision: str) -> dict[str, Any]:
-    """Where, and with how much, a run is fitted."""
+    """The machine, the versions, and the size and players of the model, for env.json."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -38,7 +39,7 @@ def describe_environment(trainer: Trainer, precision: str) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's name, as Linux says it."""
+    """The name of the processor in /proc/cpuinfo, or else the one that Python knows."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -46,14 +47,15 @@ def _processor() -> str:
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
 
 
-def warn_of_changes(path: Path, facts: Mapping[str, Any], data: Dataset, warn: Callable[[str], None]) -> None:
-    """Say what has changed since a run began: with other threads, say, sums are added up in another order."""
-    before, saved = read_env(path), read_config(path)["origin"].get("fingerprint")
-    if saved != data.source.get("fingerprint"):
-        warn("the data are no longer those that this run began with: it goes on with what is there now")
-    changed = [
-        k for k in ("threads", "torch", "device", "precision", "processes") if k in before and before[k] != facts[k]
-    ]
+def warn_of_changes(run: Path, environment: Mapping[str, Any], data: Dataset, warn: Callable[[str], None]) -> None:
+    """Warn if the data or the environment have changed since the run began; its numbers then change too.
+
+    With another number of threads, for example, sums are added up in another order.
+    """
+    previous, fingerprint = read_env(run), read_config(run)["origin"].get("fingerprint")
+    if fingerprint != data.source.get("fingerprint"):
+        warn("the data have changed since this run began: it continues with the present data")
+    changed = [key for key in COMPARED if key in previous and previous[key] != environment[key]]
     if changed:
-        differences = ", ".join(f"{k} was {before[k]}, is {facts[k]}" for k in changed)
-        warn(f"goes on where it stood, but not bit by bit as if never stopped: {differences}")
+        differences = ", ".join(f"{key} was {previous[key]}, is {environment[key]}" for key in changed)
+        warn(f"resumed in another environment, so its numbers may differ from an uninterrupted run: {differences}")

@@ -31,10 +31,10 @@ from bestiary.runs.plan import Plan, with_inferred_precision
 from bestiary.runs.plan import plan as make_plan
 from bestiary.runs.progress import progress
 from bestiary.runs.resumed_plan import resumed_plan, update_recipe
-from bestiary.runs.run_folder import create, find, locked, point_latest_at
-from bestiary.runs.sign_watch import watch_signs, write_signs
+from bestiary.runs.run_folder import create_run_folder, find_run, locked, point_latest_at
+from bestiary.runs.run_signs import watch_signs, write_signs
 from bestiary.runs.start_weights import read_weights, write_start_weights
-from bestiary.runs.validation import validator
+from bestiary.runs.validation import Validation
 from bestiary.storage.atomic import write_atomic
 from bestiary.storage.run_files import MODEL, note, update_env, write_config
 from bestiary.training import driver
@@ -151,7 +151,7 @@ def _check_resume(name: str | None, start: object) -> None:
 
 
 def _run_path(run: str | Path | FittedRun, root: str | Path) -> Path:
-    return run.path if isinstance(run, FittedRun) else find(run, root)
+    return run.path if isinstance(run, FittedRun) else find_run(run, root)
 
 
 def _shardable_model(plan: Plan, team: Team) -> Model:
@@ -202,7 +202,7 @@ def _launch_file(root: Path) -> Path:
 
 
 def _create_folder(plan: Plan, root: Path, name: str | None) -> Path:
-    path = create(root, plan.data, plan.model, name)
+    path = create_run_folder(root, plan.data, plan.model, name)
     write_start_weights(path, plan.weights)  # before the config: a folder with a config is a run
     write_config(path, plan.config())
     point_latest_at(path)
@@ -252,12 +252,12 @@ def _note_start(plan: Plan, trainer: Trainer, path: Path, warn: Callable[[str], 
 def _play_rounds(plan: Plan, trainer: Trainer, path: Path, session: _Session, warn: Callable[[str], None]) -> Ending:
     """Play the rounds, with progress, validations and signs. If the run fails, its folder says why."""
     dimensions = plan.dataset.spec.dimensions if trainer.model.discrete else 0  # bounds in bits per dimension
-    validate = validator(trainer, plan.dataset, path)
+    validation = Validation(trainer, plan.dataset, path)
     try:
         # seeded: the caller's random numbers are not changed
         with seeded(0, session.device), progress(trainer.rounds, trainer.round, session.quiet, dimensions) as show:
             watch = watch_signs(path, plan, trainer.rounds, show, warn) if session.is_writer else show
-            return driver.fit(trainer, path, validate, watch, session.limit)
+            return driver.fit(trainer, path, validation, watch, session.limit)
     except RunFailed as error:
         if session.is_writer:
             note(path, str(error))

@@ -42,7 +42,7 @@ from bestiary.models.zoo import build
 from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors, cycle_rows
 from bestiary.runs.config_options import data_location, data_options, model_options
 from bestiary.runs.data_check import check_data
-from bestiary.runs.run_folder import find
+from bestiary.runs.run_folder import find_run
 from bestiary.storage.run_files import MODEL, read_config, read_signs
 from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded
@@ -60,7 +60,7 @@ class FittedRun:
 
     def __init__(self, path: str | Path, data: Any = None, device: str = "cpu", **objects: Any) -> None:
         """data: the array that the run was fitted to, if it was one. objects: other options from Python, by option."""
-        self.path = find(path)
+        self.path = find_run(path)
         self.config = read_config(self.path)
         self.spec = Spec.from_dict(self.config["spec"])
         self.device = torch.device(device)

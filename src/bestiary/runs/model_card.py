@@ -1,4 +1,4 @@
-"""The model card of a run, README.md in its folder: what it is, how it was made, how it was judged, how to use it."""
+"""The model card of a run, README.md in its folder: model and data, the command, the judgement, the use from Python."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ __all__ = ["write_card"]
 
 
 def write_card(path: Path) -> Path:
-    """Write README.md from config.toml, env.json and judgement.json."""
+    """Write README.md from config.toml, env.json and judgement.json; return its path."""
     config, env, judgement = read_config(path), read_env(path), read_judgement(path)
     spec = config["spec"]
     x = Spec.from_dict(spec).x
@@ -31,13 +31,13 @@ def write_card(path: Path) -> Path:
         "## Judgement",
         "",
         *([" ".join(judgement["verdict"]), ""] if judgement.get("verdict") else []),
-        *_numbers(judgement, path),
+        *_number_table(judgement, path),
         "",
         "## Use",
         "",
         "```python",
         "import bestiary as bst",
-        f"run = bst.load({', '.join([repr(str(path)), *_again(config)])})",
+        f"run = bst.load({', '.join([repr(str(path)), *_load_arguments(config)])})",
         "x = run.sample(64)",
         "```",
         "",
@@ -51,28 +51,28 @@ def write_card(path: Path) -> Path:
     return target
 
 
-def _again(config: dict[str, Any]) -> list[str]:
-    """What has to be given from Python once more."""
+def _load_arguments(config: dict[str, Any]) -> list[str]:
+    """The arguments of `bst.load` for objects from Python, which the run's folder does not hold."""
     objects = [f"{key}=…" for key in python_keys({**config["data"], **config["model"]})]
     return (["data=x"] if config["data"]["source"] == "array" else []) + objects
 
 
-def _numbers(judgement: dict[str, Any], path: Path) -> list[str]:
+def _number_table(judgement: dict[str, Any], path: Path) -> list[str]:
+    """The numbers of a judgement as a table, with a note if the weights are newer than the judgement."""
     if not judgement.get("numbers"):
         return [f"Not judged yet: `{command('judge', path)}`."]
-    weights = judgement.get("protocol", {}).get("weights")
-    stale = (path / MODEL).exists() and weights != weights_hash(path)
-    full_protocol = (
-        [f"Of weights that have been fitted further since: `{command('judge', path)}`.", ""] if stale else []
-    )
-    rows = [*full_protocol, "| number | value | 95% interval | floor | protocol |", "|---|---|---|---|---|"]
+    judged_weights = judgement.get("protocol", {}).get("weights")
+    lines = []
+    if (path / MODEL).exists() and judged_weights != weights_hash(path):
+        lines += [f"These numbers are of older weights. Judge again: `{command('judge', path)}`.", ""]
+    lines += ["| number | value | 95% interval | floor | protocol |", "|---|---|---|---|---|"]
     for n in judgement["numbers"]:
-        floor = _show(n["floor"]["value"]) if n["floor"] else "–"
-        how = ", ".join(f"{k}={v}" for k, v in n["protocol"].items())
-        value = f"{_show(n['value'])} {n['unit']}"
-        rows.append(f"| {n['title']} | {value} | {_show(n['low'])} to {_show(n['high'])} | {floor} | {how} |")
-    return rows
+        floor = _value_text(n["floor"]["value"]) if n["floor"] else "–"
+        protocol = ", ".join(f"{k}={v}" for k, v in n["protocol"].items())
+        interval = f"{_value_text(n['low'])} to {_value_text(n['high'])}"
+        lines.append(f"| {n['title']} | {_value_text(n['value'])} {n['unit']} | {interval} | {floor} | {protocol} |")
+    return lines
 
 
-def _show(value: float | None) -> str:
+def _value_text(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"

@@ -1,4 +1,4 @@
-"""Run folders: names that are never taken twice, finding one by a name, and one writer at a time.
+"""Run folders: create one with a name of its own, find one by its name, and lock one while it is fitted.
 
 runs/<data>-<model>[-n]/        runs/latest → the newest
 """
@@ -13,11 +13,14 @@ from bestiary.errors import BestiaryError, nearest_name
 from bestiary.storage.atomic import io_error
 from bestiary.storage.run_files import CONFIG
 
-__all__ = ["create", "find", "locked", "point_latest_at", "runs_in"]
+__all__ = ["create_run_folder", "find_run", "list_runs", "locked", "point_latest_at"]
 
 
-def create(root: Path, data: str, model: str, name: str | None = None) -> Path:
-    """Make a new run folder; the name that was asked for, or `<data>-<model>`, with a number if it is taken."""
+def create_run_folder(root: Path, data: str, model: str, name: str | None = None) -> Path:
+    """Create a run folder `name`, or `<data>-<model>`, with a number if there is one of that name.
+
+    Raises BestiaryError for a name that is not one word, and where the folder cannot be created.
+    """
     stem = name or f"{_slug(data)}-{model}"
     if name is not None and (not re.fullmatch(r"\w[\w.+-]{0,99}", name) or name == "latest"):
         raise BestiaryError(
@@ -26,15 +29,15 @@ def create(root: Path, data: str, model: str, name: str | None = None) -> Path:
         )
     try:
         root.mkdir(parents=True, exist_ok=True)
-        return _untaken(root, stem)
+        return _make_unique_folder(root, stem)
     except FileExistsError:
-        raise BestiaryError(f"--runs {root} is not a folder: name one, or leave it out") from None
+        raise BestiaryError(f"--runs {root} is not a folder: give a folder, or leave it out") from None
     except OSError as error:
-        raise io_error(f"make a run in {root}", error) from error
+        raise io_error(f"create a run in {root}", error) from error
 
 
-def _untaken(root: Path, stem: str) -> Path:
-    """A new folder; making it is the test, so that two fits that begin together get one each."""
+def _make_unique_folder(root: Path, stem: str) -> Path:
+    """Make a folder `stem`, `stem-2`, …, the first that is free. `mkdir` decides, so two fits never share one."""
     number = 1
     while True:
         path = root / (stem if number == 1 else f"{stem}-{number}")
@@ -46,55 +49,62 @@ def _untaken(root: Path, stem: str) -> Path:
 
 
 def _slug(data: str) -> str:
+    """The name or path of data as a word of at most 40 letters for a folder's name."""
     word = re.sub(r"\W+", "-", Path(data.removeprefix("hf:")).stem or "data").strip("-").lower()
     return word[:40] or "data"
 
 
 def point_latest_at(path: Path) -> None:
-    """`latest` → this run, the newest; where links cannot be made, there is none."""
+    """Make the link `latest` beside a run point to it; no link on a file system without links."""
     link = path.parent / "latest"
-    hidden = link.with_name(f".latest-{os.getpid()}")
+    temporary = link.with_name(f".latest-{os.getpid()}")
     try:
-        hidden.symlink_to(path.name)
-        os.replace(hidden, link)
+        temporary.symlink_to(path.name)
+        os.replace(temporary, link)
     except OSError:
-        hidden.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def runs_in(root: Path) -> list[Path]:
-    """All run folders under `root`."""
+def list_runs(root: Path) -> list[Path]:
+    """The run folders in `root`, sorted by name."""
     if not root.is_dir():
         return []
     return sorted(p for p in root.iterdir() if not p.is_symlink() and (p / CONFIG).is_file())
 
 
-def find(name: str | Path, root: str | Path = "runs") -> Path:
-    """The run folder that a path, a name under `root`, or `latest` means."""
+def find_run(name: str | Path, root: str | Path = "runs") -> Path:
+    """The folder of a run. name: its path, its name in `root`, or `latest`.
+
+    Raises BestiaryError, with the nearest name, if there is no such run.
+    """
     for path in (Path(name), Path(root) / str(name)):
         if (path / CONFIG).is_file():
             if path.name in ("", ".."):
                 return path.resolve()
             return path.with_name(path.resolve().name) if _is_latest(path) else path
-    names = [p.name for p in runs_in(Path(root))]
+    names = [p.name for p in list_runs(Path(root))]
     guess = nearest_name(Path(name).name, names)
     hint = f"did you mean `{guess}`? " if guess else ""
-    have = (
+    listing = (
         f"Runs in {root}: {', '.join(names)}." if names else f"There are no runs in {root} yet: bestiary fit digits vae"
     )
-    raise BestiaryError(f"no run `{name}`: {hint}{have}")
+    raise BestiaryError(f"no run `{name}`: {hint}{listing}")
 
 
 def _is_latest(path: Path) -> bool:
-    """Whether a path is a link to its neighbour, which has a name of its own."""
+    """Whether a path is a link, such as `latest`, to a run in the same folder."""
     return path.is_symlink() and path.resolve().parent == path.parent.resolve()
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Within: no other process of this machine fits this run. The lock ends with the process, however it ends."""
+    """Within the block no other process of this machine fits this run. The lock ends with the process, even if killed.
+
+    Raises BestiaryError if another process has the lock. Windows and some network disks have no file locks.
+    """
     try:
         import fcntl
-    except ImportError:  # not on this system
+    except ImportError:  # on Windows
         yield
         return
     folder = os.open(path, os.O_RDONLY)

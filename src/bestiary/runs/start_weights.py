@@ -23,7 +23,7 @@ from bestiary.models.frozen import EarlierRun, run_path
 from bestiary.models.model import Model
 from bestiary.runs.config_options import earlier_runs, typed_options
 from bestiary.runs.data_check import check_data
-from bestiary.runs.run_folder import find
+from bestiary.runs.run_folder import find_run
 from bestiary.storage.atomic import write_atomic
 from bestiary.storage.run_files import MODEL, read_config
 from bestiary.training.parallel import place_like
@@ -62,7 +62,7 @@ def load_earlier_runs(options: Mapping[str, Any], dataset: Dataset) -> tuple[dic
         path = run_path(value)
         if path is None:
             continue
-        run = find(path)
+        run = find_run(path)
         config = read_config(run)
         check_data(config, dataset)
         run_weights, digest = read_weights(run)

@@ -1,8 +1,11 @@
-"""What happens at a validation: a picture of samples, the bound where the model has one, and its vital numbers."""
+"""Validation while a run is fitted: a picture of samples, the bound if the model has one, and the model's vitals.
+
+Vitals are the numbers from which signs of failures are read. All numbers are of held-out examples, which are the same
+at every validation.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,91 +20,97 @@ from bestiary.measures.copies import copy_share
 from bestiary.measures.intervals import normal_interval
 from bestiary.measures.neighbours import distances
 from bestiary.models.model import Bounds, Encodes, Samples, Shows
-from bestiary.networks.conditioned import ConditionTensors
 from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded
 from bestiary.training.trainer import Trainer
 
-__all__ = ["validator"]
+__all__ = ["Validation"]
 
-VALIDATION_EXAMPLES = 1000  # of the validation part, for the bound that is watched while fitting
+BOUND_EXAMPLES = 1000  # of the validation part, for the bound
+BOUND_BLOCK = 250  # examples at once
+VITAL_EXAMPLES = 250  # of these, for the vitals
 LEAST_VITAL = 16  # below 16 examples the diagnostics are noise
-VITAL_EXAMPLES = 250  # of these, for the numbers that signs of illness are told by
-COPIED_FROM = 1000  # training examples among which copies are looked for, or as many as hold so many
+COPIED_EXAMPLES = 1000  # training examples in which copies are searched, or fewer, of so many numbers in all:
 COPIED_NUMBERS = 1 << 25
-PICTURED = 64  # samples of the picture
+PICTURE_SAMPLES = 64
 
 
-def validator(trainer: Trainer, dataset: Dataset, path: Path) -> Callable[[], dict[str, float]]:
-    """To be called at each; only the first process writes the picture."""
-    seed, device, spec = trainer.recipe.seed, trainer.device, dataset.spec
-    model: Any = trainer.model
-    reads = model.reads()
-    kept = _some(dataset, "validation", VALIDATION_EXAMPLES, seed, reads)
-    searched = max(VITAL_EXAMPLES, min(COPIED_FROM, COPIED_NUMBERS // spec.dimensions))
-    of_fit = _some(dataset, "train", searched, seed, reads)
-    radius: list[float] = []
+class Validation:
+    """Validates the model of a trainer: a call returns the numbers, and writes the picture into the run's folder."""
 
-    def sample(model: Any, n: int) -> Tensor:
-        """Under conditions as the data have them: of training examples, where the model keeps none."""
-        return model.sample(n, None if model.condition.stores_examples else _conditions(model, of_fit, n))
+    def __init__(self, trainer: Trainer, dataset: Dataset, path: Path) -> None:
+        self.trainer, self.dataset, self.path = trainer, dataset, path
+        self.seed, self.device, self.spec = trainer.recipe.seed, trainer.device, dataset.spec
+        copied = max(VITAL_EXAMPLES, min(COPIED_EXAMPLES, COPIED_NUMBERS // self.spec.dimensions))
+        self.held_out = self._examples("validation", BOUND_EXAMPLES)
+        self.training = self._examples("train", copied)
+        self._copy_radius: float | None = None  # the median distance of held-out to training examples
 
-    def copied(model: Any) -> float:
-        """The low end of the share of samples that copy those of the training examples that are searched."""
-        train, held = (model.observe(some.to(device)).x for some in (of_fit, kept[:VITAL_EXAMPLES]))
-        if not radius:
-            radius.append(float(distances(held, train).median()))
-        fake = spec.x.support.round_categories(sample(model, VITAL_EXAMPLES))
-        return copy_share(fake, train, held, radius=radius[0]).low or 0.0
+    def _examples(self, part: str, n: int) -> Batch:
+        """Up to n examples of a part, shuffled, since some data sets are sorted by class."""
+        model: Any = self.trainer.model
+        rows = self.dataset.parts[part]
+        order = np.random.Generator(np.random.PCG64(derive_seed(self.seed, "validation"))).permutation(len(rows))[:n]
+        return self.dataset.rows(rows[order], model.reads())
 
-    def validate() -> dict[str, float]:
-        with trainer.evaluation_model() as judged:
-            model: Any = judged
-            with seeded(derive_seed(seed, "picture"), device):
-                picture = _shown(model, kept[:PICTURED].to(device), sample)
-            numbers = _bound(model, kept, device, derive_seed(seed, "validation"), spec.log_scale)
-            if len(kept) >= LEAST_VITAL:
-                with seeded(derive_seed(seed, "vitals"), device):
-                    some, fitted = (model.observe(b[:VITAL_EXAMPLES].to(device)) for b in (kept, of_fit))
-                    numbers |= {k: float(v) for k, v in model.vitals(some, fitted).items()}
-                    # what is fitted to each example shows overfitting in its loss
-                    alone = not isinstance(model, Bounds | Encodes) and isinstance(model, Samples)
-                    if alone and not model.condition.identifies_examples:
-                        numbers["copied"] = copied(model)
-        if trainer.team.rank == 0 and picture is not None:
-            stored = spec.x.to_stored(picture).cpu().numpy()
-            write_picture(path / "samples" / f"round-{trainer.round:08d}.png", stored, spec)
+    def __call__(self) -> dict[str, float]:
+        """Validation numbers by name; only the first process writes the picture."""
+        with self.trainer.evaluation_model() as evaluated:
+            model: Any = evaluated
+            with seeded(derive_seed(self.seed, "picture"), self.device):
+                picture = self._picture(model)
+            with seeded(derive_seed(self.seed, "validation"), self.device):
+                numbers = self._bound(model)
+            if len(self.held_out) >= LEAST_VITAL:
+                with seeded(derive_seed(self.seed, "vitals"), self.device):
+                    numbers |= self._vitals(model)
+        if self.trainer.team.rank == 0 and picture is not None:
+            stored = self.spec.x.to_stored(picture).cpu().numpy()
+            write_picture(self.path / "samples" / f"round-{self.trainer.round:08d}.png", stored, self.spec)
         return numbers
 
-    return validate
+    def _picture(self, model: Any) -> Tensor | None:
+        """64 samples, or the reconstructions of 64 held-out examples if the model does not sample."""
+        if isinstance(model, Samples):
+            return self._sample(model, PICTURE_SAMPLES)
+        if isinstance(model, Encodes) and isinstance(model, Shows):
+            examples = self.held_out[:PICTURE_SAMPLES].to(self.device)
+            return model.show(model.encode(examples), model.condition.of(examples))
+        return None
 
+    def _sample(self, model: Any, n: int) -> Tensor:
+        """n samples under the conditions of training examples, which the model may have stored itself."""
+        if model.condition.stores_examples:
+            return model.sample(n, None)
+        rows = torch.arange(n) % len(self.training)
+        return model.sample(n, model.condition.of(self.training[rows].to(model.device)))
 
-def _some(dataset: Dataset, part: str, n: int, seed: int, reads: frozenset[str]) -> Batch:
-    """Up to n examples of a part; some sets keep them sorted by class."""
-    rows = dataset.parts[part]
-    chosen = rows[np.random.Generator(np.random.PCG64(derive_seed(seed, "validation"))).permutation(len(rows))[:n]]
-    return dataset.rows(chosen, reads)
+    def _bound(self, model: Any) -> dict[str, float]:
+        """The bound with the ends of its interval, in the units of the data's file; nothing for other models."""
+        if not isinstance(model, Bounds):
+            return {}
+        blocks = self.held_out.split(BOUND_BLOCK)
+        values = torch.cat([model.bound(block.to(self.device), 1) for block in blocks])
+        mean, low, high = (end - self.spec.log_scale for end in normal_interval(values))
+        return {"bound": mean} | ({"low": low, "high": high} if len(values) > 1 else {})  # one example has no interval
 
+    def _vitals(self, model: Any) -> dict[str, float]:
+        """The model's vitals, and the share of copies if its loss would not show that it overfits."""
+        held_out, training = (
+            model.observe(examples[:VITAL_EXAMPLES].to(self.device)) for examples in (self.held_out, self.training)
+        )
+        numbers = {name: float(value) for name, value in model.vitals(held_out, training).items()}
+        has_no_loss_of_examples = isinstance(model, Samples) and not isinstance(model, Bounds | Encodes)
+        if has_no_loss_of_examples and not model.condition.identifies_examples:
+            numbers["copied"] = self._copied(model)
+        return numbers
 
-def _conditions(model: Any, batch: Batch, n: int) -> ConditionTensors:
-    rows = torch.arange(n) % len(batch)
-    return model.condition.of(batch[rows].to(model.device))
-
-
-def _bound(model: Any, kept: Batch, device: torch.device, seed: int, log_scale: float) -> dict[str, float]:
-    """The ELBO with its interval, in the units of the file."""
-    if not isinstance(model, Bounds):
-        return {}
-    with seeded(seed, device):
-        values = torch.cat([model.bound(part.to(device), 1) for part in kept.split(250)])
-    mean, low, high = (end - log_scale for end in normal_interval(values))
-    return {"bound": mean} | ({"low": low, "high": high} if len(values) > 1 else {})  # one example has no interval
-
-
-def _shown(model: Any, kept: Batch, sample: Callable[[Any, int], Tensor]) -> Tensor | None:
-    """64 samples; of a model that cannot sample, what it makes of held-out examples."""
-    if isinstance(model, Samples):
-        return sample(model, PICTURED)
-    if isinstance(model, Encodes) and isinstance(model, Shows):
-        return model.show(model.encode(kept), model.condition.of(kept))
-    return None
+    def _copied(self, model: Any) -> float:
+        """The low end of the share of samples that copy training examples."""
+        training, held_out = (
+            model.observe(examples.to(self.device)).x for examples in (self.training, self.held_out[:VITAL_EXAMPLES])
+        )
+        if self._copy_radius is None:  # once: what a model observes may be random
+            self._copy_radius = float(distances(held_out, training).median())
+        samples = self.spec.x.support.round_categories(self._sample(model, VITAL_EXAMPLES))
+        return copy_share(samples, training, held_out, radius=self._copy_radius).low or 0.0
