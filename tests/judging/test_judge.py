@@ -154,11 +154,11 @@ def test_the_card_has_the_numbers_until_the_weights_change(root):
     run.judge(**QUICK)
     card = (run.path / "README.md").read_text()
     assert "| −ELBO |" in card
-    assert "fitted further since" not in card
+    assert "of older weights" not in card
     fit(resume=run.path, steps=15, quiet=True)
-    assert "fitted further since" in (run.path / "README.md").read_text()
+    assert "of older weights" in (run.path / "README.md").read_text()
     load(run.path).judge(**QUICK)
-    assert "fitted further since" not in (run.path / "README.md").read_text()
+    assert "of older weights" not in (run.path / "README.md").read_text()
 
 
 def test_no_bound_beats_the_entropy(root):

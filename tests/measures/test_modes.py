@@ -70,7 +70,7 @@ def test_intervals_hold_the_truth_and_widen_where_a_mode_hangs_by_a_sample() -> 
 def test_the_wrong_dimension_and_values_that_are_not_finite() -> None:
     with pytest.raises(BestiaryError, match="not finite"):
         count_modes(torch.full((5, 3), torch.nan), torch.zeros(4, 3), 1.0)
-    with pytest.raises(BestiaryError, match="in 2 dimensions"):
+    with pytest.raises(BestiaryError, match="have 2 dimensions"):
         count_modes(torch.zeros(5, 3), torch.zeros(4, 2), 1.0)
 
 
