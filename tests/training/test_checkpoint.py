@@ -117,9 +117,9 @@ def test_a_write_is_old_or_new(tmp_path, monkeypatch):
 def test_a_journal_is_cut_back_and_goes_on(tmp_path):
     journal = Journal(tmp_path / "journal.jsonl")
     journal.append({"round": 1, "x.total": 0.1})
-    size = journal.sync()
+    mark = journal.sync()
     journal.append({"round": 2})
-    journal.cut(size)
+    assert journal.rewind(mark) == ""
     journal.append({"round": 2, "x.total": 0.3})
     assert [line["round"] for line in read_journal(journal.path)] == [1, 2]
     assert json.loads(journal.path.read_text().splitlines()[1])["x.total"] == 0.3
@@ -129,3 +129,55 @@ def test_a_torn_last_line_is_passed_over(tmp_path):
     path = tmp_path / "journal.jsonl"
     path.write_text('{"round": 1}\n{"rou')
     assert read_journal(path) == [{"round": 1}]
+
+
+def test_a_flipped_bit_of_the_plain_values_tears_a_checkpoint(tmp_path):
+    """Every bit of state.json counts: the round, the length of the journal, the hash itself."""
+    path = save_checkpoint(tmp_path, 40, STATE, {"driver": {"journal": {"size": 100}}}, keep=2) / "state.json"
+    content = path.read_bytes()
+    for i in range(0, 8 * len(content), 3):
+        flipped = bytearray(content)
+        flipped[i // 8] ^= 1 << i % 8
+        path.write_bytes(flipped)
+        try:
+            facts = load_checkpoint(path.parent)[1]
+        except BestiaryError as error:
+            assert "torn" in str(error)
+        else:
+            assert facts == {"round": 40, "driver": {"journal": {"size": 100}}}  # white space says nothing
+
+
+def test_only_folders_named_by_a_round_are_checkpoints(tmp_path):
+    save_checkpoint(tmp_path, 1, STATE, {}, keep=2)
+    for name in ("²", "00000002.old", "3", "x"):
+        (tmp_path / name).mkdir()
+    assert [p.name for p in checkpoints(tmp_path)] == ["00000001"]
+
+
+@pytest.mark.parametrize(
+    ("harm", "says", "rounds"),
+    [
+        (lambda content: content + b'{"round": 3}\n', "", [1, 2]),
+        (lambda content: content[:-5], "lost its end", [1]),
+        (lambda content: b"", "lost its end", []),
+        (lambda content: None, "lost its end", []),
+        (lambda content: content.replace(b"0.5", b"0.7"), "changed", [1, 2]),
+        (lambda content: content[:-1] + b" ", "changed", [1]),
+    ],
+)
+def test_a_damaged_journal_is_told_and_never_padded(tmp_path, harm, says, rounds):
+    journal = Journal(tmp_path / "journal.jsonl")
+    for round in (1, 2):
+        journal.append({"round": round, "x.total": 0.5})
+    mark = journal.sync()
+    content = harm(journal.path.read_bytes())
+    if content is None:
+        journal.path.unlink()
+    else:
+        journal.path.write_bytes(content)
+    problem = journal.rewind(mark)
+    assert says in problem
+    assert bool(says) == bool(problem)
+    journal.append({"round": 9})
+    assert [line["round"] for line in read_journal(journal.path)] == [*rounds, 9]
+    assert b"\0" not in journal.path.read_bytes()

@@ -161,3 +161,42 @@ def test_a_loss_without_a_total_is_refused(tmp_path):
 
     with pytest.raises(BestiaryError, match="player `ill` has no term `total`; it has loss"):
         fit(trainer(Ill()), tmp_path)
+
+
+def test_a_journal_that_lost_lines_is_marked_in_it(tmp_path):
+    """The run goes on, and says where lines are missing; readers of the journal pass over the mark."""
+    played(tmp_path)
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(path.read_bytes()[:-30])
+    warnings = []
+    again = trainer(Duel(turns=2), steps=25)
+    resume(again, tmp_path, warnings.append)
+    assert "lost its end" in warnings[0]
+    assert "continues at round 20" in warnings[0]
+    fit(again, tmp_path)
+    lines = read_journal(path)
+    assert [line["round"] for line in lines] == [5, 10, 15, 20, 25]
+    assert [line["round"] for line in lines if "gap" in line] == [20]
+
+
+def test_a_buffer_that_is_not_finite_fails_the_run(tmp_path):
+    """The moments of a BatchNorm overflow while every term is finite: nothing of that is saved."""
+
+    class Overflow(Duel):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("running_var", torch.zeros(3))
+
+        def _loss(self, name, own):
+            inner = super()._loss(name, own)
+
+            def loss(batch, clock):
+                if int(clock.round) == 6:
+                    self.running_var[1] = torch.inf
+                return inner(batch, clock)
+
+            return loss
+
+    with pytest.raises(RunFailed, match=r"the buffer `running_var` is nan at round 9.*00000005"):
+        fit(trainer(Overflow()), tmp_path)
+    assert [int(p.name) for p in checkpoints(tmp_path / "checkpoints")] == [5]

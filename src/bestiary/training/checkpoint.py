@@ -1,7 +1,7 @@
 """Checkpoints, complete or absent: safetensors + JSON, flushed to the disk, renamed into place, never pickled.
 
     checkpoints/00000500/state.safetensors     every tensor of the run: weights, moments, averages, the meter
-    checkpoints/00000500/state.json            the round and other plain values, and the hash of state.safetensors
+    checkpoints/00000500/state.json            the round and other plain values, and the hash of both files
 
 A checkpoint is written to a hidden folder; its files and the folder are flushed to the disk, and then the folder is
 renamed. A reader checks the hash. A torn checkpoint, one that is incomplete or damaged, is skipped, and the one before
@@ -10,6 +10,7 @@ it is used.
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from bestiary.errors import BestiaryError
 from bestiary.storage.atomic import remove, run_error, sync_folder, write_synced
+from bestiary.storage.run_files import parse_object
 
 __all__ = ["checkpoints", "load_checkpoint", "load_latest", "save_checkpoint"]
 
@@ -35,7 +37,8 @@ def save_checkpoint(
     """
     target, hidden = folder / f"{round:08d}", folder / f".{round:08d}.part"
     data = save({name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()})
-    facts = {**facts, "round": round, "sha256": sha256(data).hexdigest()}
+    facts = {**facts, "round": round}
+    facts |= {"sha256": _digest(facts, data)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         remove(hidden)
@@ -54,22 +57,27 @@ def save_checkpoint(
     return target
 
 
+def _digest(facts: Mapping[str, Any], data: bytes) -> str:
+    """The hash of a checkpoint: of its plain values, which are the same when JSON is read and written, and tensors."""
+    return sha256(json.dumps(facts).encode() + data).hexdigest()
+
+
 def checkpoints(folder: Path) -> list[Path]:
     """The folders of all finished checkpoints, oldest first."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.name.isdigit() and path.is_dir())
+    return sorted(path for path in folder.iterdir() if re.fullmatch("[0-9]{8,}", path.name) and path.is_dir())
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and plain values of one checkpoint. Raises BestiaryError if it is torn."""
     try:
-        facts = json.loads((path / "state.json").read_text())
-        data = (path / "state.safetensors").read_bytes()
-        if sha256(data).hexdigest() != facts["sha256"]:
-            raise BestiaryError(f"checkpoint {path} is torn: state.safetensors does not have the hash in state.json")
+        facts = parse_object((path / "state.json").read_text("utf-8"))
+        data, digest = (path / "state.safetensors").read_bytes(), facts.pop("sha256", "")
+        if digest != _digest(facts, data) or facts["round"] != int(path.name):
+            raise BestiaryError(f"checkpoint {path} is torn: its files do not have the hash in state.json")
         return load(data), facts
-    except (OSError, KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
+    except (OSError, KeyError, ValueError, RecursionError, SafetensorError) as error:
         raise BestiaryError(f"checkpoint {path} is torn or unreadable ({error})") from error
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from bestiary.errors import BestiaryError
-from bestiary.storage.journal import Journal
+from bestiary.storage.journal import EMPTY, Journal
 from bestiary.storage.run_files import JOURNAL
 from bestiary.training.checkpoint import checkpoints, load_latest, save_checkpoint
 from bestiary.training.meter import NonFinite
@@ -78,13 +78,17 @@ def _stop_on_signals() -> Iterator[_StopRequest]:
 def resume(trainer: Trainer, folder: Path, warn: Callable[[str], None]) -> None:
     """Restore a trainer from the newest usable checkpoint of a run's folder, and truncate the journal to it.
 
-    Without a checkpoint the trainer stays at its start, and the journal is emptied. Calls `warn` for a torn checkpoint.
+    Without a checkpoint the trainer stays at its start, and the journal is emptied. Calls `warn` for a torn checkpoint,
+    and for a journal that has lost lines, which is marked in the journal too.
     """
     checkpoint = load_latest(folder / "checkpoints", warn)
     if checkpoint is not None:
         trainer.restore(*checkpoint)
     if trainer.team.rank == 0:
-        Journal(folder / JOURNAL).cut(trainer.facts.get("journal", 0))
+        journal = Journal(folder / JOURNAL)
+        if gap := journal.rewind(trainer.facts.get("journal", EMPTY)):
+            warn(f"{gap}: the run continues at round {trainer.round}, and its curves have a gap before that round")
+            journal.append({"round": trainer.round, "gap": gap})
 
 
 def fit(

@@ -1,8 +1,10 @@
 """The meter: terms of many turns, collected on the device until the next line of the journal.
 
-A turn appends its vector of numbers without waiting for the device. `flush` copies all of them to the CPU at once and
-returns their means; it raises NonFinite with the player, the term and the round of the first that is not finite.
+A turn appends its vector of numbers without waiting for the device. `check` copies all of them to the CPU at once, and
+raises NonFinite with the player, the term and the round of the first that is not finite; `flush` returns their means.
 """
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -11,12 +13,13 @@ __all__ = ["Meter", "NonFinite"]
 
 
 class NonFinite(ArithmeticError):
-    """A term or a gradient was not finite: `player`, `term`, `round` and its `value`."""
+    """A term or a gradient of a player was not finite, or a buffer `term` of the model, which has no player."""
 
     def __init__(self, player: str, term: str, round: int, value: float) -> None:
         self.player, self.term, self.round, self.value = player, term, round, value
         name = "the gradient's norm" if term == "gradient" else f"the term `{term}`"
-        super().__init__(f"player `{player}`: {name} is {value} at round {round}")
+        place = f"player `{player}`: {name}" if player else f"the buffer `{term}`"
+        super().__init__(f"{place} is {value} at round {round}")
 
 
 class Meter:
@@ -50,13 +53,13 @@ class Meter:
             raise NonFinite(player, names[player][column], round, value)
         return tables
 
-    def flush(self, names: dict[str, list[str]]) -> dict[str, float]:
-        """Means since the last flush by `player.term`, then empties the meter. Raises NonFinite.
+    def flush(self, names: dict[str, list[str]], tables: Mapping[str, Tensor]) -> dict[str, float]:
+        """The means over the rows of the tables by `player.term`; then empties the meter.
 
         `player.gradient` is no mean but the norm of the whole gradient at the last turn.
         """
         line: dict[str, float] = {}
-        for player, table in self.check(names).items():
+        for player, table in tables.items():
             means = table.double().mean(0)
             means[-1] = table[-1, -1]
             line |= {f"{player}.{name}": float(v) for name, v in zip(names[player], means, strict=True)}

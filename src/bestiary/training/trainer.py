@@ -173,18 +173,26 @@ class Trainer:
 
     def line(self) -> dict[str, float]:
         """A line of the journal: means since the last line, over all processes. Raises NonFinite."""
-        numbers = self.team.mean(self._fail_together(lambda: self.meter.flush(self.names)))
+        tables = self._fail_together(lambda: self.meter.check(self.names))
+        # averaged over processes before rows, as in a checkpoint, so that a resumed run has the same line
+        numbers = self.meter.flush(self.names, {player: self.team.mean_tensor(t) for player, t in tables.items()})
         self._check_weights()
         epoch = self.round * self.batches.batch / len(self.batches)
         stage = {"stage": int(self.facts.get("stage", 0)) + 1} if len(self.stages) > 1 else {}
         return {"round": self.round, "epoch": round(epoch, 4), **stage, **numbers}
 
     def _check_weights(self) -> None:
-        """Raise NonFinite if weights are not finite: a bad gradient shows in the terms only in the next round."""
+        """Raise NonFinite if weights are not finite: a bad gradient shows in the terms only in the next round.
+
+        Buffers too: the moments of a BatchNorm may overflow while the terms, which use the batch's own, stay finite.
+        """
         for player in self.players:
             norm = float(full_tensor(get_total_norm([p.detach() for p in player.parameters])))
             if not isfinite(norm):
                 raise NonFinite(player.name, "gradient", self.round - 1, norm)
+        for name, is_finite in _finite_buffers(self.model).items():
+            if not is_finite:
+                raise NonFinite("", name, self.round - 1, nan)
 
     def _fail_together(self, read: Callable[[], dict[str, T]]) -> dict[str, T]:
         """read(); if it raises NonFinite on one process, all processes raise NonFinite."""
@@ -262,6 +270,12 @@ def _owns_all(players: list[Player], model: nn.Module) -> bool:
     """Whether there is a single player that owns all trainable weights of the model."""
     owned = {id(p) for p in players[0].parameters} if len(players) == 1 else set()
     return all(id(p) in owned for p in model.parameters() if p.requires_grad)
+
+
+def _finite_buffers(model: nn.Module) -> dict[str, bool]:
+    """For each buffer, whether all of its numbers are finite."""
+    finite = {name: b.isfinite().all() for name, b in model.named_buffers()}
+    return dict(zip(finite, torch.stack(list(finite.values())).tolist(), strict=True)) if finite else {}
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
