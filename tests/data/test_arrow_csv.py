@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,6 +66,33 @@ ODD = {
     "a quoted line end behind many lines": "a,b\n" + "1,2\n" * 60 + '"x\ny",2\n',
     "form feeds": "a,b\n1,2\n\x0c3,4\n5\x0c,6\n",
 }
+# What was once read wrongly without a word: the columns that are right, or the refusal, by the reader by hand and by
+# pyarrow. Numbers are numbers, words texts.
+CORPUS = {
+    "a quoted line end on the last line that shows the delimiter": (
+        "a,b\n" + "1,x\n" * 48 + '2,"p\nq"\n3,y\n',
+        {"a": [1] * 48 + [2, 3], "b": ["x"] * 48 + ["p\nq", "y"]},
+    ),
+    "a quoted line end behind the lines that show the delimiter": (
+        "a,b\n" + "1,x\n" * 70 + '2,"p\nq"\n3,y\n',
+        {"a": [1] * 70 + [2, 3], "b": ["x"] * 70 + ["p\nq", "y"]},
+    ),
+    "a vertical tab in a cell": ("a,b\nx\x0by,1\nz,2\n", {"a": ["x\x0by", "z"], "b": [1, 2]}),
+    "a line separator in a cell": ("a,b\nx\u2028y,1\nz,2\n", {"a": ["x\u2028y", "z"], "b": [1, 2]}),
+    "a line separator between blanks": ("a b\nx\u2028y 1\nz 2\n", {"a": ["x\u2028y", "z"], "b": [1, 2]}),
+    "a next-line mark in a cell": ("a;b\nx\x85y;1\nz;2\n", {"a": ["x\x85y", "z"], "b": [1, 2]}),
+    "a short row": ("a,b\n1,2\n3\n4,5\n", r"line 3: 1 cell where the first line has 2"),
+    "a short row behind the first lines": ("a,b\n" + "1,2\n" * 60 + "3\n", r"line 62: 1 cell where"),
+    "a long row": ("a;b\n1;2\n3;4;5\n", r"line 3: 3 cells where the first line has 2"),
+    "a short row behind a quoted line end": ('a,b\n1,"x\ny"\n3\n4,z\n', r"line 4: 1 cell where"),
+    "a title above the table": ("Title\na,b\n1,2\n3,4\n5,6\n", r"line 2: 2 cells where the first line has 1"),
+    "the delimiter of Excel": ("sep=;\na;b\n1,5;2\n3;x,y\n", {"a": ["1,5", "3"], "b": ["2", "x,y"]}),
+    "the delimiter of Excel, a comma": ('\ufeffsep=,\r\na,b\r\n1,"2"\r\n3,4\r\n', {"a": [1, 3], "b": [2, 4]}),
+    "the delimiter of Excel in quotes": ('"sep=;"\na;b\n1;2\n3;4\n', {"a": [1, 3], "b": [2, 4]}),
+    "a short row below the delimiter of Excel": ("sep=;\na;b\n1;2\n3\n", r"line 4: 1 cell where"),
+    "a quote that does not end": ('a,b\n1,x\n2,"y\n3,z\n4,z\n', r"line 3: a quote that does not end"),
+    "a quote that does not end behind one within a cell": ('a,b\n5" wide,x\n2,"y\n3,z\n', r"line 3: a quote that does"),
+}
 ENCODED = {
     "latin-1": "größe,a\n1,2\n".encode("latin-1"),
     "latin-1 behind the first lines": b"a,b\n" + b"1,2\n" * 60 + "é,2\n".encode("latin-1"),
@@ -98,6 +126,19 @@ def test_odd_files_are_read_alike(tmp_path, monkeypatch, name, header):
     fast, slow = read_by_both(tmp_path, monkeypatch, (ODD | ENCODED)[name], header)
     assert fast == slow
     assert "damaged" not in str(slow)  # which would say that a reader had stumbled
+
+
+@needs_pyarrow
+@pytest.mark.parametrize("name", CORPUS)
+def test_what_was_read_wrongly_is_read_rightly_or_refused_by_line(tmp_path, monkeypatch, name):
+    content, expected = CORPUS[name]
+    fast, slow = read_by_both(tmp_path, monkeypatch, content)
+    assert fast == slow
+    if isinstance(expected, str):
+        assert re.search(expected, slow)
+    else:
+        columns = read_text(tmp_path / "t.csv", None)
+        assert {name: values.tolist() for name, values in columns.items()} == expected
 
 
 cells = st.one_of(

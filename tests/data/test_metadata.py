@@ -237,7 +237,7 @@ def test_broken_lines_are_explained(tmp_path: Path, text: str, says: str) -> Non
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("file_name,a\n00.png\n", "line 2: 1 cells"), ("a,a\n1,2\n", "same name"), ("a,b\n1,2\n", "no file is named")],
+    [("file_name,a\n00.png\n", "line 2: 1 cell "), ("a,a\n1,2\n", "same name"), ("a,b\n1,2\n", "no file is named")],
 )
 def test_broken_tables_are_explained(tmp_path: Path, text: str, says: str) -> None:
     root = folder(tmp_path / "a")

@@ -219,6 +219,61 @@ def test_decimal_commas_are_refused(tmp_path: Path, head: str) -> None:
         load(write(tmp_path / "t.csv", head + "\n".join(f"{i},5;{i},25" for i in range(20))))
 
 
+TYPO = "a,b\n" + "".join(f"{i}.5,{i % 4}\n" for i in range(30)) + '"12,5",3\n7,o\n'
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({}, r"line 32: a holds numbers, and here `12,5` .* decimal comma, as in 12,5: write a point.*categories=a"),
+        ({"drop": "a"}, r"line 33: b holds numbers, and here the word `o`.*categories=b.*drop=b"),
+        ({"drop": "a", "beside": "b"}, r"line 33: b holds numbers"),
+    ],
+)
+def test_a_word_among_numbers_is_refused_by_its_line(tmp_path: Path, options: dict[str, str], says: str) -> None:
+    with pytest.raises(BestiaryError, match=says):
+        load(write(tmp_path / "t.csv", TYPO), **options)
+
+
+def test_a_column_that_is_named_a_category_may_mix_numbers_and_words(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", TYPO)
+    assert load(path, drop="a", categories="b").spec.x.columns[0].words == ("0", "1", "2", "3", "o")
+    half = write(tmp_path / "h.csv", "a,b\n" + "1,x\n2,y\nK,z\nL,z\n" * 4)
+    assert load(half).spec.x.columns[0].words == ("1", "2", "K", "L")
+
+
+def test_decimal_commas_beside_whole_numbers_are_refused_by_their_line(tmp_path: Path) -> None:
+    text = "a;b\n1;2\n3;4\n" + "1,5;2\n" * 30
+    with pytest.raises(BestiaryError, match=r"line 4: a holds.*decimal comma, as in 1,5: write a point"):
+        load(write(tmp_path / "t.csv", text))
+
+
+def test_a_word_in_a_parquet_column_of_numbers_is_refused_by_its_row(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table({"a": ["1"] * 20 + ["x"], "b": [*range(21)]}), tmp_path / "t.parquet")
+    with pytest.raises(BestiaryError, match=r"row 21: a holds numbers, and here the word `x`"):
+        load(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_names_of_columns_have_no_control_characters_and_none_is_dropped(tmp_path: Path, suffix: str) -> None:
+    names = ["", "height\n(cm)", "\x1b[31mred\x07", "a\u2028b"]
+    path = tmp_path / f"t{suffix}"
+    if suffix == ".csv":
+        write(path, ",".join(f'"{name}"' for name in names) + "\n" + "".join(f"{i},{i * i},1,{-i}\n" for i in range(9)))
+    else:
+        import pyarrow
+        from pyarrow import parquet
+
+        columns = [[*range(9)], [i * i for i in range(9)], [*range(2, 11)], [-i for i in range(9)]]
+        parquet.write_table(pyarrow.table(columns, names=names), path)
+    assert [c.name for c in load(path).spec.x.columns] == ["x1", "height (cm)", "[31mred", "a b"]
+    again = load(path, drop="a b", label="[31mred")
+    assert [c.name for c in again.spec.x.columns] == ["x1", "height (cm)"]
+
+
 def test_words_with_underscores_are_no_numbers(tmp_path: Path) -> None:
     data = load(write(tmp_path / "t.csv", "id,x\n" + "\n".join(f"1_{i % 2},{i}" for i in range(20))))
     assert data.spec.x.columns[0].words == ("1_0", "1_1")
@@ -226,7 +281,7 @@ def test_words_with_underscores_are_no_numbers(tmp_path: Path) -> None:
 
 def test_lines_of_empty_cells_are_no_rows(tmp_path: Path) -> None:
     with pytest.raises(BestiaryError, match="not empty"):
-        load(write(tmp_path / "t.csv", '",\n,"\n'))
+        load(write(tmp_path / "t.csv", ",,\n, ,\n"))
 
 
 def test_a_constant_comes_back_however_small(tmp_path: Path) -> None:

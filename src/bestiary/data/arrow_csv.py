@@ -3,7 +3,8 @@
 It cuts the cells and converts plain numbers in C++, a million rows in seconds. Each function returns None where pyarrow
 might differ from Python, and table_files.py then asks Python:
 
-    the whole file    a quote after a blank, lines of unequal numbers of cells, a cell longer than csv takes
+    the whole file    a quote after a blank or without an end, lines of unequal numbers of cells, a cell longer than
+                      csv takes
     a column          a cell that is a number to one of the two only, such as nan(x) or ١٢
 
 Legend: N rows.
@@ -16,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["cell_text", "distinct_cells", "plain_numbers", "text_columns"]
+__all__ = ["END", "cell_text", "distinct_cells", "plain_numbers", "text_columns"]
 
 _BLANK_AND_QUOTE = rb'(?:\A(?:\xef\xbb\xbf)?|[%s\r\n]) +"'  # at the start of a cell
+END = "end"  # written behind a text: where it is no row of its own, a quote before it does not end
 _BLOCK = 1 << 22  # bytes cut at a time; a line must be shorter
 
 
@@ -35,7 +37,10 @@ def text_columns(path: Path, delimiter: str, width: int) -> list[Any] | None:
     if width < 2 or (b' "' in text and re.search(_BLANK_AND_QUOTE % delimiter.encode(), text)):
         return None
     columns = _cut(text, delimiter, width)
-    if columns is None or any(_longest(column) > csv.field_size_limit() for column in columns):
+    if columns is None or any(column[-1].as_py() != END for column in columns):
+        return None
+    columns = [column[:-1] for column in columns]
+    if any(_longest(column) > csv.field_size_limit() for column in columns):
         return None
     empty = compute.equal(compute.utf8_ltrim(columns[0], " "), "")
     for column in columns[1:]:
@@ -55,7 +60,7 @@ def _cut(text: bytes, delimiter: str, width: int) -> list[Any] | None:
     names = [str(i) for i in range(width)]
     try:
         table = arrow.read_csv(
-            pyarrow.py_buffer(text),
+            pyarrow.py_buffer(text + b"\n" + delimiter.join([END] * width).encode()),
             arrow.ReadOptions(column_names=names, block_size=_BLOCK),
             arrow.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in text),
             arrow.ConvertOptions(column_types=dict.fromkeys(names, pyarrow.string()), strings_can_be_null=False),

@@ -20,6 +20,7 @@ __all__ = [
     "fingerprint",
     "in_memory",
     "plain_name",
+    "printable",
 ]
 
 MEMORY_LIMIT = 2**30  # bytes: smaller arrays are read into memory, where a batch is an index and not a read
@@ -53,6 +54,15 @@ def plain_name(text: str) -> str:
     'my-photos-2024-best'
     """
     return re.sub(r"[^\w.-]+", "-", text)[:60].strip("-.") or "data"
+
+
+def printable(text: str) -> str:
+    """A text in which one blank stands for each run of blanks and control characters, which a terminal would obey.
+
+    >>> printable("height\\n(cm) \\x1b[31m")
+    'height (cm) [31m'
+    """
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def fingerprint(stored: np.ndarray) -> str:

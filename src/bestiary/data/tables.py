@@ -1,9 +1,10 @@
 """Tables of numbers and categories: CSV and the like, and Parquet.
 
-Each column becomes one standardised component (numbers) or one-hot components (a category: any column with a
-cell that is no number, or one that `categories=` names). Columns that `label=`, `beside=` or `caption=` name stand
-beside x: the label under the name `label`, the others under their own, numbers as numbers, words as labels, texts as
-captions. What is missing there is masked; `missing=` is about x and the label.
+Each column becomes one standardised component (numbers) or one-hot components (a category: a column of words, or one
+that `categories=` names). A word in a column of which more than half of the cells are numbers is refused by its line.
+Columns that `label=`, `beside=` or `caption=` name stand beside x: the label under the name `label`, the others under
+their own, numbers as numbers, words as labels, texts as captions. What is missing there is masked; `missing=` is about
+x and the label.
 
 Legend: N rows, F components of x.
 """
@@ -19,13 +20,22 @@ from bestiary.data.beside import EncodingOptions, encode_fields
 from bestiary.data.columns import one_hot, select_rows, standardise, to_columns
 from bestiary.data.dataset import Dataset
 from bestiary.data.field_types import FieldSelection, Kind, RawField, infer_kind
-from bestiary.data.files import fingerprint, plain_name
+from bestiary.data.files import fingerprint, plain_name, printable
 from bestiary.data.missing_values import Values
 from bestiary.data.spec import Spec
 from bestiary.data.spec import rows as row_spec
 from bestiary.data.splits import split_parts
 from bestiary.data.support import Category, Column
-from bestiary.data.table_files import PARQUET, Raw, pyarrow_or_error, read_parquet, read_text
+from bestiary.data.table_files import (
+    DECIMAL_COMMA,
+    PARQUET,
+    Raw,
+    line_of_row,
+    pyarrow_or_error,
+    read_parquet,
+    read_text,
+    stray_word,
+)
 from bestiary.errors import BestiaryError, nearest_name
 from bestiary.storage.atomic import atomic
 
@@ -52,6 +62,11 @@ def from_file(
     caption: columns of free text beside x; missing: drop or mean; header: whether the first line names columns."""
     parquet = path.suffix.lower() in PARQUET
     raw = read_parquet(path) if parquet else read_text(path, header)
+    may_have_words = {name for names in (label, categories, drop, caption) for name in _split(names, raw)}
+    for column in [column for column in raw if column not in may_have_words]:
+        if (row := stray_word(raw[column])) is not None:
+            place = f"row {row + 1}" if parquet else f"line {line_of_row(path, header, row)}"
+            raise BestiaryError(f"{path}, {place}: {_stray_text(column, raw[column][row])}")
     dataset = encode(
         path.stem, raw, label=label, categories=categories, drop=drop, beside=beside, caption=caption, missing=missing,
         validation=validation, test=test, split_seed=split_seed,
@@ -116,9 +131,23 @@ def _apart(raw: Raw, target: str, beside: list[str], captions: list[str]) -> lis
     return fields
 
 
+def _stray_text(column: str, word: str) -> str:
+    fault = f"here the word `{printable(word)}` stands: correct it"
+    if DECIMAL_COMMA.fullmatch(word):
+        fault = f"here `{word}` stands, which has a decimal comma, as in {word}: write a point"
+    return (
+        f"{column} holds numbers, and {fault}; or say categories={column} (each value is a word then) or drop={column}"
+    )
+
+
+def _split(names: str, raw: Raw) -> list[str]:
+    """`a,b,c` → names, or one name that has a comma."""
+    return [names] if names and names in raw else [name.strip() for name in names.split(",") if name.strip()]
+
+
 def _listed(names: str, option: str, raw: Raw) -> list[str]:
     """`a,b,c` as columns that exist."""
-    wanted = [name.strip() for name in names.split(",") if name.strip()] if names not in raw else [names]
+    wanted = _split(names, raw)
     for name in wanted:
         if name not in raw:
             guess = nearest_name(name, raw)
