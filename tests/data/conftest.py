@@ -2,6 +2,7 @@
 
 import os
 import struct
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,21 @@ def real_data(monkeypatch: pytest.MonkeyPatch) -> str:
         pytest.skip("BESTIARY_DATA is not set")
     monkeypatch.setenv("BESTIARY_DATA", REAL_DATA)
     return REAL_DATA
+
+
+@pytest.fixture
+def peak_bytes() -> Callable[[Callable[[], object]], int]:
+    """The most memory that a call takes beyond what was taken before, of Python and numpy."""
+
+    def measure(call: Callable[[], object]) -> int:
+        tracemalloc.start()
+        try:
+            call()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    return measure
 
 
 @pytest.fixture

@@ -1,8 +1,11 @@
 """Every mode that Pillow opens becomes the bytes it should; what cannot be used says why."""
 
 import io
+import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bestiary.data.decode import MAX_PIXELS, UnusableImage, decode, read_header
+from bestiary.data import decode as module
+from bestiary.data.decode import MAX_PIXELS, MAX_PIXELS_PER_BYTE, Header, UnusableImage, decode, read_header
 
 
 def encoded(image: Image.Image, format: str = "PNG", **options) -> bytes:
@@ -70,13 +74,29 @@ def test_floats_and_long_integers() -> None:
     unit = (np.arange(256, dtype=np.float32) / 255).reshape(16, 16)
     for white in (1.0, 255.0):
         raw = encoded(Image.fromarray(unit * white), "TIFF")
-        assert read_header(raw).peak == white
+        assert read_header(raw).white == white
         assert decode(raw, (16, 16), True, white).reshape(-1).tolist() == list(range(256))
     long = (np.arange(256, dtype=np.int32) * 257).reshape(16, 16)
     assert decode(encoded(Image.fromarray(long), "TIFF"), (16, 16), grey=True).reshape(-1).tolist() == list(range(256))
     for bad in (unit * 1000, np.full((4, 4), np.nan, np.float32), unit - 1):
         with pytest.raises(UnusableImage, match="floating-point"):
             decode(encoded(Image.fromarray(bad), "TIFF"), (4, 4), grey=True)
+
+
+@pytest.mark.parametrize("peak", [65_536, 2_000_000, -5])
+def test_integers_of_32_bits_without_a_known_white_are_refused(peak: int) -> None:
+    """They were clipped at 65,535, so that most pixels became white."""
+    raw = encoded(Image.fromarray(np.linspace(0, peak, 256).astype(np.int32).reshape(16, 16)), "TIFF")
+    for read in (read_header, lambda raw: decode(raw, (16, 16), grey=True)):
+        with pytest.raises(UnusableImage, match=r"32-bit pixels between .* neither in \[0, 255\] nor in \[0, 65535\]"):
+            read(raw)
+
+
+def test_integers_of_32_bits_up_to_255_are_no_darker_than_bytes() -> None:
+    long = np.arange(256, dtype=np.int32).reshape(16, 16)
+    raw = encoded(Image.fromarray(long), "TIFF")
+    assert decode(raw, (16, 16), grey=True).reshape(-1).tolist() == list(range(256))
+    assert (decode(raw, (16, 16), True, white=65_535) <= 1).all()  # beside an image of 16 bits
 
 
 def test_one_bit_images() -> None:
@@ -120,6 +140,45 @@ def test_short_side_is_resized_and_the_centre_cut_out() -> None:
 def test_bombs_are_refused_from_the_header(size: tuple[int, int], png_header: Callable[[int, int], bytes]) -> None:
     with pytest.raises(UnusableImage, match="pixels"):
         read_header(png_header(*size))
+
+
+def empty_image(side: int, mode: str = "RGBA") -> bytes:
+    """A large image of one colour, with as many bytes behind its end as make it just full enough."""
+    raw = encoded(Image.new(mode, (side, side), (10, 20, 30, 128)))
+    return raw + b"\0" * (side * side // MAX_PIXELS_PER_BYTE + 1 - len(raw))
+
+
+def test_large_images_that_are_nearly_empty_are_refused_from_the_header() -> None:
+    raw = empty_image(3000)
+    assert read_header(raw).width == 3000
+    with pytest.raises(UnusableImage, match=r"3,000 × 3,000 pixels in \d+,\d+ bytes: too empty"):
+        read_header(raw[:-100])
+
+
+def test_a_header_is_read_without_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow decodes a PNG to look for EXIF behind the pixels, unless it is told not to."""
+    raw = encoded(Image.fromarray(ramp()))
+    monkeypatch.setattr(Image.core, "zip_decoder", None)
+    assert read_header(raw) == Header(6, 5, grey=False)
+
+
+def test_large_images_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight threads that decode an image of 320 MB each would take 5 GB."""
+    at_once, most, pixels = 0, 0, module._pixels
+
+    def watched(*args: Any) -> np.ndarray:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        time.sleep(0.01)
+        at_once -= 1
+        return pixels(*args)
+
+    monkeypatch.setattr(module, "_pixels", watched)
+    monkeypatch.setattr(module, "_LARGE", 20)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: decode(encoded(Image.fromarray(ramp())), (6, 5), grey=False), range(4)))
+    assert most == 1
 
 
 @pytest.mark.parametrize("raw", [b"", b"hello", b"\0" * 500, encoded(Image.new("RGB", (20, 20)))[:30]])

@@ -180,10 +180,13 @@ def test_links_out_of_the_folder_are_refused(tmp_path: Path) -> None:
     (root / "dir").symlink_to(secret.parent)
     (root / "loop").symlink_to(root)
     (root / "gone.png").symlink_to(root / "nowhere.png")
+    for name in ("self.png", "self.txt", "self"):
+        (root / name).symlink_to(root / name)
     data = load(root)
     assert len(data.x) == 6
     assert "link.png (a link that points out of the folder)" in data.source["skipped"]
     assert "gone.png (a broken link)" in data.source["skipped"]
+    assert "self.png (a " in data.source["skipped"]
 
 
 def test_members_of_a_zip_that_lead_out_are_refused(tmp_path: Path) -> None:
@@ -295,6 +298,39 @@ def test_no_reader_sees_an_array_before_it_is_whole(tmp_path: Path, monkeypatch:
         assert int(cache.lookup("key")[0].max()) == 1
     assert set(seen) == {1}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["key.json", "key.npy"]
+
+
+def test_frames_that_are_left_out_are_noted(tmp_path: Path) -> None:
+    for i in range(4):
+        frames = [Image.new("L", (9, 9), 20 * i + 10 * j) for j in range(3)]
+        frames[0].save(tmp_path / f"{i}.gif", save_all=i > 1, append_images=frames[1:] if i > 1 else [])
+    for _ in range(2):  # the second time from the cache
+        note = load(tmp_path).source["note"]
+        assert "2 file(s) hold several frames, of which the first was taken: 2.gif" in note
+
+
+def test_an_image_outside_of_the_class_folders_is_named(tmp_path: Path) -> None:
+    for i in range(6):
+        paint(tmp_path / ("cat" if i % 2 else "dog") / f"{i}.png", i)
+    paint(tmp_path / "cover.png", 9)
+    data = load(tmp_path)
+    assert data.spec.label is None
+    assert "no labels: 1 image(s) lie outside of the folders cat and dog, such as cover.png" in data.source["note"]
+    (tmp_path / "cover.png").unlink()
+    assert "no labels" not in load(tmp_path).source["note"]
+
+
+@pytest.mark.parametrize("place", [200, 400, -1])
+def test_a_cache_of_which_a_bit_has_flipped_is_made_again(tmp_path: Path, own_cache: Path, place: int) -> None:
+    root = folder(tmp_path / "a")
+    first = load(root)
+    for file in (own_cache / "images").iterdir():
+        raw = bytearray(file.read_bytes())
+        raw[place % len(raw)] ^= 1
+        file.write_bytes(raw)
+        again = load(root)
+        assert np.array_equal(again.x, first.x)
+        assert again.source == first.source
 
 
 def test_floats_of_a_folder_have_one_white(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Tables: what is read is what was written, and back."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,22 @@ def test_free_text_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(BestiaryError, match="drop=name, or let it stand beside x with caption=name"):
         load(write(tmp_path / "t.csv", text))
     assert load(tmp_path / "t.csv", drop="name").x.shape == (60, 1)
+
+
+@pytest.mark.parametrize("options", [{}, {"categories": "number"}])
+def test_a_column_of_many_words_is_refused_before_it_takes_memory(
+    tmp_path: Path, peak_bytes: Callable[[Callable[[], object]], int], options: dict[str, str]
+) -> None:
+    """4,000 distinct words as one-hot components would be 64 MB, and the table of them as much again."""
+    name = "word" if not options else "number"
+    cells = [f"w{i}" if name == "word" else str(i) for i in range(4000)]
+    path = write(tmp_path / "t.csv", f"{name},x\n" + "".join(f"{cell},{i % 7}\n" for i, cell in enumerate(cells)))
+
+    def refused() -> None:
+        with pytest.raises(BestiaryError, match=f"column {name} has 4,000 distinct words"):
+            load(path, **options)
+
+    assert peak_bytes(refused) < 20e6
 
 
 @pytest.mark.parametrize("gap", ["", "NA", "nan", "?", "inf", "null"])

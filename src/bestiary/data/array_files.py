@@ -20,7 +20,7 @@ from bestiary.data.arrays import ArrayOptions, build_dataset, with_mask
 from bestiary.data.dataset import Dataset
 from bestiary.data.field_types import Declarations, Kind, declare, select_fields
 from bestiary.data.files import plain_name
-from bestiary.data.formats import file_errors
+from bestiary.data.formats import file_errors, open_zip
 from bestiary.data.missing_values import Values
 from bestiary.data.spec import mask_name
 from bestiary.errors import BestiaryError, nearest_name
@@ -110,6 +110,7 @@ def _unreadable(place: Path | str, error: ValueError) -> BestiaryError:
 
 
 def _read_npz(path: Path, key: str, declared: Declarations, options: ArrayOptions, shares: dict[str, Any]) -> Dataset:
+    open_zip(path).close()  # before an array is made of what a few bytes announce
     with file_errors(path), open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
         x_key = _x_key(path, key, list(file.files), declared)
         arrays = {name: _read_member(path, file, name) for name in file.files}

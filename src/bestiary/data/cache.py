@@ -2,7 +2,8 @@
 
 The key is a digest of the name and the content of every file and of the options: a changed pixel makes a new key. The
 array is written in chunks, so that it may be larger than memory; its header is rewritten at the end, when N is known.
-The .json is written last: it exists only if the array is complete.
+The .json is written last: it exists only if the array is complete. Its second line is a digest of the array and of the
+first line: where a bit has flipped since, the images are decoded again.
 """
 
 import hashlib
@@ -16,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from bestiary.data.files import cache_folder
+from bestiary.data.files import cache_folder, fingerprint
 from bestiary.storage.atomic import atomic
 
 __all__ = ["key_of", "lookup", "store", "write_array"]
 
-_VERSION = 2  # raise it when decoding changes: older entries are then not found
+_VERSION = 3  # raise it when decoding changes: older entries are then not found
 _HEADER_BYTES = 256  # bytes of the .npy header, enough for any N; numpy wants a multiple of 64
 
 
@@ -42,11 +43,15 @@ def lookup(key: str) -> tuple[np.ndarray, dict[str, Any]] | None:
     """The memory-mapped array and its facts; None where they are not in the cache, or damaged."""
     array_path, facts_path = _paths(key)
     try:
-        facts = json.loads(facts_path.read_text(encoding="utf-8"))
+        text, digest = facts_path.read_text(encoding="utf-8").split("\n")
         array = np.load(array_path, mmap_mode="r", allow_pickle=False)
+        return (array, json.loads(text)) if digest == _digest(text, array) else None
     except (OSError, ValueError):  # absent or damaged: it is decoded again
         return None
-    return (array, facts) if list(array.shape) == facts.get("shape") else None
+
+
+def _digest(facts: str, array: np.ndarray) -> str:
+    return hashlib.blake2b(f"{facts} {fingerprint(array)}".encode(), digest_size=16).hexdigest()
 
 
 def store(key: str, chunks: Iterable[np.ndarray], facts: dict[str, Any]) -> None:
@@ -64,8 +69,10 @@ def store(key: str, chunks: Iterable[np.ndarray], facts: dict[str, Any]) -> None
         with suppress(OSError):
             part_path.unlink(missing_ok=True)
     facts |= {"shape": list(shape), "levels": 2 if binary else 256}
+    text = json.dumps(facts)
+    digest = _digest(text, np.load(array_path, mmap_mode="r", allow_pickle=False))
     with atomic(facts_path) as file:
-        file.write(json.dumps(facts).encode())
+        file.write(f"{text}\n{digest}".encode())
 
 
 def write_array(path: Path, chunks: Iterable[np.ndarray]) -> tuple[tuple[int, ...], bool]:

@@ -18,6 +18,7 @@ from bestiary.errors import BestiaryError
 
 __all__ = ["finite_rows", "one_hot", "select_rows", "standardise", "to_columns"]
 
+MOST_CATEGORIES = 50  # more distinct words than this are names or free text, not a category
 MISSING = ("", "drop", "mean")  # leave rows with gaps out, fill gaps; "" refuses them
 
 
@@ -83,9 +84,18 @@ def standardise(raw: np.ndarray, names: Sequence[str], train: np.ndarray) -> tup
     return x, tuple(columns)
 
 
-def one_hot(values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(N,) words → (N, K) float32 of 0 and 1, and the K words in order."""
+def one_hot(values: np.ndarray, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(N,) words of the column `name` → (N, K) float32 of 0 and 1, and the K words in order.
+
+    Raises BestiaryError, before an array is made of them, where there are more than `MOST_CATEGORIES` words.
+    """
     words, index = np.unique(values, return_inverse=True)
+    if len(words) > MOST_CATEGORIES:
+        raise BestiaryError(
+            f"column {name} has {len(words):,} distinct words (for example {str(words[0])!r}): more than "
+            f"{MOST_CATEGORIES} are not a category. Leave it out with drop={name}, or let it stand beside x with "
+            f"caption={name}"
+        )
     return np.eye(len(words), dtype=np.float32)[index.reshape(-1)], tuple(map(str, words))
 
 

@@ -15,6 +15,7 @@ import re
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,9 @@ __all__ = [
     "sklearn_digits",
 ]
 
+_MAX_RATIO = 200  # bytes unpacked for each byte of a zip: dSprites, of two levels, have 120
+_MAX_EMPTY = 2**28  # bytes that a zip may announce in any case
+
 
 @contextmanager
 def file_errors(path: Path) -> Iterator[None]:
@@ -54,9 +58,17 @@ def file_errors(path: Path) -> Iterator[None]:
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
-    """A zip archive, open for reading."""
+    """A zip archive, open for reading. Raises BestiaryError where it announces far more bytes than it has."""
     with file_errors(path):
-        return zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(path)
+        packed, unpacked = path.stat().st_size, sum(info.file_size for info in archive.infolist())
+    if unpacked > max(_MAX_EMPTY, _MAX_RATIO * packed):
+        archive.close()
+        raise BestiaryError(
+            f"{path} announces {unpacked / 1e9:.3f} GB in a file of {packed / 1e6:.1f} MB, over {_MAX_RATIO} times "
+            "its size: it is damaged, or empty but for its size. Unpack it yourself if you trust it"
+        )
+    return archive
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -150,15 +162,26 @@ def downsample(drawings: np.ndarray) -> np.ndarray:
 
 
 def map_array(path: Path, key: str) -> np.ndarray:
-    """An array of an .npz that is too large for memory: unpacked once to the cache, then memory-mapped."""
+    """An array of an .npz that is too large for memory: unpacked once to the cache, then memory-mapped.
+
+    It is unpacked again where the file in the cache has another checksum than the zip says.
+    """
     plain = cache_folder("unpacked", f"{path.stem}-{path.stat().st_size}-{key}.npy")
-    if not plain.exists():
-        with file_errors(path), zipfile.ZipFile(path) as archive:
-            member = archive.open(f"{key}.npy")
-            with member, atomic(plain) as file:
+    with file_errors(path), zipfile.ZipFile(path) as archive:
+        if not plain.exists() or _checksum(plain) != archive.getinfo(f"{key}.npy").CRC:
+            with archive.open(f"{key}.npy") as member, atomic(plain) as file:
                 shutil.copyfileobj(member, file, 1 << 22)
     with file_errors(plain):
         return np.load(plain, mmap_mode="r", allow_pickle=False)
+
+
+def _checksum(path: Path) -> int:
+    """The CRC-32 of a file, as a zip holds it of each member."""
+    checksum = 0
+    with open(path, "rb") as file:
+        while block := file.read(1 << 22):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
 
 
 def sklearn_digits() -> np.ndarray:

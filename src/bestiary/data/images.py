@@ -81,7 +81,7 @@ def from_listing(
         raise BestiaryError(_no_images(path, listing))
     key, stored, facts = _load_or_decode(path, listing, options)
     usable = [i for i in range(len(listing.entries)) if str(i) not in facts["skipped"]]
-    parts, classes = _folder_parts([listing.entries[i].name for i in usable], dict(options.shares))
+    parts, classes, strays = _folder_parts([listing.entries[i].name for i in usable], dict(options.shares))
     selection = select_fields(columns, options.declared, len(listing.entries))
     rows = np.array(usable) if len(usable) < len(listing.entries) else None
     beside = encode_fields(selection.fields, EncodingOptions(parts["train"], options.pad, stream=options.stream), rows)
@@ -94,7 +94,7 @@ def from_listing(
         beside.notes.append("labels are those of the metadata, not the names of the folders")
     height, width, channels = stored.shape[1:]
     x = Field("x", "picture", (channels, height, width), Levels(facts["levels"]))
-    note = "; ".join(part for part in (facts["note"], selection.note(), *notes, *beside.notes) if part)
+    note = "; ".join(part for part in (facts["note"], strays, selection.note(), *notes, *beside.notes) if part)
     source = {"path": path, "fingerprint": beside.fingerprint(key), "note": note} | _skip_note(
         listing, facts["skipped"]
     )
@@ -190,13 +190,17 @@ def _decode_into_cache(key: str, path: str, listing: Listing, size: tuple[int, i
     headers = [result for result in results if isinstance(result, Header)]
     target, note = (size, "") if size else _natural_size(headers)
     grey = colour == "grey" or (colour == "auto" and all(header.grey for header in headers))
+    notes = [note]
     if colour == "auto" and not grey and any(header.grey for header in headers):
-        note = "; ".join(filter(None, (note, "grey images beside coloured ones: all were converted to rgb")))
+        notes.append("grey images beside coloured ones: all were converted to rgb")
     usable = [i for i in range(len(results)) if i not in skipped]
-    facts: dict[str, Any] = {"note": note, "skipped": skipped}
+    animated = [listing.entries[i].name for i, header in zip(usable, headers, strict=True) if header.is_animated]
+    if animated:
+        notes.append(f"{len(animated):,} file(s) hold several frames, of which the first was taken: {animated[0]}, …")
+    facts: dict[str, Any] = {"note": "; ".join(filter(None, notes)), "skipped": skipped}
 
     def chunks() -> Iterator[np.ndarray]:
-        white = 255.0 if any(header.peak > 1 for header in headers) else 1.0
+        white = max(header.white for header in headers)
         convert = partial(_decode, size=target, grey=grey, white=white)
         count = max(1, min(_CHUNK, _CHUNK_BYTES // (target[0] * target[1] * (1 if grey else 3))))
         for rows in cache.chunked(usable, count):
@@ -246,8 +250,11 @@ def _skip_note(listing: Listing, skipped: dict[str, str]) -> dict[str, str]:
     return {"skipped": f"{len(reasons):,} of {total:,} left out: {_list_reasons(reasons)}"} if reasons else {}
 
 
-def _folder_parts(names: list[str], shares: dict[str, Any]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The split, and the class name of each file, by the names of the folders; no class names where these give none."""
+def _folder_parts(names: list[str], shares: dict[str, Any]) -> tuple[dict[str, np.ndarray], list[str], str]:
+    """The split, and the class name of each file, by the names of the folders.
+
+    Where these give no class names there are none, and a note where a few images lie outside of the folders.
+    """
     paths = [name.split("/") for name in names]
     while len({path[0] for path in paths}) == 1 and min(map(len, paths)) > 1:
         paths = [path[1:] for path in paths]  # a folder that holds every file is no class
@@ -260,7 +267,7 @@ def _folder_parts(names: list[str], shares: dict[str, Any]) -> tuple[dict[str, n
             f"them, such as {strays[0]}: move these into one of the folders, or away"
         )
     if None in tops or "train" not in names_of_parts or len(names_of_parts) < 2:
-        return split_parts(len(names), **shares), _folder_labels(paths)
+        return split_parts(len(names), **shares), *_folder_labels(paths)
     rows = {part: np.flatnonzero([top == part for top in tops]) for part in ("train", "validation", "test")}
     for part in ("validation", "test"):
         if not len(rows[part]):  # taken from the training folder
@@ -268,9 +275,17 @@ def _folder_parts(names: list[str], shares: dict[str, Any]) -> tuple[dict[str, n
             rows[part] = np.sort(rows["train"][inner[part]])
             rows["train"] = np.setdiff1d(rows["train"], rows[part])
     parts = {part: r if part == "train" else shuffle(r) for part, r in rows.items()}
-    return parts, _folder_labels([path[1:] for path in paths])
+    return parts, *_folder_labels([path[1:] for path in paths])
 
 
-def _folder_labels(paths: list[list[str]]) -> list[str]:
+def _folder_labels(paths: list[list[str]]) -> tuple[list[str], str]:
+    """The folder of each file, and a note where there are two or more folders and some files are in none."""
     tops = [path[0] for path in paths if len(path) > 1]
-    return tops if len(tops) == len(paths) and len(set(tops)) > 1 else []
+    folders = list(dict.fromkeys(tops))
+    if len(folders) < 2:
+        return [], ""
+    strays = [path[0] for path in paths if len(path) == 1]
+    if strays:
+        where = f"{folders[0]} and {folders[1]}" if len(folders) == 2 else f"{folders[0]}, {folders[1]}, …"
+        return [], f"no labels: {len(strays):,} image(s) lie outside of the folders {where}, such as {strays[0]}"
+    return tops, ""

@@ -72,18 +72,29 @@ def list_folder(root: Path) -> Listing:
         for name in sorted(files):
             path = Path(folder, name)
             relative = _relative(path, root)
+            reason = _file_refusal(path, real_root)
             if not _is_image(relative):
-                is_inside = path.is_file() and path.resolve().is_relative_to(real_root)
-                listing.add_other(relative, partial(_read_file, path) if is_inside else None)
-            elif not path.resolve().is_relative_to(real_root):
-                listing.refused[relative] = "a link that points out of the folder"
-            elif not path.is_file():
-                listing.refused[relative] = "a broken link" if path.is_symlink() else "not a regular file"
+                listing.add_other(relative, None if reason else partial(_read_file, path))
+            elif reason:
+                listing.refused[relative] = reason
             else:
                 listing.entries.append(Entry(relative, partial(_read_file, path)))
     for entries in (listing.entries, listing.texts):
         entries.sort(key=lambda entry: entry.name)
     return listing
+
+
+def _file_refusal(path: Path, real_root: Path) -> str:
+    """The reason why a file of a folder is not read; "" where it is."""
+    try:
+        target = path.resolve()
+    except (OSError, RuntimeError):  # older Pythons raise RuntimeError
+        return "a link that points to itself"
+    if not target.is_relative_to(real_root):
+        return "a link that points out of the folder"
+    if path.is_file():
+        return ""
+    return "a broken link" if path.is_symlink() else "not a regular file"
 
 
 def _relative(path: Path, root: Path) -> str:

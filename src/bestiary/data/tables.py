@@ -41,8 +41,6 @@ from bestiary.storage.atomic import atomic
 
 __all__ = ["encode", "from_file", "to_rows", "write_table"]
 
-_MOST_CATEGORIES = 50  # more distinct words than this are names or free text, not a category
-
 
 def from_file(
     path: Path,
@@ -195,13 +193,7 @@ def _assembled(raw: Raw, train: np.ndarray) -> tuple[np.ndarray, tuple[Column, .
         x, columns = standardise(np.stack([raw[name] for name in numbers], axis=1), numbers, train)
         blocks = {column.name: (x[:, i : i + 1], column) for i, column in enumerate(columns)}
     for name in raw.keys() - blocks.keys():
-        hot, words = one_hot(raw[name])
-        if len(words) > _MOST_CATEGORIES:
-            raise BestiaryError(
-                f"column {name} has {len(words):,} distinct words (for example {words[0]!r}): more than "
-                f"{_MOST_CATEGORIES} are not a category. Leave it out with drop={name}, or let it stand beside x with "
-                f"caption={name}"
-            )
+        hot, words = one_hot(raw[name], name)
         blocks[name] = (hot, Column(name, Category(words)))
     ordered = [blocks[name] for name in raw]
     return np.concatenate([x for x, _ in ordered], axis=1), tuple(column for _, column in ordered)
