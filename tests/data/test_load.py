@@ -1,11 +1,13 @@
 """The one door: names, paths and options are told apart, and every mistake is answered."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import bestiary.data
 from bestiary.data.files import plain_name
@@ -131,3 +133,18 @@ def test_plain_names_are_safe(text: str) -> None:
     assert name
     assert not set(name) & set("/\\ \0:;|&$`'\"<>*?\n")
     assert not name.startswith((".", "-"))
+
+
+def test_what_is_shown_of_a_folder_has_no_control_characters(tmp_path: Path) -> None:
+    """A file name may hold the escape sequences that a terminal obeys, and so may names in metadata."""
+    for i in range(6):
+        Image.new("L", (8, 8), 30 * i).save(tmp_path / f"{i}.png")
+    (tmp_path / "bad\x1b[2J.png").write_bytes(b"no")
+    rows = [{"file_name": f"{i}.png", "size\x1b[2J": i / 2, "kind": f"k\x07{i % 2}"} for i in range(6)]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    data = load(tmp_path)
+    assert data.spec.names == ["size [2J", "kind"]
+    shown = json.dumps(describe(data), ensure_ascii=False)
+    assert "\\u001b" not in shown
+    assert "\\u0007" not in shown
+    assert "bad [2J.png" in shown

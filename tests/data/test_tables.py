@@ -279,7 +279,10 @@ def test_names_of_columns_have_no_control_characters_and_none_is_dropped(tmp_pat
     names = ["", "height\n(cm)", "\x1b[31mred\x07", "a\u2028b"]
     path = tmp_path / f"t{suffix}"
     if suffix == ".csv":
-        write(path, ",".join(f'"{name}"' for name in names) + "\n" + "".join(f"{i},{i * i},1,{-i}\n" for i in range(9)))
+        write(
+            path,
+            ",".join(f'"{name}"' for name in names) + "\n" + "".join(f"{i},{i * i},{i + 2},{-i}\n" for i in range(9)),
+        )
     else:
         import pyarrow
         from pyarrow import parquet
@@ -299,6 +302,30 @@ def test_words_with_underscores_are_no_numbers(tmp_path: Path) -> None:
 def test_lines_of_empty_cells_are_no_rows(tmp_path: Path) -> None:
     with pytest.raises(BestiaryError, match="not empty"):
         load(write(tmp_path / "t.csv", ",,\n, ,\n"))
+
+
+def test_a_constant_column_has_no_density_and_comes_back_in_its_place(tmp_path: Path) -> None:
+    """A column of one value has a density as high as one likes: −log p would fall by nats that mean nothing."""
+    rows = [[f"{i / 7:.3f}", "ab"[i % 2], i * i] for i in range(30)]
+    plain = write(tmp_path / "p.csv", "a,b,c\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
+    text = "k,a,w,b,c,z\n" + "".join(f"0.1,{a},red,{b},{c},-7\n" for a, b, c in rows)
+    data, without = load(write(tmp_path / "t.csv", text)), load(plain)
+    assert np.array_equal(data.x, without.x)
+    assert data.spec.log_scale == without.spec.log_scale
+    assert [c.name for c in data.spec.x.columns] == ["a", "b", "c"]
+    assert "constant, so no part of x but written into samples: k = 0.1, w = red, z = -7" in data.source["note"]
+    assert Spec.from_dict(data.spec.to_dict()) == data.spec
+    for suffix in (".csv", ".parquet"):
+        written = write_table(tmp_path / f"again{suffix}", Spec.from_dict(data.spec.to_dict()), data.x)
+        again = load(written)
+        assert again.spec.x.support.constants == data.spec.x.support.constants
+        assert list(to_rows(again.spec, again.x)[0]) == ["k", "a", "w", "b", "c", "z"]
+        np.testing.assert_allclose(again.x, data.x, atol=1e-5)
+
+
+def test_a_table_of_constants_keeps_them(tmp_path: Path) -> None:
+    """Samples of a model that has collapsed: they must be read to be judged."""
+    assert load(write(tmp_path / "t.csv", "a,b\n" + "1,2\n" * 9)).x.shape == (9, 2)
 
 
 def test_a_constant_comes_back_however_small(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from bestiary.data.files import printable
 from bestiary.data.labels import MOST_CLASSES
 from bestiary.data.missing_values import Values, is_text
 from bestiary.data.pixels import channel_position
@@ -109,6 +110,7 @@ def select_fields(columns: Mapping[str, Callable[[], Values]], declared: Declara
 
     Raises BestiaryError where a declared column is not there, cannot be read, or has another number of rows.
     """
+    columns = {printable(name): read for name, read in columns.items()}  # names go to the terminal, and into a config
     kinds, undeclared, result = declared.kinds(list(columns)), declared.undeclared(list(columns)), FieldSelection()
     for name, read in columns.items():
         if name in kinds:

@@ -14,6 +14,7 @@ from typing import Any
 from bestiary.data import array_files, arrays, folders, hub, table_files, tables
 from bestiary.data.dataset import Dataset
 from bestiary.data.decode import image_suffixes
+from bestiary.data.files import printable
 from bestiary.data.locations import DOWNLOADS
 from bestiary.data.spec import Field
 from bestiary.data.standard_sets import SETS
@@ -162,7 +163,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "likelihood": likelihood.value,
         "likelihood_reason": likelihood.reason,
         "entropy_nats": dataset.truth.entropy if dataset.truth else None,
-        "source": dict(dataset.source),
+        "source": {key: printable(text) if key != "path" else text for key, text in dataset.source.items()},
     }
 
 
@@ -173,7 +174,7 @@ def _describe_field(f: Field) -> str:
     """A field beside x in a few words."""
     names = f.words or [c.name for c in f.columns]
     is_long = f.layout == "sequence" or len(names) > _LISTED
-    words = f"{len(names):,} {'words' if f.words else 'columns'}" if is_long else ", ".join(names)
+    words = f"{len(names):,} {'words' if f.words else 'columns'}" if is_long else ", ".join(map(printable, names))
     shape = f"{'×'.join(map(str, f.shape))} " if f.shape else ""
     values = f"{f.levels} levels" if f.levels else f.support.values
     return f"{shape}{f.noun}: {words or values}" + (" (some examples lack it)" if f.optional else "")

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import log
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from bestiary.errors import BestiaryError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Category", "Column", "Columns", "Levels", "Reals", "Support"]
+__all__ = ["Category", "Column", "Columns", "Constant", "Levels", "Reals", "Support"]
 
 EDGE = 0.02  # pixels are clamped to [EDGE, 1 − EDGE], where the slope of the sigmoid is a fiftieth, times STEEP
 STEEP = 10.0  # slope of the maps onto pixels and categories: Adam changes a by about its rate in a round
@@ -283,11 +283,20 @@ class Column:
         return [f"{self.name}={word}" for word in self.words] or [self.name]
 
 
+class Constant(NamedTuple):
+    """A column of one value, which is no part of x: its density would be without bound and says nothing."""
+
+    place: int  # among the user's columns
+    name: str
+    value: float | str
+
+
 @dataclass(frozen=True)
 class Columns(Support):
-    """A row of columns."""
+    """A row of columns, and the constants that stand between them in the user's file."""
 
     columns: tuple[Column, ...]
+    constants: tuple[Constant, ...] = ()  # in the order of their places
 
     config_name = "columns"
 
@@ -356,14 +365,20 @@ class Columns(Support):
             raise BestiaryError(f"x has rows of {self.width} components; got an array of shape {x.shape}")
         edges = np.cumsum([column.width for column in self.columns])[:-1]
         blocks = zip(self.columns, np.split(x, edges, 1), strict=True)
-        return {column.name: column.support.write_column(block) for column, block in blocks}
+        result = [(column.name, column.support.write_column(block)) for column, block in blocks]
+        for constant in self.constants:
+            result.insert(constant.place, (constant.name, np.full(len(x), constant.value)))
+        return dict(result)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"support": self.config_name, "columns": [{"name": c.name, **c.support.to_dict()} for c in self.columns]}
+        columns = [{"name": c.name, **c.support.to_dict()} for c in self.columns]
+        constants = {"constants": [constant._asdict() for constant in self.constants]} if self.constants else {}
+        return {"support": self.config_name, "columns": columns, **constants}
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Self:
-        return cls(tuple(Column(c["name"], _OF_COLUMNS[c["support"]](c)) for c in d["columns"]))
+        columns = tuple(Column(c["name"], _OF_COLUMNS[c["support"]](c)) for c in d["columns"])
+        return cls(columns, tuple(Constant(**c) for c in d.get("constants", ())))
 
 
 _OF_COLUMNS: dict[str, Callable[[Mapping[str, Any]], Reals | Category]] = {

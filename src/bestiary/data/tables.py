@@ -1,7 +1,7 @@
 """Tables of numbers and categories: CSV and the like, and Parquet.
 
 Each column becomes one standardised component (numbers) or one-hot components (a category: a column of words, or one
-that `categories=` names). A word in a column of which more than half of the cells are numbers is refused by its line.
+that `categories=` names). A column of one value is no part of x, and is written into samples as it was. A word in a column of which more than half of the cells are numbers is refused by its line.
 Columns that `label=`, `beside=` or `caption=` name stand beside x: the label under the name `label`, the others under
 their own, numbers as numbers, words as labels, texts as captions. What is missing there is masked; `missing=` is about
 x and the label.
@@ -22,10 +22,9 @@ from bestiary.data.dataset import Dataset
 from bestiary.data.field_types import FieldSelection, Kind, RawField, infer_kind
 from bestiary.data.files import fingerprint, plain_name, printable
 from bestiary.data.missing_values import Values
-from bestiary.data.spec import Spec
-from bestiary.data.spec import rows as row_spec
+from bestiary.data.spec import Field, Spec
 from bestiary.data.splits import split_parts
-from bestiary.data.support import Category, Column
+from bestiary.data.support import Category, Column, Columns, Constant
 from bestiary.data.table_files import (
     DECIMAL_COMMA,
     PARQUET,
@@ -107,11 +106,17 @@ def encode(
             encode_fields([RawField("label", "label", Values(raw.pop(target)))], EncodingOptions(parts["train"]))
             + others
         )
-    x, columns = _assembled(raw, parts["train"])
+    constants = _constants(raw)
+    x, columns = _assembled({k: v for k, v in raw.items() if k not in {c.name for c in constants}}, parts["train"])
     notes = [f"{n - len(rows):,} of {n:,} rows dropped"] if n > len(rows) else []
+    if constants:
+        names = ", ".join(f"{c.name} = {c.value}" for c in constants)
+        notes.append(f"constant, so no part of x but written into samples: {names}")
     note = "; ".join([*notes, *filter(None, [FieldSelection(fields).note()]), *others.notes])
     source = {"origin": "table", "fingerprint": others.fingerprint(fingerprint(x)), "note": note}
-    return Dataset(plain_name(name), row_spec(columns, *others.fields), {"x": x, **others.stored}, parts, source=source)
+    support = Columns(columns, constants)
+    spec = Spec(Field("x", "row", (support.width,), support), tuple(others.fields))
+    return Dataset(plain_name(name), spec, {"x": x, **others.stored}, parts, source=source)
 
 
 def _apart(raw: Raw, target: str, beside: list[str], captions: list[str]) -> list[RawField]:
@@ -183,6 +188,16 @@ def _without_gaps(values: np.ndarray, gaps: np.ndarray, known: np.ndarray) -> np
         return np.where(gaps, found.mean(), values)
     words, counts = np.unique(found, return_counts=True)
     return np.where(gaps, words[counts.argmax()], values)
+
+
+def _constants(raw: Raw) -> tuple[Constant, ...]:
+    """The columns of one value; none where every column is one, since nothing would be left to fit."""
+    constants = [
+        Constant(i, name, values[0].item())
+        for i, (name, values) in enumerate(raw.items())
+        if (values == values[0]).all()
+    ]
+    return tuple(constants) if len(constants) < len(raw) else ()
 
 
 def _assembled(raw: Raw, train: np.ndarray) -> tuple[np.ndarray, tuple[Column, ...]]:
