@@ -1,10 +1,10 @@
 """Tables of numbers and categories: CSV and the like, and Parquet.
 
 Each column becomes one standardised component (numbers) or one-hot components (a category: a column of words, or one
-that `categories=` names). A column of one value is no part of x, and is written into samples as it was. A word in a column of which more than half of the cells are numbers is refused by its line.
-Columns that `label=`, `beside=` or `caption=` name stand beside x: the label under the name `label`, the others under
-their own, numbers as numbers, words as labels, texts as captions. What is missing there is masked; `missing=` is about
-x and the label.
+that `categories=` names). A column of one value is no part of x, and is written into samples as it was. A word in a
+column of which more than half of the cells are numbers is refused by its line. Columns that `label=`, `beside=` or
+`caption=` name stand beside x: the label under the name `label`, the others under their own, numbers as numbers, words
+as labels, texts as captions. What is missing there is masked; `missing=` is about x and the label.
 
 Legend: N rows, F components of x.
 """
