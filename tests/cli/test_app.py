@@ -125,7 +125,7 @@ def test_version():
         ("fit digits vae steps = 2000", "steps=2000"),
         ("fit digits vae stpes=2000", "did you mean `steps` (training)?"),
         ("fit digits vae steps=many", "expected an integer"),
-        ("fit digits vae steps=-3", "must be positive"),
+        ("fit digits vae steps=-3", "at least 1"),
         ("fit digits vae precision=fp23", "did you mean precision=fp32?"),
         ("fit digits vae --nmae x", "did you mean --name?"),
         ("fit digits vae --nproc none", "--nproc"),

@@ -14,6 +14,7 @@ from bestiary.data.support import Category, Column
 from bestiary.densities.density_names import LIKELIHOODS
 from bestiary.densities.likelihoods import Bernoulli, DiscretisedLogistic, Gaussian, Mixed
 from bestiary.errors import BestiaryError
+from bestiary.grammar.part_calls import build_part
 
 BITS = pictures((1, 2, 3), 2).x
 GREY = pictures((1, 2, 2), 17).x
@@ -324,7 +325,7 @@ def test_a_gaussians_deviation_is_the_decoders_or_fixed(sigma: float | str) -> N
     torch.testing.assert_close(family(h).log_prob(x), Normal(mean, deviation).log_prob(x).sum(1))
     assert not list(family.parameters())
     with pytest.raises(BestiaryError, match="sigma=0"):
-        Gaussian(VECTOR, sigma=0.0)
+        build_part("likelihood", "gaussian(0)", LIKELIHOODS, VECTOR)
 
 
 @pytest.mark.parametrize(

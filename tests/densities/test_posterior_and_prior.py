@@ -18,6 +18,7 @@ from bestiary.densities.mixture import FullMixture, GaussianMixture, mixture_of
 from bestiary.densities.posterior_and_prior import Diagonal, PriorSetting
 from bestiary.densities.vamp import Aggregated, Vamp
 from bestiary.errors import BestiaryError
+from bestiary.grammar.part_calls import build_part
 from bestiary.training.noise import batch_share
 from bestiary.training.part import TrainingData
 
@@ -312,10 +313,10 @@ def test_priors_made_of_the_posterior_take_any(posterior: str) -> None:
     [
         (lambda: POSTERIORS["iaf"](4, 1), "latent=2 or more"),
         (lambda: PRIORS["maf"](place(1)[0]), "latent=2 or more"),
-        (lambda: PRIORS["nsf"](place(2)[0], steps=0), "steps=0"),
+        (lambda: build_part("prior", "nsf(steps=0)", PRIORS, place(2)[0]), "steps=0"),
         (lambda: POSTERIORS["full"](4, 65), "posterior=iaf"),
-        (lambda: PRIORS["vamp"](place(2)[0], components=0), "components must be at least 1"),
-        (lambda: PRIORS["mixture"](place(2)[0], components=0), "components must be at least 1"),
+        (lambda: build_part("prior", "vamp(0)", PRIORS, place(2)[0]), "components=0"),
+        (lambda: build_part("prior", "mixture(0)", PRIORS, place(2)[0]), "components=0"),
         (lambda: prior("vamp", components=101), r"the data has 100: use prior=vamp\(100\)"),
         (lambda: PRIORS["conditional"](place(2)[0]), "add condition=label"),
         (lambda: PRIORS["vamp"](place(2, condition=TOLD)[0]), "use prior=standard, prior=conditional"),

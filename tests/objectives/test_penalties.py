@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from bestiary.errors import BestiaryError
+from bestiary.grammar.part_calls import parse_part
 from bestiary.networks.dcgan import critic as dcgan_critic
 from bestiary.networks.residual import critic as residual_critic
 from bestiary.objectives.penalties import PENALTIES, gp, r1, r1r2, r2, squared_slope
@@ -142,7 +143,7 @@ def test_second_derivatives_of_every_road_of_a_convolution(make, size: int, widt
     assert sum(float((s * d).sum()) for s, d in zip(slopes, along, strict=True)) == pytest.approx(quotient, rel=1e-4)
 
 
-@pytest.mark.parametrize("weight", [0.0, -1.0, float("inf")])
-def test_weights_are_positive(weight: float) -> None:
-    with pytest.raises(BestiaryError, match="must be positive"):
-        gp(weight=weight)
+@pytest.mark.parametrize("weight", ["0", "-1", "inf"])
+def test_weights_are_positive(weight: str) -> None:
+    with pytest.raises(BestiaryError, match="a finite number, above 0"):
+        parse_part("penalty", f"gp({weight})", PENALTIES)

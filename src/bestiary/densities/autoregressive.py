@@ -19,6 +19,7 @@ from torch import Tensor
 from bestiary.data.spec import Field
 from bestiary.densities.likelihoods import Bernoulli, Categorical, DiscretisedLogistic, Likelihood
 from bestiary.errors import BestiaryError
+from bestiary.grammar.ranges import Repeats, Size
 from bestiary.networks.pixelcnn import GatedPixels
 
 __all__ = ["PixelCNN"]
@@ -70,19 +71,16 @@ class PixelCNN(Likelihood):
         self,
         field: Field,
         *,
-        layers: int = 4,  # gated layers
-        kernel: int = 3,  # odd width of their windows; the reach is 1 + layers·⌊kernel/2⌋ pixels
-        width: int = 32,  # channels of a layer
-        context: int = 4,  # numbers of the decoder for each number of x
+        layers: Repeats = 4,  # gated layers
+        kernel: Size = 3,  # odd width of their windows; the reach is 1 + layers·⌊kernel/2⌋ pixels
+        width: Size = 32,  # channels of a layer
+        context: Size = 4,  # numbers of the decoder for each number of x
         head: Literal["auto", "bernoulli", "logistic", "categorical"] = "auto",  # the distribution of one pixel
     ) -> None:
         super().__init__(field)
         self._check_support("pixelcnn", "an image")
-        if min(layers, width, context) < 1 or kernel < 1 or kernel % 2 == 0:
-            raise BestiaryError(
-                f"pixelcnn(layers={layers},kernel={kernel},width={width},context={context}): kernel must be odd and all"
-                " of them at least 1, e.g. likelihood=pixelcnn(layers=4,kernel=3)"
-            )
+        if kernel % 2 == 0:
+            raise BestiaryError(f"pixelcnn(kernel={kernel}): kernel must be odd, e.g. likelihood=pixelcnn(kernel=3)")
         channels, name = field.channels, field.likelihood.value if head == "auto" else head
         self.head = HEADS[name](field)
         self.decoder_outputs, self.binary, self.cost = context, self.head.binary, 4 * width

@@ -25,6 +25,7 @@ from torch.nn.functional import logsigmoid
 from bestiary.densities.diagonal_gaussian import DiagonalNormal
 from bestiary.densities.posterior_and_prior import Diagonal, Posterior, Prior, PriorSetting, StandardBase, code_field
 from bestiary.errors import BestiaryError
+from bestiary.grammar.ranges import Repeats, Size
 from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors
 from bestiary.networks.made import MADE
 from bestiary.training.clock import Clock
@@ -76,12 +77,6 @@ def _check_latent(name: str, latent: int) -> None:
         )
 
 
-def _check_options(name: str, **numbers: int) -> None:
-    for key, number in numbers.items():
-        if number < 1:
-            raise BestiaryError(f"{name}({key}={number}): {key} must be at least 1")
-
-
 class IAF(Posterior):
     """Inverse autoregressive flow from a diagonal Gaussian; every step sees the features of the encoder (B, F)."""
 
@@ -90,13 +85,12 @@ class IAF(Posterior):
         features: int,
         latent: int,
         *,
-        steps: int = 4,  # transforms, each in the reverse order of the one before
-        width: int = 128,  # units of a hidden layer
-        depth: int = 1,  # hidden layers of each transform
+        steps: Repeats = 4,  # transforms, each in the reverse order of the one before
+        width: Size = 128,  # units of a hidden layer
+        depth: Repeats = 1,  # hidden layers of each transform
     ) -> None:
         super().__init__()
         _check_latent("posterior=iaf", latent)
-        _check_options("iaf", steps=steps, width=width, depth=depth)
         self.code, self.head = code_field(latent), Diagonal(features, latent)
         self.steps = nn.ModuleList(
             MADE(latent, 2, [width] * depth, features, reverse=bool(i % 2)).start_at([0.0, 0.0]) for i in range(steps)
@@ -176,7 +170,6 @@ def _zuko(
     import zuko
 
     _check_latent(name, latent)
-    _check_options(name.partition("=")[2], steps=steps, width=width, depth=depth)
     hidden = (width,) * depth
     flow: nn.Module = getattr(zuko.flows, kind)(latent, context, transforms=steps, hidden_features=hidden, **options)
     with torch.no_grad():
@@ -191,10 +184,10 @@ def maf_posterior(
     features: int,
     latent: int,
     *,
-    steps: int = 4,  # transforms, each in the reverse order of the one before
-    width: int = 128,  # units of a hidden layer
-    depth: int = 1,  # hidden layers of each transform
-    context: int = 64,  # numbers made of the encoder's features, which every transform sees
+    steps: Repeats = 4,  # transforms, each in the reverse order of the one before
+    width: Size = 128,  # units of a hidden layer
+    depth: Repeats = 1,  # hidden layers of each transform
+    context: Size = 64,  # numbers made of the encoder's features, which every transform sees
 ) -> FlowPosterior:
     """Affine autoregressive transforms of a diagonal Gaussian, by zuko."""
     flow = _zuko("posterior=maf", "MAF", latent, context, steps, width, depth)
@@ -205,11 +198,11 @@ def nsf_posterior(
     features: int,
     latent: int,
     *,
-    steps: int = 2,  # transforms, each in the reverse order of the one before
-    width: int = 128,  # units of a hidden layer
-    depth: int = 1,  # hidden layers of each transform
-    bins: int = 8,  # pieces of each spline
-    context: int = 64,  # numbers made of the encoder's features, which every transform sees
+    steps: Repeats = 2,  # transforms, each in the reverse order of the one before
+    width: Size = 128,  # units of a hidden layer
+    depth: Repeats = 1,  # hidden layers of each transform
+    bins: Size = 8,  # pieces of each spline
+    context: Size = 64,  # numbers made of the encoder's features, which every transform sees
 ) -> FlowPosterior:
     """Neural splines of a diagonal Gaussian, by zuko."""
     flow = _zuko("posterior=nsf", "NSF", latent, context, steps, width, depth, bins=bins)
@@ -219,9 +212,9 @@ def nsf_posterior(
 def maf(
     setting: PriorSetting,
     *,
-    steps: int = 4,  # transforms, each in the reverse order of the one before
-    width: int = 128,  # units of a hidden layer
-    depth: int = 1,  # hidden layers of each transform
+    steps: Repeats = 4,  # transforms, each in the reverse order of the one before
+    width: Size = 128,  # units of a hidden layer
+    depth: Repeats = 1,  # hidden layers of each transform
 ) -> FlowPrior:
     """An autoregressive flow: the density in one pass, a draw in D."""
     return FlowPrior(_zuko("prior=maf", "MAF", setting.latent, 0, steps, width, depth), setting.latent)
@@ -230,9 +223,9 @@ def maf(
 def coupling(
     setting: PriorSetting,
     *,
-    steps: int = 6,  # transforms; each moves one half of z given the other
-    width: int = 128,  # units of a hidden layer
-    depth: int = 1,  # hidden layers of each transform
+    steps: Repeats = 6,  # transforms; each moves one half of z given the other
+    width: Size = 128,  # units of a hidden layer
+    depth: Repeats = 1,  # hidden layers of each transform
 ) -> FlowPrior:
     """Affine coupling layers (RealNVP, Dinh et al. 2017): fast in both directions."""
     flow = _zuko("prior=coupling", "MAF", setting.latent, 0, steps, width, depth, passes=2)
@@ -242,10 +235,10 @@ def coupling(
 def nsf(
     setting: PriorSetting,
     *,
-    steps: int = 3,  # transforms, each in the reverse order of the one before
-    width: int = 128,  # units of a hidden layer
-    depth: int = 1,  # hidden layers of each transform
-    bins: int = 8,  # pieces of each spline
+    steps: Repeats = 3,  # transforms, each in the reverse order of the one before
+    width: Size = 128,  # units of a hidden layer
+    depth: Repeats = 1,  # hidden layers of each transform
+    bins: Size = 8,  # pieces of each spline
     coupled: bool = False,  # move one half of z given the other, instead of dimension by dimension
 ) -> FlowPrior:
     """Neural splines, autoregressive or coupled."""

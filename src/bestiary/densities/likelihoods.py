@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from bestiary.data.spec import Field
 from bestiary.densities.bernoulli import log_bernoulli, vecdot
 from bestiary.errors import BestiaryError
+from bestiary.grammar.ranges import Positive, Size
 from bestiary.training.noise import normal, uniform
 from bestiary.training.part import Part
 
@@ -153,14 +154,12 @@ class Gaussian(Likelihood):
         self,
         field: Field,
         *,
-        sigma: float | Literal["learned", "pixel"] = "learned",  # σ: one learned number, a fixed one, or one per pixel
+        sigma: Positive | Literal["learned", "pixel"] = "learned",  # σ: one learned number, a fixed one, one per pixel
     ) -> None:
         super().__init__(field)
         self._check_support("gaussian", "numbers")
         self.sigma, self.decoder_outputs = sigma, 2 if sigma == "pixel" else 1
         if isinstance(sigma, float | int):
-            if not 0 < sigma < float("inf"):
-                raise BestiaryError(f"gaussian(sigma={sigma}): sigma must be finite and above 0, e.g. gaussian(0.1)")
             self.register_buffer("log_var", torch.full((1,), 2 * log(sigma)), persistent=False)
         elif sigma == "learned":
             self.log_var = nn.Parameter(torch.zeros(1))  # FSDP2 shards no 0-d parameters
@@ -258,11 +257,9 @@ class DiscretisedLogistic(Likelihood):
         self,
         field: Field,
         *,
-        mixtures: int = 1,  # logistics for each channel; with more than one the channels of a pixel are coupled too
+        mixtures: Size = 1,  # logistics for each channel; with more than one the channels of a pixel are coupled too
     ) -> None:
         super().__init__(field)
-        if mixtures < 1:
-            raise BestiaryError(f"logistic(mixtures={mixtures}): mixtures must be at least 1")
         self.mixtures = mixtures
         self.decoder_outputs = self.cost = 2 if mixtures == 1 else 3 * mixtures + field.channels - 1
         self._check_support("logistic", "pixels with levels")

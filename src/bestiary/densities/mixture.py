@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from bestiary.densities.diagonal_gaussian import DiagonalNormal, widest_float
 from bestiary.densities.full_gaussian import FullNormal
 from bestiary.densities.posterior_and_prior import Prior, PriorSetting
-from bestiary.errors import BestiaryError
+from bestiary.grammar.ranges import Size
 from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors
 from bestiary.training.noise import normal, uniform
 
@@ -171,11 +171,9 @@ class Mixture(Prior):
         self,
         setting: PriorSetting,
         *,
-        components: int = 50,  # K
+        components: Size = 50,  # K
     ) -> None:
         super().__init__()
-        if components < 1:
-            raise BestiaryError(f"mixture(components={components}): components must be at least 1")
         self.logits = nn.Parameter(torch.zeros(components))
         self.mean = nn.Parameter(torch.randn(components, setting.latent))
         self.log_var = nn.Parameter(torch.zeros(components, setting.latent))

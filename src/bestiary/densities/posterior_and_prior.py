@@ -29,6 +29,7 @@ from bestiary.data.spec import Field, Spec
 from bestiary.data.support import Reals
 from bestiary.densities.diagonal_gaussian import DiagonalNormal, StandardNormal
 from bestiary.errors import BestiaryError
+from bestiary.grammar.ranges import Size
 from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors, Reader
 from bestiary.networks.mlp import mlp
 from bestiary.training.clock import Clock
@@ -173,7 +174,7 @@ class Conditional(Prior):
         self,
         setting: PriorSetting,
         *,
-        width: int = 64,  # units of its hidden layer
+        width: Size = 64,  # units of its hidden layer
     ) -> None:
         super().__init__()
         if not setting.condition:

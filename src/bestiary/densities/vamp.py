@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from bestiary.densities.mixture import FullMixture, GaussianMixture, mixture_of
 from bestiary.densities.posterior_and_prior import Prior, PriorSetting
 from bestiary.errors import BestiaryError
+from bestiary.grammar.ranges import Size
 from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors
 from bestiary.training.part import TrainingData
 
@@ -38,11 +39,10 @@ class Vamp(Prior):
         self,
         setting: PriorSetting,
         *,
-        components: int = 500,  # K
+        components: Size = 500,  # K
         start: Literal["data", "free"] = "data",  # pseudo-inputs start as training examples, or as noise
     ) -> None:
         super().__init__()
-        _check_components("vamp", components)
         _check_unconditional("vamp", setting)
         self.infer, self.support, self.start = setting.infer, setting.spec.x.support, start
         self.pseudo = nn.Parameter(
@@ -67,10 +67,9 @@ class Aggregated(Prior):
         self,
         setting: PriorSetting,
         *,
-        components: int = 1000,  # K training examples, all encoded at every step
+        components: Size = 1000,  # K training examples, all encoded at every step
     ) -> None:
         super().__init__()
-        _check_components("aggregated", components)
         _check_unconditional("aggregated", setting)
         self.infer = setting.infer
         self.register_buffer("inputs", torch.full((components, *setting.spec.shape), 0.5))
@@ -80,11 +79,6 @@ class Aggregated(Prior):
 
     def forward(self, c: ConditionTensors = NO_CONDITION) -> GaussianMixture | FullMixture:
         return mixture_of(self.infer(self.inputs).components)
-
-
-def _check_components(name: str, components: int) -> None:
-    if components < 1:
-        raise BestiaryError(f"{name}(components={components}): components must be at least 1")
 
 
 def _check_unconditional(name: str, setting: PriorSetting) -> None:

@@ -9,15 +9,16 @@
 
 from dataclasses import dataclass
 from math import isfinite, pi
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError, unknown_name
 from bestiary.grammar.calls import parse_call
+from bestiary.grammar.ranges import Range
 
-__all__ = ["SCHEDULES", "Cosine", "Cyclic", "Linear", "Schedule", "parse_schedule", "value_at"]
+__all__ = ["SCHEDULES", "Cosine", "Cyclic", "Linear", "Rate", "Schedule", "Weight", "parse_schedule", "value_at"]
 
 
 class Rounds(Protocol):
@@ -94,6 +95,8 @@ class Cyclic:
 
 
 Schedule = Linear | Cosine | Cyclic
+Rate = Annotated[float | Schedule, Range("0.001", above=0)]  # a learning rate
+Weight = Annotated[float | Schedule, Range("1", least=0)]  # the weight of a term
 SCHEDULES: dict[str, type[Schedule]] = {"linear": Linear, "cosine": Cosine, "cyclic": Cyclic}
 
 

@@ -35,7 +35,7 @@ def signature_options(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]
     while isinstance(function, partial):
         function = function.func
     try:
-        hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+        hints = get_type_hints(function.__init__ if inspect.isclass(function) else function, include_extras=True)
     except NameError:  # a name that is imported for type checkers only: such options are passed on unread
         hints = {}
     empty, keyword_only = inspect.Parameter.empty, inspect.Parameter.KEYWORD_ONLY

@@ -1,26 +1,29 @@
 """Values of options: text ↔ value by annotation, with an error that says what the option takes.
 
     int        2000, 2_000, 2k, 1e4          bool      yes no true false on off
-    float      0.5, 1e-3, 2k, inf            Literal   one of its words
+    float      0.5, 1e-3, 2k                 Literal   one of its words
     X | None   none, or what X takes         tuple     400,400 or (400,400); () is empty
 
     Path       a path                        Schedule  linear(0,1,2000), a number too where it says so
     any other class: one of its objects, which only Python can give; any other annotation: anything
 
 `coerce` reads, `value_text` writes: `coerce(value_text(v), annotation, key) == v` for every v that can be written (a
-`str | None` cannot hold the word "none"). Ranges are checked by those who use the value, not here.
+`str | None` cannot hold the word "none"). Numbers are finite, and integers have 64 bits. An annotation with a range,
+`Annotated[int, Range(…)]`, takes what lies in it (grammar/ranges.py).
 """
 
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isfinite
 from numbers import Integral, Real
 from os import PathLike, fspath
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from bestiary.errors import BestiaryError, nearest_name
+from bestiary.grammar.ranges import Range
 
 __all__ = ["coerce", "type_text", "value_text"]
 
@@ -50,14 +53,12 @@ class _Kind:
 
 
 def _integer(value: object) -> int:
-    if isinstance(value, str):
-        number = _number(value)
-        if isinstance(number, float) and not (number.is_integer() and abs(number) <= _EXACT):
-            raise ValueError
-        return int(number)
-    if not isinstance(value, Integral) or isinstance(value, bool):
+    number = _number(value) if isinstance(value, str) else value
+    if isinstance(value, str) and isinstance(number, float) and number.is_integer() and abs(number) <= _EXACT:
+        number = int(number)
+    if not isinstance(number, Integral) or isinstance(number, bool) or not -(2**63) <= int(number) < 2**63:
         raise ValueError
-    return int(value)
+    return int(number)
 
 
 def _number(digits: str) -> int | float:
@@ -76,8 +77,8 @@ def _real(value: object) -> float:
     if not isinstance(value, (str, Real)) or isinstance(value, bool):
         raise ValueError
     number = float(_number(value) if isinstance(value, str) else value)
-    if number != number:
-        raise ValueError("not a number")
+    if not isfinite(number):
+        raise ValueError
     return number
 
 
@@ -118,7 +119,7 @@ def _none(value: object) -> None:
 
 _KINDS: dict[Any, _Kind] = {
     int: _Kind("an integer", "2000", _integer),
-    float: _Kind("a number", "0.5", _real),
+    float: _Kind("a finite number", "0.5", _real),
     bool: _Kind("yes or no", "yes", _yes_no, tuple(_YES_NO)),
     str: _Kind("a word", "name", _string, order=3),
     Path: _Kind("a path", "folder/file", _path, order=3),
@@ -163,14 +164,21 @@ def _union(members: tuple[Any, ...]) -> _Kind:
     return _Kind(", ".join(expected), example, read, names)
 
 
+def _items(text: str) -> list[str]:
+    """`400,400`, `(400, 400)` or `(400,)` as texts of its items. Raises ValueError for half a pair of parentheses."""
+    if text.startswith("(") != text.endswith(")"):
+        raise ValueError
+    inside = (text[1:-1] if text.startswith("(") else text).strip().removesuffix(",").strip()
+    return [item.strip() for item in inside.split(",")] if inside else []
+
+
 def _tuple(members: tuple[Any, ...]) -> _Kind:
     any_length = members[1:] == (Ellipsis,)
     kinds = [_kind(m) for m in (members[:1] if any_length else members)]
 
     def read(value: object) -> object:
         if isinstance(value, str):
-            inside = value.strip().removeprefix("(").removesuffix(")").removesuffix(",").strip()
-            value = [part.strip() for part in inside.split(",")] if inside else []
+            value = _items(value.strip())
         if not isinstance(value, Iterable):
             raise ValueError
         parts = list(value)
@@ -184,7 +192,22 @@ def _tuple(members: tuple[Any, ...]) -> _Kind:
     return _Kind(expected, ",".join(examples) or "()", read)
 
 
+def _annotated(members: tuple[Any, ...]) -> _Kind:
+    """The values of a kind that lie in a range."""
+    kind, range = _kind(members[0]), members[1]
+    assert isinstance(range, Range)
+
+    def read(value: object) -> object:
+        result = kind.read(value)
+        if not range.holds(result):
+            raise ValueError
+        return result
+
+    return replace(kind, expected=f"{kind.expected}, {range}", example=range.example, read=read)
+
+
 _COMPOUND: dict[Any, Callable[[tuple[Any, ...]], _Kind]] = {
+    Annotated: _annotated,
     **dict.fromkeys((Union, UnionType), _union),
     Literal: _literal,
     tuple: _tuple,

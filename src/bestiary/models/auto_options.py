@@ -14,6 +14,7 @@ from bestiary.data.spec import Inferred, Spec
 from bestiary.densities.density_names import LIKELIHOODS
 from bestiary.grammar.part_calls import build_part
 from bestiary.models.condition import parse_condition
+from bestiary.models.size_limit import refuse_too_large
 from bestiary.models.tricks.table import trick_options
 from bestiary.networks.image_sizes import SMALLEST
 from bestiary.training.recipe import Recipe
@@ -136,6 +137,7 @@ def infer(
     by_option: Mapping[str, Rule] = vars(model).get("rules", {})
     for key, rule in by_option.items():
         if options.get(key) == "auto":
-            inferred[key] = rule(spec, {**options, "steps": steps})
+            with refuse_too_large(user_options, defaults, spec):  # a rule may build a part
+                inferred[key] = rule(spec, {**options, "steps": steps})
             options[key] = inferred[key].value
     return options, inferred

@@ -6,14 +6,7 @@ from bestiary.data.spec import Field
 from bestiary.densities.likelihoods import Likelihood
 from bestiary.errors import BestiaryError
 
-__all__ = ["check_binarise", "check_positive"]
-
-
-def check_positive(**numbers: int) -> None:
-    """Raise BestiaryError unless each of the named numbers is at least 1."""
-    for name, number in numbers.items():
-        if number < 1:
-            raise BestiaryError(f"{name}={number} must be at least 1")
+__all__ = ["check_binarise"]
 
 
 def check_binarise(binarise: str, field: Field, family: Likelihood) -> Literal["none", "dynamic", "threshold"]:

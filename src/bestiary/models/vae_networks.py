@@ -141,7 +141,7 @@ def check_draw(model: Any) -> None:
                     )
             draw.log_px = torch.zeros(k, 2, device=draw.x.device)  # any values, since only the objective is tested
             model.objective.terms(draw)
-    except BestiaryError:
+    except (BestiaryError, MemoryError):
         raise
     except Exception as error:  # a user's parts may raise anything
         message = (str(error).splitlines() or [""])[0]

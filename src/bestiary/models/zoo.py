@@ -5,15 +5,17 @@ line, `bestiary models NAME` and Python all read them from its signature.
 """
 
 from collections.abc import Callable, Mapping
-from inspect import signature
 from typing import Any
 
 from bestiary.data.spec import Spec
 from bestiary.densities.density_names import LIKELIHOODS, POSTERIORS, PRIORS
 from bestiary.errors import unknown_name
 from bestiary.grammar.part_lists import merge_part_options
+from bestiary.grammar.signatures import signature_options
+from bestiary.grammar.values import coerce
 from bestiary.models.auto_options import infer
 from bestiary.models.model import Model
+from bestiary.models.size_limit import refuse_too_large
 from bestiary.models.tricks.table import TRICKS, refuse_renamed
 from bestiary.models.zoo_adversarial import ADVERSARIAL
 from bestiary.models.zoo_latent import LATENT
@@ -46,16 +48,19 @@ PART_LISTS: dict[str, Mapping[str, Callable[..., Any]]] = {"tricks": TRICKS}
 def build(name: str, spec: Spec, **options: object) -> Model:
     """The model called `name` for data of this spec. Options left at `auto` are inferred.
 
-    Raises BestiaryError for an unknown name or option, or for options that do not fit.
+    Raises BestiaryError for an unknown name or option, for options that do not fit, and for a model that is larger than
+    the memory.
     """
     if name not in MODELS:
         raise unknown_name("model", name, MODELS)
     refuse_renamed(options)
-    option_names = signature(MODELS[name]).parameters.keys() - {"spec"}
+    signature = signature_options(MODELS[name])
     all_options, _ = infer(MODELS[name], spec, merge_part_options(MODELS[name], options, PART_LISTS))
-    for option in all_options.keys() - option_names:
-        raise unknown_name(f"option of {name}", option, option_names)
-    return MODELS[name](spec, **all_options)
+    for option in all_options.keys() - signature.keys():
+        raise unknown_name(f"option of {name}", option, signature)
+    all_options = {key: coerce(value, signature[key][0], key) for key, value in all_options.items()}
+    with refuse_too_large(all_options, {key: default for key, (_, default) in signature.items()}, spec):
+        return MODELS[name](spec, **all_options)
 
 
 MODELS |= two_stage_models(MODELS, build)

@@ -17,7 +17,8 @@ from torch.nn.modules.batchnorm import _NormBase
 from bestiary.data.spec import Spec
 from bestiary.errors import BestiaryError, unknown_name
 from bestiary.grammar.part_calls import parse_part
-from bestiary.grammar.schedules import Schedule, parse_schedule
+from bestiary.grammar.ranges import Count, NotNegative, Repeats, Share, Size
+from bestiary.grammar.schedules import Rate, Schedule, parse_schedule
 from bestiary.grammar.signatures import with_defaults
 from bestiary.models.auto_options import (
     critic_norm_rule,
@@ -28,7 +29,6 @@ from bestiary.models.auto_options import (
     rules_of_training,
     validate_rule,
 )  # fmt: skip
-from bestiary.models.checks import check_positive
 from bestiary.models.condition import Condition, parse_condition
 from bestiary.models.critic_view import CriticView
 from bestiary.models.gan import GAN, PlayerOptions
@@ -36,7 +36,7 @@ from bestiary.models.gan_networks import GAN_NETWORKS, Style
 from bestiary.models.model import Model
 from bestiary.models.tricks.slope_penalty import SlopePenalty
 from bestiary.models.tricks.table import parse_tricks
-from bestiary.models.tricks.trick import Setting, Trick, check_not_negative
+from bestiary.models.tricks.trick import Setting, Trick
 from bestiary.models.vae_networks import check_module, check_output, choose
 from bestiary.networks.conditioned import Conditioned, reader_width
 from bestiary.objectives.games import GAMES, Game
@@ -58,11 +58,11 @@ def gan(
     spec: Spec,
     *,
     # the networks
-    latent: int = 64,  # dimensions of z
+    latent: Size = 64,  # dimensions of z
     network: Literal["auto", "mlp", "dcgan", "residual"] = "auto",  # generator and critic
-    hidden: tuple[int, ...] = (256, 256),  # widths of the mlp's hidden layers
-    critic_hidden: tuple[int, ...] = (),  # those of the critic; (): as hidden
-    width: int = 64,  # channels next to the image
+    hidden: tuple[Size, ...] = (256, 256),  # widths of the mlp's hidden layers
+    critic_hidden: tuple[Size, ...] = (),  # those of the critic; (): as hidden
+    width: Size = 64,  # channels next to the image
     constant: bool = False,  # dcgan: the same number of channels in every layer
     norm: Norm = "auto",  # between the generator's layers
     critic_norm: Norm = "auto",  # between the critic's layers; a penalty excludes batch, which mixes examples
@@ -71,31 +71,27 @@ def gan(
     pool: Literal["stride", "average"] = "stride",  # how dcgan's critic halves an image
     # the game
     game: str | Game = "saturating",  # the losses of critic and generator
-    adversarial: float = 1.0,  # weight of the game in the generator's loss; 0: only feature matching
+    adversarial: NotNegative = 1.0,  # weight of the game in the generator's loss; 0: only feature matching
     penalty: str | Penalty = "none",  # on the critic's slope: gp(10), r1(10), r1r2(10); auto: gp, weight by the data
-    lazy: int = 1,  # the penalty is computed in every lazy-th round only, with lazy times its weight
+    lazy: Count = 1,  # the penalty is computed in every lazy-th round only, with lazy times its weight
     tricks: str | list[Any] = "",  # additions to the game, e.g. pack(2),noise(linear(0.1,0,2000))
-    critic_turns: int | Literal["wgan"] = 1,  # critic steps in a round; wgan: 5, but 100 at first and in every 500th
-    generator_turns: int = 1,  # generator steps in a round
+    critic_turns: Repeats | Literal["wgan"] = 1,  # critic steps in a round; wgan: 5, but 100 at first and every 500th
+    generator_turns: Repeats = 1,  # generator steps in a round
     # the condition
     condition: str = "none",  # fields beside x (label, numbers, caption), or columns of a table, joined by commas
     conditioning: Literal["projection", "concatenation"] = "projection",  # how the critic reads fields beside x
     # the steps
     optimiser: Literal["adam", "rmsprop", "sgd"] = "adam",  # of both players
-    lr: float | Schedule = 2e-4,  # learning rate
-    critic_lr: float | Schedule | None = None,  # the critic's learning rate; none: lr
-    beta1: float = 0.5,  # momentum of adam and sgd
-    beta2: float = 0.999,  # adam's decay of the average of squared gradients
+    lr: Rate = 2e-4,  # learning rate
+    critic_lr: Rate | None = None,  # the critic's learning rate; none: lr
+    beta1: Share = 0.5,  # momentum of adam and sgd
+    beta2: Share = 0.999,  # adam's decay of the average of squared gradients
     # from Python
     generator: nn.Module | None = None,  # (B, latent + |c|) → (B, *shape), images in [−1, 1]
     critic: nn.Module | None = None,  # (B, *shape) → (B,) logits; packs and c are in dimension 1
 ) -> Model:
     """Generative adversarial network: samples without a likelihood, by a minimax game of generator and critic."""
     turns = wgan_turns if critic_turns == "wgan" else int(critic_turns)
-    check_positive(
-        latent=latent, generator_turns=generator_turns, width=width, hidden=min(hidden, default=1), lazy=lazy,
-        critic_hidden=min(critic_hidden, default=1), critic_turns=1 if callable(turns) else turns,
-    )  # fmt: skip
     c = parse_condition(condition, spec)
     projected = _is_projected(c, condition, conditioning)
     slope_penalty, losses = _build("penalty", penalty, PENALTIES), _build("game", game, GAMES)
@@ -185,7 +181,6 @@ def _check_setting(setting: Setting, lazy: int) -> None:
     """Raise BestiaryError, with a remedy, if options do not fit each other."""
     if setting.critic is not None:
         check_module(setting.critic, "critic")
-    check_not_negative(adversarial=setting.adversarial)
     if not setting.adversarial and not setting.has_tricks("matching"):
         raise BestiaryError("adversarial=0 leaves the generator without a loss: add matching=1, or leave it out")
     if not setting.adversarial and setting.projected:
@@ -244,9 +239,6 @@ def _networks(
 
 def _optimiser(name: str, beta1: float, beta2: float) -> Callable[[float | Schedule], Optimiser]:
     """The optimiser called `name` as a function of its learning rate."""
-    for key, beta in (("beta1", beta1), ("beta2", beta2)):
-        if not 0 <= beta < 1:
-            raise BestiaryError(f"{key}={beta} must lie in [0, 1): 0.5 averages about the last 2 gradients")
     optimisers: dict[str, Callable[[float | Schedule], Optimiser]] = {
         "adam": lambda lr: Adam(lr, (beta1, beta2)),
         "rmsprop": lambda lr: RMSprop(lr),

@@ -19,11 +19,12 @@ from bestiary.densities.likelihoods import Likelihood
 from bestiary.densities.posterior_and_prior import PriorSetting, as_posterior
 from bestiary.errors import BestiaryError
 from bestiary.grammar.part_calls import build_part, parse_part
-from bestiary.grammar.schedules import Schedule, parse_schedule
+from bestiary.grammar.ranges import NotNegative, Size
+from bestiary.grammar.schedules import Rate, Schedule, Weight, parse_schedule
 from bestiary.grammar.signatures import with_defaults
 from bestiary.models.auto_options import binarise_rule, likelihood_rule, rules, vae_network_rule
 from bestiary.models.autoencoder import Autoencoder
-from bestiary.models.checks import check_binarise, check_positive
+from bestiary.models.checks import check_binarise
 from bestiary.models.condition import Condition, parse_condition
 from bestiary.models.model import Model
 from bestiary.models.vae import VAE
@@ -40,25 +41,24 @@ __all__ = ["LATENT", "ae", "vae"]
 def vae(
     spec: Spec,
     *,
-    latent: int = 20,  # dimensions of z
+    latent: Size = 20,  # dimensions of z
     network: Literal["auto", "mlp", "conv"] = "auto",  # mlp: tanh, as in the lectures; conv follows the image's size
-    hidden: tuple[int, ...] = (400,),  # widths of the mlp's hidden layers
+    hidden: tuple[Size, ...] = (400,),  # widths of the mlp's hidden layers
     activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh",  # of the mlp; convolutions take SiLU
-    width: int = 32,  # channels of the first convolution
+    width: Size = 32,  # channels of the first convolution
     likelihood: str | Likelihood = "auto",  # p(x|z): bernoulli, gaussian, logistic, categorical, mixed, pixelcnn
     binarise: Literal["auto", "none", "dynamic", "threshold"] = "auto",  # greys under a likelihood of 0 and 1
     posterior: str | nn.Module = "diagonal",  # q(z|x); from Python a module, features → distribution
     prior: str | nn.Module = "standard",  # p(z); from Python a module, () → distribution
     objective: str | Part | ObjectiveFunction = "elbo",  # the loss that is minimised; from Python a part or a function
-    beta: float | Schedule = 1.0,  # weight of the KL in objective=elbo: a number or e.g. linear(0,1,2000)
-    samples: int = 1,  # draws of z for each x
+    beta: Weight = 1.0,  # weight of the KL in objective=elbo: a number or e.g. linear(0,1,2000)
+    samples: Size = 1,  # draws of z for each x
     condition: str = "none",  # fields beside x (label), or columns of a table, joined by commas
-    lr: float | Schedule = 1e-3,  # Adam's rate
+    lr: Rate = 1e-3,  # Adam's rate
     encoder: nn.Module | None = None,  # from Python: (B, *shape) → (B, features); c beside x
     decoder: nn.Module | None = None,  # from Python: (B, latent + |c|) → (B, k·C, H, W) or (B, k·F), k of likelihood=
 ) -> Model:
     """Variational autoencoder: a lower bound on log p(x), an encoder and a decoder."""
-    check_positive(latent=latent, samples=samples, width=width, hidden=min(hidden, default=1))
     c = parse_condition(condition, spec)
     family = build_part("likelihood", likelihood, LIKELIHOODS, c.target)
     encoder_c, decoder_c, features = _networks(
@@ -87,23 +87,20 @@ def vae(
 def ae(
     spec: Spec,
     *,
-    latent: int = 20,  # dimensions of the code
+    latent: Size = 20,  # dimensions of the code
     network: Literal["auto", "mlp", "conv"] = "auto",  # mlp: tanh, as in the lectures; conv follows the image's size
-    hidden: tuple[int, ...] = (400,),  # widths of the mlp's hidden layers
+    hidden: tuple[Size, ...] = (400,),  # widths of the mlp's hidden layers
     activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh",  # of the mlp; convolutions take SiLU
-    width: int = 32,  # channels of the first convolution
+    width: Size = 32,  # channels of the first convolution
     likelihood: str | Likelihood = "auto",  # p(x|z): −log p(x|z) is the reconstruction loss
     binarise: Literal["auto", "none", "dynamic", "threshold"] = "auto",  # greys under a likelihood of 0 and 1
-    noise: float = 0.0,  # σ of the noise that is added to the encoder's input
+    noise: NotNegative = 0.0,  # σ of the noise that is added to the encoder's input
     condition: str = "none",  # fields beside x (label), or columns of a table, joined by commas
-    lr: float | Schedule = 1e-3,  # Adam's rate
+    lr: Rate = 1e-3,  # Adam's rate
     encoder: nn.Module | None = None,  # from Python: (B, *shape) → (B, features); c beside x
     decoder: nn.Module | None = None,  # from Python: (B, latent + |c|) → (B, k·C, H, W) or (B, k·F), k of likelihood=
 ) -> Model:
     """Autoencoder: compresses and extracts features; it has no p(z) and does not sample."""
-    check_positive(latent=latent, width=width, hidden=min(hidden, default=1))
-    if not 0 <= noise < float("inf"):
-        raise BestiaryError(f"noise={noise}: the standard deviation of the noise must be finite and at least 0")
     c = parse_condition(condition, spec)
     family = build_part("likelihood", likelihood, LIKELIHOODS, c.target)
     encoder_c, decoder_c, features = _networks(
@@ -182,10 +179,6 @@ def _objective(
             raise BestiaryError(f"beta={beta} belongs to objective=elbo: leave it out, your function may have its own")
         return objective
     function, options = parse_part("objective", objective, OBJECTIVES)
-    for key, value in {"beta": beta, **options}.items():
-        lowest = min(value.start, value.stop) if isinstance(value, Schedule) else value
-        if isinstance(lowest, int | float) and not 0 <= lowest < float("inf"):
-            raise BestiaryError(f"{key}={value} of objective={objective} must be finite and not negative")
     if "groups" in options and options.get("per") != "group":
         raise BestiaryError(
             f"objective={objective}: groups= does nothing without per=group: add it, or leave groups= out"

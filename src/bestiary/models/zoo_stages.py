@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -12,7 +12,8 @@ from bestiary.densities.density_names import PRIORS
 from bestiary.densities.posterior_and_prior import PriorSetting, as_prior
 from bestiary.errors import BestiaryError
 from bestiary.grammar.part_calls import build_part, parse_part
-from bestiary.grammar.schedules import Schedule, parse_schedule
+from bestiary.grammar.ranges import Natural
+from bestiary.grammar.schedules import Rate, parse_schedule
 from bestiary.models.auto_options import infer, rules
 from bestiary.models.autoencoder import Autoencoder
 from bestiary.models.frozen import EarlierRun, Frozen, run_path
@@ -41,9 +42,9 @@ def two_stage_models(models: Mapping[str, Callable[..., Model]], build: Build) -
         *,
         first: str
         | EarlierRun = "vae",  # the first model, e.g. vae(latent=10) or ae; run(PATH): an earlier run's, frozen
-        until: int | str = "auto",  # the round in which the second stage begins, which fits the prior only
+        until: Natural | Literal["auto"] = "auto",  # the round in which the second stage begins, of the prior only
         prior: str | nn.Module = "maf",  # p(z) of the second stage
-        lr: float | Schedule = 1e-3,  # Adam's rate in the second stage
+        lr: Rate = 1e-3,  # Adam's rate in the second stage
     ) -> Model:
         """Two stages: a VAE or an autoencoder, then a prior that is fitted to its codes."""
         if isinstance(first, EarlierRun):
@@ -57,7 +58,7 @@ def two_stage_models(models: Mapping[str, Callable[..., Model]], build: Build) -
             raise BestiaryError(f"first={first} must be a model that encodes and decodes: vae, ae, or one like them")
         if isinstance(first, EarlierRun) and until not in (0, "auto"):
             raise BestiaryError(f"until={until} does nothing with first={first}, which is frozen: leave it out")
-        if int(until) < 1 and not isinstance(first, EarlierRun):
+        if not int(until) and not isinstance(first, EarlierRun):
             raise BestiaryError(f"until={until}: the first model needs at least one round: use e.g. until=1000")
         posterior = first_model.infer if isinstance(first_model, VAE) else lambda x: None
         place = PriorSetting(spec, first_model.code.shape[0], infer=posterior, condition=first_model.condition.fields)

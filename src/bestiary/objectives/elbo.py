@@ -27,7 +27,8 @@ from torch import Tensor
 from bestiary.densities.diagonal_gaussian import DiagonalNormal
 from bestiary.densities.full_gaussian import FullNormal
 from bestiary.errors import BestiaryError
-from bestiary.grammar.schedules import Schedule, value_at
+from bestiary.grammar.ranges import NotNegative, Size
+from bestiary.grammar.schedules import Weight, value_at
 from bestiary.objectives.draw import Draw
 from bestiary.training.parallel import global_mean
 from bestiary.training.part import Part
@@ -43,8 +44,8 @@ def _elbo_terms(draw: Draw) -> dict[str, Tensor]:
 def elbo(
     draw: Draw,
     *,
-    beta: float | Schedule = 1.0,  # weight of the KL: a number or e.g. linear(0,1,2000)
-    lam: float | Schedule = 1.0,  # λ, weight of the reconstruction
+    beta: Weight = 1.0,  # weight of the KL: a number or e.g. linear(0,1,2000)
+    lam: Weight = 1.0,  # λ, weight of the reconstruction
 ) -> dict[str, Tensor]:
     """−ELBO with its two terms weighted; `total` is minimised."""
     terms = _elbo_terms(draw)
@@ -56,9 +57,9 @@ def elbo(
 def free_bits(
     draw: Draw,
     *,
-    lam: float | Schedule = 2.0,  # λ, nats of KL that are free
+    lam: Weight = 2.0,  # λ, nats of KL that are free
     per: Literal["total", "group", "dimension"] = "total",  # λ nats for all of z, for each group, or each dimension
-    groups: int = 4,  # number of groups of neighbouring dimensions
+    groups: Size = 4,  # number of groups of neighbouring dimensions
 ) -> dict[str, Tensor]:
     """The lectures' max(λ, KL): a KL below λ costs λ, so its gradient is zero."""
     terms = _elbo_terms(draw)
@@ -94,8 +95,8 @@ def _kl_groups(draw: Draw, groups: int) -> Tensor:
 def capacity(
     draw: Draw,
     *,
-    nats: float | Schedule = 25.0,  # C, the KL to reach: a number, or a rising schedule, e.g. linear(0,25,20000)
-    gamma: float = 30.0,  # weight of |KL − C|
+    nats: Weight = 25.0,  # C, the KL to reach: a number, or a rising schedule, e.g. linear(0,25,20000)
+    gamma: NotNegative = 30.0,  # weight of |KL − C|
 ) -> dict[str, Tensor]:
     """Keeps the KL near C instead of minimising it."""
     terms = _elbo_terms(draw)
@@ -113,8 +114,8 @@ def dip(
     draw: Draw,
     *,
     version: Literal["i", "ii"] = "i",  # covariance of the posterior's mean, or of z itself
-    off: float = 10.0,  # λ_od, weight of the covariances
-    diagonal: float | None = None,  # λ_d, weight of the variances; none: 10 λ_od in version i, λ_od in ii
+    off: NotNegative = 10.0,  # λ_od, weight of the covariances
+    diagonal: NotNegative | None = None,  # λ_d, weight of the variances; none: 10 λ_od in version i, λ_od in ii
 ) -> dict[str, Tensor]:
     """−ELBO plus the squared distance of the covariance of q(z) from the identity."""
     if not isinstance(draw.q, DiagonalNormal | FullNormal):

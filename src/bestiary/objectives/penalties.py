@@ -21,7 +21,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from bestiary.errors import BestiaryError
+from bestiary.grammar.ranges import Positive
 from bestiary.networks.full_precision import fp32
 from bestiary.training.noise import uniform
 
@@ -53,44 +53,36 @@ def _gp(critic: Critic, real: Tensor, fake: Tensor, weight: float, one_sided: bo
 
 def gp(
     *,
-    weight: float = 10.0,  # λ: 10 for images, 0.1 for toys
+    weight: Positive = 10.0,  # λ: 10 for images, 0.1 for toys
     one_sided: bool = False,  # penalise only slopes above 1
 ) -> Penalty:
     """Gradient penalty: pulls the slope between real and fake examples to one."""
-    return partial(_gp, weight=_check_weight(weight), one_sided=one_sided)
+    return partial(_gp, weight=weight, one_sided=one_sided)
 
 
 def r1(
     *,
-    weight: float = 10.0,  # γ
+    weight: Positive = 10.0,  # γ
 ) -> Penalty:
     """Pulls the slope on real examples to zero."""
-    _check_weight(weight)
     return lambda critic, real, fake: weight / 2 * squared_slope(critic, real)
 
 
 def r2(
     *,
-    weight: float = 10.0,  # γ
+    weight: Positive = 10.0,  # γ
 ) -> Penalty:
     """Pulls the slope on samples to zero."""
-    _check_weight(weight)
     return lambda critic, real, fake: weight / 2 * squared_slope(critic, fake)
 
 
 def r1r2(
     *,
-    weight: float = 10.0,  # γ of each
+    weight: Positive = 10.0,  # γ of each
 ) -> Penalty:
     """Pulls the slope on real examples and on samples to zero, which makes the game converge locally."""
     on_real, on_fake = r1(weight=weight), r2(weight=weight)
     return lambda critic, real, fake: on_real(critic, real, fake) + on_fake(critic, real, fake)
-
-
-def _check_weight(weight: float) -> float:
-    if not 0 < weight < float("inf"):
-        raise BestiaryError(f"the weight of a penalty must be positive and finite, e.g. penalty=gp(10); got {weight}")
-    return weight
 
 
 def no_penalty() -> None:

@@ -48,6 +48,7 @@ __all__ = [
 ]  # fmt: skip
 
 SCHEDULED = {"beta", "lr"}  # options that may be schedules
+SMALL_BATCH = 1024  # a batch up to it may hold some examples of a small data set twice
 PASSES, LEAST_STEPS, MOST_STEPS = 30, 2_000, 20_000  # inferred steps: 30 passes over the data, within these limits
 
 
@@ -145,6 +146,7 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None, resume
         refuse_ineffective(given["model"], model_options, {k: default for k, (_, default) in model_signature.items()})
     inferred = {k: result for k, result in inferred.items() if k not in replaced_options(given["model"])}
     recipe, inferred_training = _apply_training_rules(model, recipe, given["training"])
+    _check_batch(recipe.batch, len(dataset.parts["train"]))
     _check_schedules(model_options, recipe)
     inferred_recipe = {k: Inferred(v, recipe_reason) for k, v in all_options.items() if k not in user_options}
     inferred |= inferred_training | inferred_recipe
@@ -217,6 +219,12 @@ def _check_schedules(options: Mapping[str, Any], recipe: Recipe) -> None:
                 f"{key}={schedule} takes {schedule.steps} steps, and the run has {recipe.steps}: it would never end."
                 f" Give it at most {recipe.steps}, or steps={schedule.steps} or more"
             )
+
+
+def _check_batch(batch: int, n: int) -> None:
+    """Raise BestiaryError for a batch of more than n training examples, unless it is small."""
+    if batch > max(n, SMALL_BATCH):
+        raise BestiaryError(f"batch={batch} is more than the {n:,} training examples: use batch={min(n, 128)}")
 
 
 def check_batch_and_steps(model: Model, recipe: Recipe) -> None:

@@ -40,7 +40,7 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "auto":
         name = next(kind for kind in available if available[kind])
     kind, _, number = name.partition(":")
-    if kind not in available or (number and not number.isdigit()):
+    if kind not in available or (number and not (kind == "cuda" and number.isdecimal())):
         raise BestiaryError(f"device `{name}` is not one of auto, cpu, cuda, cuda:N, mps: use --device auto")
     if not available[kind]:
         raise BestiaryError(f"device `{name}` is not available here (`bestiary doctor` says why): use --device auto")

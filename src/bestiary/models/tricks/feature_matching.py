@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bestiary.models.tricks.trick import Trick, check_not_negative
+from bestiary.grammar.ranges import NotNegative
+from bestiary.models.tricks.trick import Trick
 from bestiary.training.parallel import global_mean
 from bestiary.training.player import Terms
 
@@ -26,10 +27,9 @@ class FeatureMatching(Trick):
     def __init__(
         self,
         *,
-        weight: float = 1.0,  # λ
+        weight: NotNegative = 1.0,  # λ
     ) -> None:
         super().__init__()
-        check_not_negative(matching=weight)
         self.weight = weight
 
     def terms(self, draw: GameDraw) -> Terms:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from bestiary.grammar.ranges import NotNegative
 from bestiary.models.critic_view import CriticView
-from bestiary.models.tricks.trick import Trick, check_not_negative
+from bestiary.models.tricks.trick import Trick
 from bestiary.training.parallel import full_tensor
 from bestiary.training.player import Terms
 
@@ -55,10 +56,9 @@ class HistoricalAverage(Trick):
     def __init__(
         self,
         *,
-        weight: float = 0.1,  # λ
+        weight: NotNegative = 0.1,  # λ
     ) -> None:
         super().__init__()
-        check_not_negative(history=weight)
         self.weight = weight
 
     def attach(self, view: CriticView, generator: nn.Module) -> None:

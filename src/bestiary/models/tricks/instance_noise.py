@@ -5,8 +5,8 @@
 
 from torch import Tensor
 
-from bestiary.grammar.schedules import Schedule, value_at
-from bestiary.models.tricks.trick import Trick, check_not_negative
+from bestiary.grammar.schedules import Weight, value_at
+from bestiary.models.tricks.trick import Trick
 from bestiary.training.clock import Clock
 from bestiary.training.noise import normal
 
@@ -19,10 +19,9 @@ class InstanceNoise(Trick):
     def __init__(
         self,
         *,
-        sigma: float | Schedule = 0.1,  # σ: a number or e.g. linear(0.1,0,2000)
+        sigma: Weight = 0.1,  # σ: a number or e.g. linear(0.1,0,2000)
     ) -> None:
         super().__init__()
-        check_not_negative(noise=min(sigma.start, sigma.stop) if isinstance(sigma, Schedule) else sigma)
         self.sigma = sigma
 
     def view(self, x: Tensor, clock: Clock | None) -> Tensor:

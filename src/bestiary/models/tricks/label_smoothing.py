@@ -1,10 +1,16 @@
 """Trick `smoothing`: one-sided label smoothing, a share of the loss on real treats it as fake (objectives/games.py)."""
 
+from typing import Annotated
+
 from bestiary.errors import BestiaryError
+from bestiary.grammar.ranges import Range
 from bestiary.models.tricks.trick import Trick
 from bestiary.objectives.games import Game, smooth_labels
 
 __all__ = ["LabelSmoothing"]
+
+
+_Share = Annotated[float, Range("0.1", least=0, below=0.5)]
 
 
 class LabelSmoothing(Trick):
@@ -13,11 +19,9 @@ class LabelSmoothing(Trick):
     def __init__(
         self,
         *,
-        share: float = 0.1,  # share of the loss on real that treats it as fake
+        share: _Share = 0.1,  # share of the loss on real that treats it as fake
     ) -> None:
         super().__init__()
-        if not 0 <= share < 0.5:
-            raise BestiaryError(f"smoothing={share} must be a share in [0, 0.5), e.g. smoothing=0.1")
         self.share = share
 
     def game(self, game: Game) -> Game:

@@ -4,7 +4,8 @@
 """
 
 from bestiary.errors import BestiaryError
-from bestiary.models.tricks.trick import Setting, Trick, check_not_negative
+from bestiary.grammar.ranges import Size
+from bestiary.models.tricks.trick import Setting, Trick
 
 __all__ = ["MinibatchDiscrimination"]
 
@@ -17,10 +18,9 @@ class MinibatchDiscrimination(Trick):
     def __init__(
         self,
         *,
-        kernels: int = 16,  # measures of similarity that the critic learns
+        kernels: Size = 16,  # measures of similarity that the critic learns
     ) -> None:
         super().__init__()
-        check_not_negative(minibatch=kernels)
         self.kernels = kernels
 
     def refuse(self, setting: Setting) -> None:

@@ -3,7 +3,7 @@
 (Lin et al. 2018, arXiv 1712.04086.)
 """
 
-from bestiary.errors import BestiaryError
+from bestiary.grammar.ranges import Size
 from bestiary.models.tricks.trick import Trick
 
 __all__ = ["Packing"]
@@ -15,9 +15,7 @@ class Packing(Trick):
     def __init__(
         self,
         *,
-        m: int = 2,  # examples in a pack
+        m: Size = 2,  # examples in a pack
     ) -> None:
         super().__init__()
-        if m < 1:
-            raise BestiaryError(f"pack={m} must be at least 1")
         self.m = m

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, ClassVar
 from torch import Tensor, nn
 
 from bestiary.data.spec import Spec
-from bestiary.errors import BestiaryError
 from bestiary.models.critic_view import CriticView, Weights
 from bestiary.objectives.games import Game
 from bestiary.training.clock import Clock
@@ -29,7 +28,7 @@ from bestiary.training.part import Part
 if TYPE_CHECKING:
     from bestiary.models.game_draw import GameDraw
 
-__all__ = ["Setting", "Trick", "check_not_negative"]
+__all__ = ["Setting", "Trick"]
 
 
 @dataclass(frozen=True)
@@ -93,10 +92,3 @@ class Trick(Part):
     def weights(self, draw: GameDraw, weights: Weights) -> Weights:
         """The critic's weights that the generator plays against; None: its present ones. weights: those so far."""
         return weights
-
-
-def check_not_negative(**numbers: float) -> None:
-    """Raise BestiaryError unless each of the named numbers is finite and at least 0."""
-    for name, value in numbers.items():
-        if not 0 <= value < float("inf"):
-            raise BestiaryError(f"{name}={value} must be finite and not negative; {name}=0 switches it off")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from bestiary.errors import BestiaryError
+from bestiary.grammar.ranges import Positive, Range
 from bestiary.models.critic_view import Weights
-from bestiary.models.tricks.trick import Setting, Trick, check_not_negative
+from bestiary.models.tricks.trick import Setting, Trick
 from bestiary.objectives.unrolled import unroll
 from bestiary.training.parallel import global_mean
 
@@ -24,13 +25,10 @@ class Unrolling(Trick):
     def __init__(
         self,
         *,
-        steps: int = 5,  # steps of the critic to look ahead
-        rate: float = 0.1,  # learning rate of these steps
+        steps: Annotated[int, Range("5", least=0, most=100)] = 5,  # steps of the critic to look ahead
+        rate: Positive = 0.1,  # learning rate of these steps
     ) -> None:
         super().__init__()
-        check_not_negative(unroll=steps)
-        if not 0 < rate < float("inf"):
-            raise BestiaryError(f"unroll({steps},rate={rate}): rate must be positive, e.g. unroll({steps},rate=0.1)")
         self.steps, self.rate = steps, rate
 
     def refuse(self, setting: Setting) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bestiary.models.tricks.trick import Trick, check_not_negative
+from bestiary.grammar.ranges import NotNegative
+from bestiary.models.tricks.trick import Trick
 
 if TYPE_CHECKING:
     from bestiary.models.game_draw import GameDraw
@@ -23,10 +24,9 @@ class WeightClipping(Trick):
     def __init__(
         self,
         *,
-        within: float = 0.01,  # c
+        within: NotNegative = 0.01,  # c
     ) -> None:
         super().__init__()
-        check_not_negative(weight_clip=within)
         self.within = within
 
     def after_critic(self, draw: GameDraw) -> None:
