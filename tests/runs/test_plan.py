@@ -1,5 +1,6 @@
 """A plan leaves nothing open, says why, and its command runs the same again."""
 
+import re
 import shlex
 
 import numpy as np
@@ -94,7 +95,7 @@ def test_games_are_looked_at_a_dozen_times(model: str, options: dict, validate: 
 
 def test_steps_are_passes_over_the_training_part(monkeypatch):
     n = len(plan("ring", "vae").dataset.parts["train"])
-    for options in ({}, {"batch": 1}, {"batch": 100_000}):
+    for options in ({}, {"batch": 1}, {"batch": 10_000}):
         steps = plan("ring", "gan", options).recipe.steps
         wish = -(-PASSES * n // options.get("batch", 128))
         assert steps == min(MOST_STEPS, max(LEAST_STEPS, wish))
@@ -161,3 +162,24 @@ def test_packs_that_do_not_fill_a_batch_are_refused(tmp_path):
     with pytest.raises(BestiaryError, match="pack=2 does not divide batch=31"):
         fit("ring", "pac-gan", batch=31, root=tmp_path / "runs", quiet=True)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"batch": 10_000_000}, "batch=10000000 is more than the 1,437 training examples: use batch=128"),
+        ({"epochs": float("inf")}, "epochs=inf cannot be used: expected a finite number, above 0 and at most 1e"),
+        ({"epochs": "1e300"}, "at most 1e+06"),
+        ({"clip": "inf"}, "clip=inf cannot be used: expected a finite number"),
+        ({"lr": "-1"}, "lr=-1 cannot be used: expected a finite number or a schedule, above 0; for example lr=0.001"),
+        ({"hidden": "("}, "hidden=( cannot be used"),
+        ({"latent": "1e9"}, "at least 1 and at most 100000"),
+        ({"prior": "vamp(1e9)"}, "components=1e9 cannot be used"),
+        ({"prior": "nsf(bins=0)"}, "bins=0 cannot be used"),
+        ({"steps": "9" * 30}, "steps=9999"),
+        ({"likelihood": "pixelcnn(width=1e5)"}, "likelihood=pixelcnn(width=1e5) makes it too large"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_while_planning(options: dict[str, object], says: str) -> None:
+    with pytest.raises(BestiaryError, match=re.escape(says)):
+        plan("digits", "vae", options)
