@@ -161,6 +161,28 @@ def test_remedies_can_be_typed_and_built_and_change_something(data: str, model: 
                 build(model, what.dataset.spec, **again.model_options)
 
 
+def test_z_that_is_more_precise_than_it_is_worth_is_a_high_latent_loss() -> None:
+    """β=.01: the rate is below what z saves, but not its last nats; a weight that still rises will mend it."""
+    precise = {"kl": 29.0, "distortion": 16.0, "swapped": 66.0, "widened": 5.4}
+    (sign,) = diagnose(history(options={"beta": 0.01}, **precise))
+    assert sign.name == "latent-loss"
+    assert sign.remedies[0].options == {"beta": "1"}
+    assert not names(history(options={"beta": "linear(0,1,1000)"}, **precise))
+    assert not names(history(**{**precise, "widened": -3.0}))
+
+
+def test_noise_is_told_as_such_and_no_larger_network_is_advised(tmp_path) -> None:
+    import numpy as np
+
+    images = np.random.default_rng(0).integers(256, size=(400, 8, 8, 1)).astype(np.uint8)
+    run = bst.fit(images, "vae", root=tmp_path, quiet=True, steps=60, validate=30, latent=4, hidden=(16,))
+    assert [sign["name"] for sign in run.signs] == ["noise"]
+    assert "look like noise" in (run.path / "log.txt").read_text()
+    poor = {"kl": 2.0, "swapped": 20.0}
+    assert names(history(structure=1.0, **poor)) == {"noise"}
+    assert names(history(structure=4.0, **poor)) == {"reconstruction-loss"}
+
+
 def test_few_dimensions_that_the_decoder_uses_are_no_collapse() -> None:
     assert "collapse" not in names(history(active=0.03, kl=10.0, distortion=100.0, swapped=180.0))
 

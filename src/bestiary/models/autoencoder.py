@@ -62,7 +62,7 @@ class Autoencoder(LatentModel, Reconstructs):
         z = self._code(noisy, c)[None]
         px, target = self.px(z[0], c), self.condition.target_of(x)
         draw = Draw(x, z, clock=clock, c=c, n=self.examples, px=px, target=target)
-        return self.collect_terms(draw, {"total": -draw.log_px}), draw
+        return self.to_file_units(self.collect_terms(draw, {"total": -draw.log_px})), draw
 
     def _code(self, x: Tensor, c: ConditionTensors) -> Tensor:
         return self.to_code(self.encoder(x, c)).float()  # (B, D)

@@ -24,6 +24,7 @@ from bestiary.models.model import Encodes, Model, Shows
 from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors, as_conditioned
 from bestiary.training.noise import uniform
 from bestiary.training.part import TrainingData
+from bestiary.training.player import Terms
 
 __all__ = ["Binarise", "LatentModel"]
 
@@ -64,6 +65,12 @@ class LatentModel(Model, Shows, Encodes):
             "threshold": lambda: (x >= 0.5).to(x.dtype),
         }
         return replace(batch, x=binarisers[self.binarise](), is_observed=True)
+
+    def to_file_units(self, terms: Terms) -> Terms:
+        """Terms with −log p(x|z) as a density of the numbers in the file, as bounds are; a constant has no gradient."""
+        if not self.spec.log_scale:
+            return terms
+        return {k: v + self.spec.log_scale if k in ("total", "reconstruction") else v for k, v in terms.items()}
 
     def embed(self, z: Tensor) -> Tensor:
         """The decoder's input for codes z."""

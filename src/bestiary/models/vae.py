@@ -38,6 +38,8 @@ from bestiary.training.player import Adam, Optimiser, Player, Terms
 
 __all__ = ["VAE"]
 
+ACTIVE_NATS = 0.5  # of KL: a dimension of less says little, and is as wide as the prior
+
 
 class VAE(LatentModel, Coded, Drawn, Bounds):
     """An encoder, a decoder and four parts, with one player and those of the parts. samples: K in training."""
@@ -78,7 +80,7 @@ class VAE(LatentModel, Coded, Drawn, Bounds):
         """The terms of the objective and of other parts, averaged over the batch."""
         self.tick(clock)
         draw = self.draw(batch, self.samples, clock, exact=False)
-        return self.collect_terms(draw), draw
+        return self.to_file_units(self.collect_terms(draw)), draw
 
     def infer(self, x: Tensor, c: ConditionTensors = NO_CONDITION, clock: Clock | None = None) -> Any:
         """q(z|x, c) for observed x (see `observe`)."""
@@ -136,7 +138,7 @@ class VAE(LatentModel, Coded, Drawn, Bounds):
         return torch.stack([group.logsumexp(1).mean(0) - log(group.shape[1]) for group in groups])
 
     def vitals(self, batch: Batch, training_batch: Batch | None = None) -> dict[str, Tensor]:
-        """Rate, share of active dimensions, distortion, and distortion with the z of another example."""
+        """Rate, share of active dimensions, distortion, distortion with the z of another example, and `widened`."""
         draw, h = self._look(batch, None, True, 1)
         px_of_other = self.px(h.roll(1, 1).flatten(0, 1), draw.c)
         log_px_of_other = px_of_other.log_prob(draw.target)
@@ -146,12 +148,26 @@ class VAE(LatentModel, Coded, Drawn, Bounds):
             activity = draw.kl_dims.mean(0)
         else:  # without the KL of each dimension: the variance of the means, relative to that of z
             activity = draw.q.mean.var(0) / draw.z[0].var(0)
-        return {
+        numbers = {
             "kl": draw.kl.mean(),
             "active": (activity > 0.01).float().mean(),
-            "distortion": -draw.log_px.mean(),
-            "swapped": -log_px_of_other.mean(),
+            "distortion": self.spec.log_scale - draw.log_px.mean(),
+            "swapped": self.spec.log_scale - log_px_of_other.mean(),
         }
+        return numbers if self.code.support.is_integer else numbers | {"widened": self._gain_if_wider(draw, activity)}
+
+    def _gain_if_wider(self, draw: Draw, activity: Tensor) -> Tensor:
+        """The gain in the ELBO if q is twice as wide around its mean in the dimensions of z that are active.
+
+        q′(z′) = q(z) / Π_d s_d for z′ = m + s (z − m). It is negative if −ELBO was minimised, and positive if the KL
+        had so little weight that z is more precise than its nats are worth.
+        """
+        scale = 1.0 + (activity > ACTIVE_NATS).float()
+        mean = self.posterior.best_code(draw.q)
+        z = mean + scale * (draw.z - mean)  # (1, B, D)
+        px = self.px(self.embed(z).flatten(0, 1), draw.c)
+        gain = px.log_prob(draw.target) - draw.log_px + draw.p.log_prob(z) - draw.log_pz
+        return gain.mean() + scale.log().sum()
 
     def encode(self, batch: Batch) -> Tensor:
         return self.posterior.best_code(self.look(batch).q)

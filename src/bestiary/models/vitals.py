@@ -2,7 +2,11 @@
 
     near         share of S inside a ball around some r ∈ R; its radius is the distance to r's 5th neighbour in R
                  (are samples like the data?)
-    covered      share of those balls that contain a sample (is all of the data reached?)
+    covered      share of those balls that contain a sample
+    reached      share of R in cells that contain at least a quarter as many of S as of R (is all of the data reached?).
+                 The cells are those of 8 to 25 centres, found by k-means in R; beyond 8 they are twice as far apart
+                 as samples are from the data. A sample counts for the nearest centre, however far it is, so that
+                 blurred samples reach what sharp ones do
     diversity    mean ‖s − s′‖ / mean ‖r − r′‖; 1 if both are equally spread
     repeats      share of S that are too near to another sample, minus the same share of R. Too near: nearer than half
                  the 1% quantile of the distances of R to their nearest neighbours, without exact repetitions in R
@@ -27,6 +31,10 @@ from bestiary.objectives.games import Game
 __all__ = ["NEIGHBOURS", "as_in_training", "critic_vitals", "sample_vitals"]
 
 NEIGHBOURS = 5
+FEWEST_CELLS, CELLS = 8, 25  # of `reached`; with 250 examples there are ten or more of them in a cell
+APART = 2.0  # of the distances of samples to the data: what is narrower does not count as missed
+LEAST_IN_CELL = 8  # examples, on average: of 8, by chance less than a quarter in one of 70 cells
+LLOYD_STEPS = 8  # of k-means: more change little
 FEW_NUMBERS = 16  # of an example: up to here exact distances cost no more
 
 
@@ -43,7 +51,7 @@ def _distances_within(a: Tensor) -> Tensor:
 
 
 def sample_vitals(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-    """near, covered, diversity and repeats for the same number of examples and samples, (N, …) each."""
+    """near, covered, reached, diversity and repeats for the same number of examples and samples, (N, …) each."""
     centre = real.flatten(1).float().mean(0)
     real, fake = real.flatten(1).float() - centre, fake.flatten(1).float() - centre
     among_real, among_fake = _distances_within(real), _distances_within(fake)
@@ -57,9 +65,38 @@ def sample_vitals(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     return {
         "near": inside.any(1).float().mean(),
         "covered": inside.any(0).float().mean(),
+        "reached": _reached(real, fake),
         "diversity": among_fake[off_diagonal].mean() / among_real[off_diagonal].mean().clamp_min(1e-12),
         "repeats": (repeats[0] - repeats[1]).clamp_min(0),
     }
+
+
+def _reached(real: Tensor, fake: Tensor) -> Tensor:
+    blur = _distances(fake, real).min(1).values.median()
+    centres = _cell_centres(real, max(1, min(CELLS, len(real) // LEAST_IN_CELL)), blur)
+    of_real, of_fake = (_distances(x, centres).argmin(1).bincount(minlength=len(centres)) for x in (real, fake))
+    return (of_real * (of_fake >= of_real / 4)).sum() / len(real)
+
+
+def _cell_centres(x: Tensor, most: int, blur: Tensor) -> Tensor:
+    """k-means that starts from examples far from each other, so that distant modes have cells of their own.
+
+    From FEWEST_CELLS centres on, one is added only if it is farther than APART · `blur` from the others.
+    """
+    distance = torch.full((len(x),), torch.inf, device=x.device)
+    index, chosen, apart = x.square().sum(1).argmin(), [], []
+    for _ in range(most):
+        chosen.append(index)
+        apart.append(distance[index])
+        distance = torch.minimum(distance, _distances(x, x[index][None])[:, 0])
+        index = distance.argmax()
+    kept = (torch.stack(apart) > APART * blur) | (torch.arange(most, device=x.device) < FEWEST_CELLS)
+    centres = x[torch.stack(chosen)[kept]]
+    for _ in range(LLOYD_STEPS):
+        members = nn.functional.one_hot(_distances(x, centres).argmin(1), len(centres)).to(x.dtype)  # (N, k)
+        count = members.sum(0)[:, None]
+        centres = torch.where(count > 0, members.T @ x / count.clamp_min(1), centres)
+    return centres
 
 
 def critic_vitals(

@@ -19,6 +19,7 @@ from bestiary.data.picture import write_picture
 from bestiary.measures.copies import copy_share
 from bestiary.measures.intervals import normal_interval
 from bestiary.measures.neighbours import distances
+from bestiary.measures.structure import structure
 from bestiary.models.model import Bounds, Encodes, Samples, Shows
 from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded
@@ -30,6 +31,7 @@ BOUND_EXAMPLES = 1000  # of the validation part, for the bound
 BOUND_BLOCK = 250  # examples at once
 VITAL_EXAMPLES = 250  # of these, for the vitals
 LEAST_VITAL = 16  # below 16 examples the diagnostics are noise
+LEAST_PIXELS = 16  # numbers of an image whose structure can be told from chance
 COPIED_EXAMPLES = 1000  # training examples in which copies are searched, or fewer, of so many numbers in all:
 COPIED_NUMBERS = 1 << 25
 PICTURE_SAMPLES = 64
@@ -45,6 +47,7 @@ class Validation:
         self.held_out = self._examples("validation", BOUND_EXAMPLES)
         self.training = self._examples("train", copied)
         self._copy_radius: float | None = None  # the median distance of held-out to training examples
+        self._structure = self._structure_of_images()
 
     def _examples(self, part: str, n: int) -> Batch:
         """Up to n examples of a part, shuffled, since some data sets are sorted by class."""
@@ -52,6 +55,13 @@ class Validation:
         rows = self.dataset.parts[part]
         order = np.random.Generator(np.random.PCG64(derive_seed(self.seed, "validation"))).permutation(len(rows))[:n]
         return self.dataset.rows(rows[order], model.reads())
+
+    def _structure_of_images(self) -> dict[str, float]:
+        """Whether images have anything that a model can learn; nothing for other data."""
+        if not self.spec.x.is_spatial or len(self.held_out) < LEAST_VITAL or self.spec.dimensions < LEAST_PIXELS:
+            return {}
+        training, held_out = (x[:VITAL_EXAMPLES].to(self.device) for x in (self.training.x, self.held_out.x))
+        return {"structure": structure(training, held_out)}
 
     def __call__(self) -> dict[str, float]:
         """Validation numbers by name; only the first process writes the picture."""
@@ -63,7 +73,7 @@ class Validation:
                 numbers = self._bound(model)
             if len(self.held_out) >= LEAST_VITAL:
                 with seeded(derive_seed(self.seed, "vitals"), self.device):
-                    numbers |= self._vitals(model)
+                    numbers |= self._vitals(model) | self._structure
         if self.trainer.team.rank == 0 and picture is not None:
             stored = self.spec.x.to_stored(picture).cpu().numpy()
             write_picture(self.path / "samples" / f"round-{self.trainer.round:08d}.png", stored, self.spec)

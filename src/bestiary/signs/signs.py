@@ -4,11 +4,19 @@ from collections.abc import Callable
 
 from bestiary.signs.gan_signs import memorisation, mode_collapse, non_finite, oscillation, overpowering, vanishing
 from bestiary.signs.sign import RunHistory, Sign
-from bestiary.signs.vae_signs import collapse, high_latent_loss, high_reconstruction_loss, over_regularised, overfit
+from bestiary.signs.vae_signs import (
+    collapse,
+    high_latent_loss,
+    high_reconstruction_loss,
+    noise,
+    over_regularised,
+    overfit,
+)
 
 __all__ = ["SIGNS", "diagnose"]
 
 SIGNS: dict[str, Callable[[RunHistory], Sign | None]] = {
+    "noise": noise,
     "collapse": collapse,
     "latent-loss": high_latent_loss,
     "reconstruction-loss": high_reconstruction_loss,

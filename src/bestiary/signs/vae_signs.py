@@ -7,6 +7,8 @@ They are read from these numbers of held-out examples:
                            Var_x E[z_d|x] > 0.01 Var z_d
     validation.distortion  −E log p(x|z), with z from the posterior of x
     validation.swapped     the same with z from the posterior of another example; equal if the decoder ignores z
+    validation.widened     what −ELBO would lose if q(z|x) were twice as wide in the dimensions that are active
+    validation.structure   of images: variance along their main directions, 1 if they are noise (measures/structure.py)
 
 Remedies are those of the lectures, without those that the run already has. Each sign states its thresholds.
 """
@@ -21,10 +23,12 @@ from bestiary.objectives.elbo import OBJECTIVES, elbo
 from bestiary.signs.sign import Remedy, RunHistory, Sign, make_sign, option_number
 from bestiary.training.clock import Clock
 
-__all__ = ["collapse", "high_latent_loss", "high_reconstruction_loss", "over_regularised", "overfit"]
+__all__ = ["collapse", "high_latent_loss", "high_reconstruction_loss", "noise", "over_regularised", "overfit"]
 
 NUMBERS = ("validation.kl", "validation.active", "validation.distortion", "validation.swapped")
 LEAST_GAIN = 0.5  # nats that z must save in the reconstruction loss
+LEAST_GAIN_IF_WIDER = 1.0  # nats
+MOST_OF_NOISE = 1.5  # structure of images: uniform noise has 0.9 to 1.1, digits have 3.8
 
 
 def collapse(history: RunHistory) -> Sign | None:
@@ -33,7 +37,7 @@ def collapse(history: RunHistory) -> Sign | None:
     if values is None or not history.is_mature:
         return None
     kl, active, own, other = values
-    if other - own >= LEAST_GAIN:
+    if other - own >= LEAST_GAIN or noise(history) is not None:
         return None
     message = (
         f"posterior collapse: the decoder ignores z. With the z of another example its loss is {other:.4g} nats instead"
@@ -52,24 +56,44 @@ def collapse(history: RunHistory) -> Sign | None:
 
 
 def high_latent_loss(history: RunHistory) -> Sign | None:
-    """z costs more than it gains: the rate, at least one nat, exceeds the loss with the z of another example.
+    """z costs more than it gains. The rate is at least one nat, and −ELBO falls by a nat or more if q(z|x) is made
+    twice as wide; or the rate exceeds the loss with the z of another example.
 
-    If q(z|x) were the true posterior and q(z) the prior, that loss −E_q(z) log p(x|z) + E_q(z|x) log p(x|z) would be at
-    least the rate.
+    If −ELBO was minimised, no other width is better. If q(z|x) were the true posterior and q(z) the prior, the loss
+    −E_q(z) log p(x|z) + E_q(z|x) log p(x|z) would be at least the rate. Not while the weight of the KL still rises.
     """
     values = history.latest_values(*NUMBERS)
-    if values is None or not history.is_mature or collapse(history) is not None:
+    if values is None or not history.is_mature or collapse(history) is not None or _kl_weight_rises(history):
         return None
     kl, _, own, other = values
-    if kl < max(other - own, 1.0):
+    gain = history.latest("validation.widened") or 0.0
+    if kl < 1.0 or (kl < other - own and gain < LEAST_GAIN_IF_WIDER):
         return None
     message = (
         f"too high latent loss: z costs {kl:.1f} nats of KL and saves {other - own:.1f} nats of reconstruction loss:"
         " codes lie where p(z) is small"
+        if kl >= other - own
+        else f"too high latent loss: z costs {kl:.1f} nats of KL, more than it is worth: with a posterior twice as wide"
+        f" −ELBO would be {gain:.1f} nats lower"
     )
     prior = Remedy("use a prior that can follow the codes", {"prior": _vamp_prior(history)})
     weight = Remedy("give the KL more weight", _scaled_beta_options(history, 4.0))
-    return make_sign(history, "latent-loss", message, [*([] if _prior_follows_codes(history) else [prior]), weight])
+    remedies = [weight] if _prior_follows_codes(history) else [prior, weight]
+    return make_sign(history, "latent-loss", message, remedies if kl >= other - own else remedies[::-1])
+
+
+def noise(history: RunHistory) -> Sign | None:
+    """Images whose pixels are independent: no model can compress them, and no option helps."""
+    structure = history.latest("validation.structure")
+    if structure is None or structure > MOST_OF_NOISE:
+        return None
+    message = (
+        f"the data look like noise: along their main directions held-out images vary {structure:.2f} times as much as"
+        " along any other (independent pixels: 1; photographs, letters: above 3). There is nothing to learn"
+    )
+    return make_sign(history, "noise", message, [
+        Remedy("look at the data: bestiary data shows whether the images were read as they were meant"),
+    ])  # fmt: skip
 
 
 def high_reconstruction_loss(history: RunHistory) -> Sign | None:
@@ -80,7 +104,7 @@ def high_reconstruction_loss(history: RunHistory) -> Sign | None:
     values = history.latest_values(*NUMBERS)
     if values is None or not history.is_mature or collapse(history) is not None:
         return None
-    if not history.maps or _decoder_sees_x(history):
+    if not history.maps or _decoder_sees_x(history) or noise(history) is not None:
         return None
     kl, active, own, other = values
     if own <= 0 or other - own >= 0.3 * own:
@@ -151,15 +175,21 @@ def _prior_follows_codes(history: RunHistory) -> bool:
     return str(history.options.get("prior", "standard")).startswith(("vamp", "aggregated"))
 
 
-def _kl_weight(history: RunHistory) -> float | None:
-    """β/λ in this round; None unless the objective is the ELBO."""
+def _kl_weight_rises(history: RunHistory) -> bool:
+    """Whether the weight of the KL will be higher at the end."""
+    now, end = _kl_weight(history), _kl_weight(history, history.rounds)
+    return now is not None and end is not None and now < 0.9 * end
+
+
+def _kl_weight(history: RunHistory, round: int | None = None) -> float | None:
+    """β/λ in a round, by default the present one; None unless the objective is the ELBO."""
     objective = history.options.get("objective", "elbo")
     if not isinstance(objective, str):
         return None
     function, options = parse_part("objective", objective, OBJECTIVES)
     if function is not elbo:
         return None
-    clock = Clock(torch.tensor(float(history.round)), history.rounds)
+    clock = Clock(torch.tensor(float(history.round if round is None else round)), history.rounds)
     beta, lam = options.get("beta", history.options.get("beta", 1.0)), options.get("lam", 1.0)
     beta, lam = (float(value_at(parse_schedule(value), clock)) for value in (beta, lam))
     return beta / lam if lam else None
