@@ -323,6 +323,13 @@ def test_a_constant_column_has_no_density_and_comes_back_in_its_place(tmp_path: 
         np.testing.assert_allclose(again.x, data.x, atol=1e-5)
 
 
+def test_ids_and_signs_are_noted_with_the_key_to_type(tmp_path: Path) -> None:
+    text = "id,mass,sign\n" + "".join(f"{i},{(i * 37) % 11 + i % 7 / 10},{i % 2 * 2 - 1}\n" for i in range(100))
+    note = load(write(tmp_path / "t.csv", text)).source["note"]
+    assert "drop=id leaves it out; sign takes 2 values and is fitted as a number: categories=sign" in note
+    assert load(tmp_path / "t.csv", drop="id", categories="sign").source["note"] == ""
+
+
 def test_a_table_of_constants_keeps_them(tmp_path: Path) -> None:
     """Samples of a model that has collapsed: they must be read to be judged."""
     assert load(write(tmp_path / "t.csv", "a,b\n" + "1,2\n" * 9)).x.shape == (9, 2)

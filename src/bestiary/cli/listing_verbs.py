@@ -110,14 +110,15 @@ def data(
             ("name", "description", "shape", "where, or how to get it"),
         )
         return next_steps("bestiary data digits", "bestiary data photos/")
-    options = parse_words(line, flags) | ({"download": "yes"} if download else {})
-    dataset = load(name, **route(options, {"data": loader(name)})["data"])
+    typed = parse_words(line, flags)
+    function = loader(name)
+    dataset = load(name, **route(typed | ({"download": "yes"} if download else {}), {"data": function})["data"])
     about = describe(dataset)
     picture = _draw_picture(dataset, Path(out or f"data-{dataset.name}.png"), out is not None)
     if as_json:
         return print_json(about | {"picture": picture})
-    _show_data(about, picture)
-    return next_steps(f"bestiary fit {shlex.quote(name)} vae")
+    _show_data(about | {"keys": signature_options(function)}, picture)
+    return next_steps(f"bestiary fit {shlex.quote(name)} vae {format_words(typed)}".rstrip())
 
 
 def _draw_picture(dataset: Any, path: Path, is_required: bool) -> str | None:
@@ -136,8 +137,9 @@ def _draw_picture(dataset: Any, path: Path, is_required: bool) -> str | None:
 
 
 def sentence(about: Mapping[str, Any]) -> str:
-    """A data set in one line: `digits: 1,797 images of 1×8×8, 17 levels`."""
-    shape = "×".join(map(str, about["shape"]))
+    """A data set in one line: `digits: 1,797 images of 1×8×8, 17 levels`, `iris: 150 rows of 4 columns`."""
+    columns = len(about["columns"])
+    shape = f"{columns} column{'' if columns == 1 else 's'}" if columns else "×".join(map(str, about["shape"]))
     levels = f", {about['levels']} levels" if about["levels"] else ""
     plural = PLURALS.get(about["noun"], f"{about['noun']}s")
     return f"{about['name']}: {about['examples']:,} {plural} of {shape}{levels}"
@@ -151,6 +153,7 @@ def _show_data(about: Mapping[str, Any], picture: str | None) -> None:
         *((f"beside: {name}", text) for name, text in about["beside"].items()),
         ("entropy", f"{about['entropy_nats']:.4f} nats" if about["entropy_nats"] is not None else ""),
         *about["source"].items(),
+        ("keys", " ".join(f"{key}={value_text(default)}" for key, (_, default) in about["keys"].items())),
         ("picture", picture or ""),
     ]
     print_lines(sentence(about), "")

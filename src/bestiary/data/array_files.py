@@ -44,6 +44,7 @@ def from_file(
     beside: str = "",
     layout: str = "",
     shape: str = "",
+    size: int | str | None = None,
     channels: str = "",
     pad: int | None = None,
     missing: str = "",
@@ -54,12 +55,12 @@ def from_file(
 ) -> Dataset:
     """key: the array that is x; label, numbers, tokens, factors, caption, pictures: arrays beside it, a,b,c (none: no
     label; tokens=x: x itself); beside: those that may be taken undeclared, or none; layout: picture, row, grid or
-    tokens; shape: HxW or HxWxC of a row; channels: first or last; pad: the token behind the end; missing: drop or
-    mean; stream: read from disk as needed."""
+    tokens; shape: HxW or HxWxC of a row; size: HxW or one number, to which images are brought; channels: first or
+    last; pad: the token behind the end; missing: drop or mean; stream: read from disk as needed."""
     declared = declare(beside, label=label, numbers=numbers, tokens=tokens, factors=factors, caption=caption,
                        pictures=pictures)  # fmt: skip
     shares = {"validation": validation, "test": test, "split_seed": split_seed}
-    options = ArrayOptions(layout, shape, channels, pad, missing, stream)
+    options = ArrayOptions(layout, shape, size, channels, pad, missing, stream)
     dataset = (_read_npy if path.suffix.lower() == ".npy" else _read_npz)(path, key, declared, options, shares)
     dataset.source.update(path=str(path))
     return dataset

@@ -27,6 +27,7 @@ from bestiary.data.files import fingerprint, in_memory, plain_name
 from bestiary.data.grids import grid_field, to_grid
 from bestiary.data.missing_values import Values, to_values
 from bestiary.data.pixels import to_pixels
+from bestiary.data.resize import parse_size, resize
 from bestiary.data.spec import Field, Spec, mask_name
 from bestiary.data.splits import split_parts
 from bestiary.data.support import Columns, Levels
@@ -47,6 +48,7 @@ class ArrayOptions:
 
     layout: str = ""
     shape: str = ""
+    size: int | str | None = None
     channels: str = ""
     pad: int | None = None
     missing: str = ""
@@ -75,6 +77,7 @@ def from_array(
     name: str = "array",
     layout: str = "",
     shape: str = "",
+    size: int | str | None = None,
     channels: str = "",
     pad: int | None = None,
     missing: str = "",
@@ -85,7 +88,8 @@ def from_array(
 ) -> Dataset:
     """labels, numbers, tokens, factors, caption, pictures: an array, or arrays by name, that stand beside x; beside:
     arrays by name whose type says what they are; layout: picture, row, grid or tokens; shape: HxW or HxWxC of a row;
-    channels: first or last; pad: the token behind the end; missing: drop or mean."""
+    size: HxW or one number, to which images are brought; channels: first or last; pad: the token behind the end;
+    missing: drop or mean."""
     array = _to_array(x)
     by_kind: dict[Kind, Any] = {"label": labels, "numbers": numbers, "tokens": tokens, "factors": factors,
                                 "caption": caption, "pictures": pictures}  # fmt: skip
@@ -93,7 +97,7 @@ def from_array(
         raise BestiaryError("beside= takes arrays by name, for example beside={'energy': energy}")
     selection = select_fields(_columns(beside or {}), Declarations(), len(array) if array.ndim else 0)
     selection.fields[:0] = _declared_fields(by_kind, len(array) if array.ndim else 0)
-    options = ArrayOptions(layout, shape, channels, pad, missing, stream)
+    options = ArrayOptions(layout, shape, size, channels, pad, missing, stream)
     shares = {"validation": validation, "test": test, "split_seed": split_seed}
     return build_dataset(plain_name(name), array, selection, options, shares)
 
@@ -149,6 +153,10 @@ def build_dataset(
     layout = options.layout or ("row" if array.ndim <= 2 else "picture")
     if layout not in LAYOUTS:
         raise BestiaryError(f"layout={layout}: say layout=picture, layout=row, layout=grid or layout=tokens")
+    if options.size is not None and layout != "picture":
+        raise BestiaryError(
+            f"size={options.size} is for images, and x is read as layout={layout}: leave it out, or say layout=picture"
+        )
     x = _READERS[layout](array, options, shares)
     parts = split_parts(len(x.stored), **shares)
     encoding = EncodingOptions(parts["train"], options.pad, options.channels, options.stream)
@@ -203,9 +211,18 @@ def _read_rows(array: np.ndarray, options: ArrayOptions, shares: dict[str, Any])
 
 def _read_pictures(array: np.ndarray, options: ArrayOptions, shares: dict[str, Any]) -> StoredX:
     stored, levels, note = to_pixels(array, options.channels)
+    if options.size is not None:
+        before, (stored, levels) = stored.shape, resize(stored, levels, parse_size(options.size))
+        note = "; ".join(filter(None, (note, _size_note(before, stored.shape))))
     stored = in_memory(stored, options.stream) if isinstance(stored, np.memmap) else stored
     height, width, channels = stored.shape[1:]
     return StoredX(Field("x", "picture", (channels, height, width), Levels(levels)), stored, note=note)
+
+
+def _size_note(before: tuple[int, ...], after: tuple[int, ...]) -> str:
+    if before == after:
+        return ""
+    return f"from {before[1]}×{before[2]} to {after[1]}×{after[2]}: short side resized, centre cut out"
 
 
 def _read_grid(array: np.ndarray, options: ArrayOptions, shares: dict[str, Any]) -> StoredX:

@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bestiary.data.resize import cut_to_size
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -148,7 +150,7 @@ def decode(raw: bytes, size: tuple[int, int], grey: bool, white: float = 0.0) ->
 
 
 def _pixels(image: "Image", size: tuple[int, int], grey: bool, white: float) -> np.ndarray:
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     image.load()
     ImageOps.exif_transpose(image, in_place=True)
@@ -158,10 +160,7 @@ def _pixels(image: "Image", size: tuple[int, int], grey: bool, white: float) -> 
         image = _over_white(image)
     target = "F" if image.mode == "F" else "L" if grey else "RGB"
     image = image if image.mode == target else image.convert(target)
-    height, width = size
-    if image.size != (width, height):
-        image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
-    pixels = np.asarray(image)
+    pixels = np.asarray(cut_to_size(image, size))
     if target == "F":
         pixels = np.round(pixels).clip(0, 255).astype(np.uint8)  # Lanczos may overshoot
     if pixels.ndim == 2:

@@ -32,6 +32,7 @@ from bestiary.data.field_types import Declarations, RawField, select_fields
 from bestiary.data.files import in_memory, plain_name
 from bestiary.data.listing import Entry, Listing
 from bestiary.data.missing_values import Values
+from bestiary.data.resize import parse_size
 from bestiary.data.spec import Field, Spec
 from bestiary.data.splits import shuffle, split_parts
 from bestiary.data.support import Levels
@@ -121,7 +122,7 @@ def _load_or_decode(path: str, listing: Listing, options: ImageOptions) -> tuple
     """The cache's key, the images, and their facts: levels, note, the files that were skipped and why."""
     if options.colour not in _COLOURS:
         raise BestiaryError(f"colour={options.colour}: say colour=auto, colour=grey or colour=rgb")
-    size = None if options.size is None else _parse_size(options.size)
+    size = None if options.size is None else parse_size(options.size)
     key = cache.key_of(
         (e.name for e in listing.entries), _digests(listing.entries), {"size": size, "colour": options.colour}
     )
@@ -134,18 +135,6 @@ def _load_or_decode(path: str, listing: Listing, options: ImageOptions) -> tuple
                 f"the cache entry {key} vanished while it was written: is something clearing the cache?"
             )
     return key, *entry
-
-
-def _parse_size(size: int | str) -> tuple[int, int]:
-    """`64` or `48x64` → (height, width)."""
-    try:
-        sides = [int(side) for side in str(size).lower().split("x")]
-        height, width = sides * 2 if len(sides) == 1 else sides
-    except ValueError as error:
-        raise BestiaryError(f"size={size}: say one number, size=64, or height and width, size=48x64") from error
-    if not (1 <= height <= 4096 and 1 <= width <= 4096):
-        raise BestiaryError(f"size={size}: sides must lie between 1 and 4096")
-    return height, width
 
 
 def _no_images(path: str, listing: Listing) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from bestiary.data.beside import EncodingOptions, encode_fields
+from bestiary.data.column_hints import column_hints
 from bestiary.data.columns import one_hot, select_rows, standardise, to_columns
 from bestiary.data.dataset import Dataset
 from bestiary.data.field_types import FieldSelection, Kind, RawField, infer_kind
@@ -112,7 +113,8 @@ def encode(
     if constants:
         names = ", ".join(f"{c.name} = {c.value}" for c in constants)
         notes.append(f"constant, so no part of x but written into samples: {names}")
-    note = "; ".join([*notes, *filter(None, [FieldSelection(fields).note()]), *others.notes])
+    hints = column_hints({column.name: raw[column.name] for column in columns})
+    note = "; ".join([*notes, *filter(None, [FieldSelection(fields).note()]), *others.notes, *hints])
     source = {"origin": "table", "fingerprint": others.fingerprint(fingerprint(x)), "note": note}
     support = Columns(columns, constants)
     spec = Spec(Field("x", "row", (support.width,), support), tuple(others.fields))
