@@ -15,10 +15,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture
 def table(tmp_path):
-    lines = [
-        "id,mass,sign,kind",
-        *(f"{i},{i * 37 % 11 + i % 7 / 10},{i % 2 * 2 - 1},{'abc'[i % 3]}" for i in range(60)),
-    ]
+    rows = (f"{i},{i * 37 % 11 + i % 7 / 10},{i % 2 * 2 - 1},{'abc'[i % 3]}" for i in range(60))
     (tmp_path / "t.csv").write_text("\n".join(["id,mass,sign,kind", *rows]) + "\n")
     return "t.csv"
 
