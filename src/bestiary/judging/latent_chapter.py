@@ -13,7 +13,7 @@ from bestiary.densities.full_gaussian import FullNormal
 from bestiary.judging.case import Case
 from bestiary.judging.chapter import Findings
 from bestiary.measures.code_numbers import active_units
-from bestiary.measures.surgery import aggregate, aggregate_dims, surgery
+from bestiary.measures.surgery import Aggregate, aggregate, aggregate_dims, surgery
 from bestiary.models.model import Drawn
 from bestiary.objectives.draw import Draw
 from bestiary.training.clock import derive_seed
@@ -33,8 +33,8 @@ PAIRLESS = (
 class Aggregates(NamedTuple):
     """log q(z) of each code, and what of it factorises; None where it cannot be told."""
 
-    log_qz: Tensor | None = None  # (N,)
-    log_qz_dims: Tensor | None = None  # (N, D)
+    joint: Aggregate | None = None
+    dims: Aggregate | None = None
     shuffled: Tensor | None = None  # log q(z) − Σ_d log q(z_d) of codes whose dimensions come from different examples
 
 
@@ -55,8 +55,8 @@ def latent(case: Case) -> Findings:
         log_px, log_pz, log_qz = log_px.double() - case.spec.log_scale, log_pz.double(), log_qz.double()
         kl, means = closed_kl(q, p), q.mean.cpu()
         of_codes = _aggregates(q, p, z, case.seed)
-    paired = of_codes.log_qz is not None
-    numbers = surgery(log_px, log_pz, log_qz, of_codes.log_qz, of_codes.log_qz_dims, of_codes.shuffled, case.protocol)
+    paired = of_codes.joint is not None
+    numbers = surgery(log_px, log_pz, log_qz, of_codes.joint, of_codes.dims, of_codes.shuffled, case.protocol)
     codes = "posterior means" if paired else "the flow at the mean of its base"
     numbers.append(active_units(means, {**case.protocol, "codes": codes}, case.seed))
     evidence = {"code_variance": means.double().var(0).float()}
@@ -74,13 +74,13 @@ def _aggregates(q: object, p: object, z: Tensor, seed: int) -> Aggregates:
     if not isinstance(q, DiagonalNormal | FullNormal):
         return Aggregates()
     device = q.mean.device
-    log_qz = aggregate(z, lambda block: q.log_prob(block[:, None].to(device)).cpu())
+    joint = aggregate(z, lambda block: q.log_prob(block[:, None].to(device)).cpu())
     if not (isinstance(p, DiagonalNormal) and len(p.mean) == 1):  # p(z) = Π_d p(z_d)
-        return Aggregates(log_qz)
+        return Aggregates(joint)
     means, log_var = q.mean.cpu(), q.variance.log().cpu()
-    log_qz_dims = aggregate_dims(z, means, log_var)
-    shuffled = _shuffled(z, means, log_var, log_qz_dims, seed) if isinstance(q, DiagonalNormal) else None
-    return Aggregates(log_qz, log_qz_dims, shuffled)
+    dims = aggregate_dims(z, means, log_var)
+    shuffled = _shuffled(z, means, log_var, dims.whole, seed) if isinstance(q, DiagonalNormal) else None
+    return Aggregates(joint, dims, shuffled)
 
 
 def _shuffled(z: Tensor, mean: Tensor, log_var: Tensor, log_qz_dims: Tensor, seed: int) -> Tensor:
@@ -89,4 +89,4 @@ def _shuffled(z: Tensor, mean: Tensor, log_var: Tensor, log_qz_dims: Tensor, see
     order = torch.stack([torch.randperm(len(z), generator=generator) for _ in range(z.shape[1])], 1)
     z, mean, log_var, log_qz_dims = (t.gather(0, order) for t in (z, mean, log_var, log_qz_dims))
     q = DiagonalNormal(mean, log_var)
-    return aggregate(z, lambda block: q.log_prob(block[:, None])) - log_qz_dims.sum(1)
+    return aggregate(z, lambda block: q.log_prob(block[:, None])).whole - log_qz_dims.sum(1)
