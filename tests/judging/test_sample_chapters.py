@@ -17,6 +17,7 @@ from bestiary.judging.judge import judge_case
 from bestiary.judging.sample_chapters import columns_of
 
 PLANE = rows(2)
+NEIGHBOURS = ("exact_copies", "mirrored_copies", "near_copies", "fidelity", "coverage")
 
 
 def normal(n: int, f: int = 2, seed: int = 0) -> Tensor:
@@ -32,7 +33,7 @@ def judged(fake: Tensor, real: Tensor, other: Tensor, spec: Spec = PLANE, tests=
         held=None, spare=Batch(real[:0]), truth=truth, protocol={"split": "test"}, features=features, tests=tests,
     )  # fmt: skip
     judgement, evidence = judge_case(case)
-    numbers = {n.name: n for n in judgement.numbers if n.name not in ("fidelity", "coverage")}
+    numbers = {n.name: n for n in judgement.numbers if n.name not in NEIGHBOURS}
     return numbers, list(judgement.notes), {k: v for k, v in evidence.items() if k in ("two_sample", "density_ratio")}
 
 

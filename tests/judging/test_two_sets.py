@@ -36,7 +36,7 @@ def sides(root):
 def test_what_is_real_meets_its_floor_in_any_file_and_range(sides, fake):
     judgement = judge(real=sides / "real", fake=sides / fake)
     assert judgement.protocol["n_real"] == judgement.protocol["n_fake"] == 40
-    for number in judgement.numbers[:2]:
+    for number in (judgement["fidelity"], judgement["coverage"]):
         assert {"n", "seed", "space", "interval"} <= set(number.protocol)
         assert number.value <= number.floor.high + 1e-6
         assert number.low <= number.value <= number.high
@@ -226,7 +226,9 @@ def test_features_and_tests_are_chosen(sides):
     by = {name: judge_samples(sides / "real", IMAGES, features=name, tests="fast") for name in ("pixels", "random")}
     assert by["pixels"]["kid"].protocol["features"] == "pixels"
     assert by["random"]["kid"].protocol["features"].startswith("random@")
-    assert [n.name for n in judge_samples(sides / "real", IMAGES, tests="none").numbers] == ["fidelity", "coverage"]
+    assert [n.name for n in judge_samples(sides / "real", IMAGES, tests="none").numbers] == [
+        "exact_copies", "mirrored_copies", "near_copies", "fidelity", "coverage",
+    ]  # fmt: skip
     with pytest.raises(BestiaryError, match="did you mean `pixels`"):
         judge_samples(sides / "real", IMAGES, features="pixel")
     with pytest.raises(BestiaryError, match="features=labels works for a run only"):
@@ -247,3 +249,62 @@ def test_a_toy_is_known_by_its_modes(sides):
     (sides / "ring.csv").write_text(f"x1,x2\n{rows}")
     table = judge_samples("ring", sides / "ring.csv", n=1000, tests="fast")
     assert table["mmd"].value == pytest.approx(numbers["mmd"].value, abs=1e-4)
+
+
+# ------------------------------------------------------------------------- copies stand first
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-4, 0.1])
+def test_samples_that_are_the_real_examples_are_an_alarm_without_held(noise):
+    """Their distances would look superb: the alarm stands above them, and first in the verdict."""
+    real = np.random.default_rng(0).standard_normal((300, 6))
+    judgement = judge_samples(real, real + noise * np.random.default_rng(1).standard_normal(real.shape))
+    assert "copies of real examples" in judgement.verdict[0]
+    assert judgement.numbers[0].name == ("near_copies" if noise else "exact_copies")
+    assert not any("no clear difference" in sentence for sentence in judgement.verdict)
+    honest = judge_samples(real, np.random.default_rng(2).standard_normal(real.shape))
+    assert honest.verdict[0].startswith("A classifier finds no clear difference")
+    assert "No near copies of real examples were found." in honest.verdict
+
+
+def test_pictures_and_their_mirror_images_are_counted(sides):
+    images = np.load(sides / "same.npy")
+    found = judge_samples(sides / "real", images[:, :, ::-1].copy(), tests="none")
+    assert found["mirrored_copies"].value == 1
+    assert found["exact_copies"].value == 0
+    assert found.verdict[0] == "Copies: 40 of 40 samples are mirrored copies of real examples."
+
+
+def test_samples_made_from_held_out_examples_are_a_leak():
+    g = np.random.default_rng(0)
+    real, held = (g.standard_normal((400, 3)) for _ in range(2))
+    for noise in (0.0, 0.01):
+        leak = judge_samples(real, held[:300] + noise * g.standard_normal((300, 3)), held=held, tests="none")
+        assert leak["copied"].value == pytest.approx(-1, abs=0.05)
+        assert "has seen" in leak.verdict[0]
+        assert not any("No copies" in sentence for sentence in leak.verdict)
+
+
+def test_columns_that_only_the_fake_table_has_are_named(sides):
+    head, *rows = TABLE.strip().split("\n")
+    (sides / "wide.csv").write_text(
+        "\n".join([f"{head},shoe,hat", *(f"{row},{i},{i % 3}" for i, row in enumerate(rows))])
+    )
+    notes = judge_samples(sides / "t.csv", sides / "wide.csv", tests="none").notes
+    assert "fake has columns that real has not, and they are not compared: shoe, hat." in notes
+    assert not any(
+        "not compared" in note for note in judge_samples(sides / "t.csv", sides / "t.csv", tests="none").notes
+    )
+
+
+def test_an_outlier_is_named_with_its_column_and_stands_beside_the_rest(sides):
+    """One value at −40 deviations in a table of 300 rows."""
+    g = np.random.default_rng(0)
+    lines = [[f"{a},{b}" for a, b in g.standard_normal((300, 2))] for _ in range(2)]
+    lines[0][4] = "0.1,-90.5"
+    for name, rows in zip(("outlier.csv", "calm.csv"), lines, strict=True):
+        (sides / name).write_text("\n".join(["width,income", *rows]))
+    found = judge_samples(sides / "outlier.csv", sides / "calm.csv", tests="all")
+    assert "(income = -90.5, -" in found["fid_robust"].says
+    assert found["fid"].detail
+    assert found["fid_robust"].high < found["fid"].high / 10

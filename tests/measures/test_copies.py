@@ -7,6 +7,7 @@ import torch
 
 from bestiary.errors import BestiaryError
 from bestiary.measures.copies import copy_share, distance_ratio
+from bestiary.measures.number import ALARM
 from tests.measures.normal_draws import draws
 
 
@@ -122,7 +123,8 @@ def test_the_distance_ratio_of_copies_is_zero_and_of_honest_draws_its_floor() ->
 def test_the_distance_ratio_by_hand() -> None:
     samples, train, held = torch.zeros(9, 1), torch.tensor([[2.0], [5.0]]), torch.tensor([[-4.0], [8], [9], [20]])
     number = distance_ratio(samples, train, held)
-    assert number.value == number.low == number.high == pytest.approx(0.5)
+    assert number.value == pytest.approx(0.5)
+    assert number.low is number.high is None  # of two training examples
     # held-out: to training (6, 3, 4, 15), to one another (12, 1, 1, 11); torch's median is the lower middle one
     assert number.floor.value == pytest.approx(4 / 1)
 
@@ -185,3 +187,29 @@ def test_the_sentence_of_the_verdict_agrees_with_the_interval() -> None:
     assert honest.plain.startswith("No copies of training examples were found (at most")
     percent = int(honest.plain.split("at most ")[1].split("%")[0])
     assert percent - 1 < 100 * honest.high <= percent
+
+
+@pytest.mark.parametrize(("blur", "told"), [(0.0, "About"), (0.25, "About"), (0.75, "At least"), (1.0, "At least")])
+def test_blurred_copies_are_a_lower_bound_where_blur_nears_the_distance_between_examples(
+    blur: float, told: str
+) -> None:
+    """A true share of .30; blur in units of the radius."""
+    train, held, n = draws(2000, 1, (10,)), draws(500, 2, (10,)), 1000
+    radius = copy_share(draws(50, 3, (10,)), train, held).protocol["radius"]
+    copies = train[:300] + blur * radius * draws(300, 4, (10,))
+    number = copy_share(torch.cat([copies, draws(n - 300, 5, (10,))]), train, held)
+    assert number.plain.startswith(told)
+    assert number.low < 0.3 < number.high
+    assert ("at least" in number.title) == (told == "At least")
+    assert number.weight == ALARM
+
+
+def test_copies_of_held_out_examples_are_a_leak_and_not_chance() -> None:
+    """Whatever the sizes of both sets, the sentence tells the share of samples that were copied from held-out ones."""
+    for n_train, n_held in ((300, 300), (1000, 200)):
+        train, held = draws(n_train, 1), draws(n_held, 2)
+        whole = copy_share(held.clone(), train, held)
+        assert whole.plain.startswith("About 100% of the samples copy held-out examples")
+        half = copy_share(torch.cat([held, draws(n_held, 3) + 50]), train, held)
+        assert half.plain.startswith("About 50% of the samples copy held-out examples")
+        assert half.weight == ALARM

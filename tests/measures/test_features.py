@@ -178,7 +178,10 @@ def test_what_does_not_fit_is_refused() -> None:
 
 
 def test_what_auto_means() -> None:
-    assert [fitting(s)[0] for s in (GREY, COLOUR, TABLE)] == ["mnist", "random", "pixels"]
+    assert [fitting(s)[0] for s in (GREY, COLOUR, TABLE)] == ["random", "random", "pixels"]
+    for name in ("mnist", "fashion-mnist", "binarized-mnist"):
+        assert fitting(GREY, data=name)[0] == "mnist"
+    assert "features=mnist" in fitting(GREY, data="faces").reason  # a classifier of digits sees one class in faces
     assert fitting(pictures((1, 8, 8), 17))[0] == "random"  # too small for the shipped network
 
 
@@ -226,7 +229,7 @@ def test_the_shipped_classifier_reads_glyphs_it_has_not_seen(glyphs: Loader, var
 def test_auto_takes_it_for_glyphs_alone(glyphs: Loader) -> None:
     data = glyphs(n=3)[2]
     assert fitting(data.spec, data.modes).value == "glyphs"
-    assert fitting(data.spec).value == "mnist"  # grey images of that size, of which nothing more is known
+    assert fitting(data.spec).value == "random"  # grey images of that size, of which nothing more is known
 
 
 def test_classes_of_glyphs_are_the_characters_of_the_data(glyphs: Loader) -> None:

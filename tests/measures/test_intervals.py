@@ -9,7 +9,8 @@ from bestiary.measures.intervals import (
     Z,
     count_ends,
     error_interval,
-    median_interval,
+    group_count,
+    jackknife_half,
     normal_interval,
     quantile_ends,
     student,
@@ -99,10 +100,16 @@ def test_quantile_ends_hold_95_of_100_draws() -> None:
     assert quantile_ends(draws) == pytest.approx((25, 975), abs=1e-3)
 
 
-def test_the_median_of_a_handful_has_no_ends() -> None:
-    assert median_interval(torch.arange(7.0), seed=0) == (3.0, None, None)
-    median, low, high = median_interval(torch.arange(101.0), seed=0)
-    assert low < median == 50 < high
+def test_a_jackknife_of_the_mean_is_that_of_the_means_of_groups() -> None:
+    """Without group g the mean is (x̄ − x̄_g/G) G/(G − 1), so that the jackknife is Student's interval of group means."""
+    x = torch.randn(60, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    groups = group_count(60, 80)
+    group = torch.arange(60) % groups
+    left = torch.stack([x[group != g].mean() for g in range(groups)])
+    mean, low, _ = student_interval(torch.stack([x[group == g].mean() for g in range(groups)]))
+    assert jackknife_half(left) == pytest.approx(mean - low)
+    assert jackknife_half(torch.tensor([1.0, torch.inf, 1, 1, 1])) is None
+    assert (group_count(19), group_count(20), group_count(1000, 20), group_count(1000)) == (0, 5, 5, 10)
 
 
 def test_a_count_that_resampling_lowers_is_moved_back() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bestiary.measures.number import Judgement, Number, Reference
+from bestiary.measures.number import ALARM, Judgement, Number, Reference, doubt_better_than_real
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 words = st.text(max_size=8)
@@ -66,3 +66,20 @@ def test_numbers_are_found_by_name_and_do_not_change() -> None:
         judgement["c"]
     with pytest.raises(FrozenInstanceError):
         judgement["a"].value = 3.0
+
+
+def test_a_distance_below_that_of_real_examples_is_an_alarm_and_no_praise() -> None:
+    """Said once; numbers that blurred samples lower honestly, or whose intervals meet, are left as they are."""
+    floor = Reference(0.5, 0.45, 0.55)
+    common = {"better": "lower", "floor": floor, "plain": "Superb.", "weight": 50, "says": "As it is."}
+    suspicious = Number("c2st", "t", 0.1, 0.05, 0.15, equals_at_best=True, **common)
+    also = Number("fid", "t", 0.2, 0.15, 0.25, equals_at_best=True, **common)
+    blurred = Number("fidelity", "t", 0.1, 0.05, 0.15, **common)
+    honest = Number("kid", "t", 0.44, 0.4, 0.48, equals_at_best=True, **common)
+    bare = Number("mmd", "t", 0.1, equals_at_best=True)
+    first, second, *others = doubt_better_than_real([suspicious, also, blurred, honest, bare])
+    assert others == [blurred, honest, bare]
+    assert first.plain.startswith("Suspicious: by 2 of the numbers")
+    assert (first.weight, second.plain, second.weight) == (ALARM, "", 0)
+    assert all("Suspicious" in number.says for number in (first, second))
+    assert doubt_better_than_real(others) == others

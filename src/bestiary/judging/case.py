@@ -24,13 +24,13 @@ from torch import Tensor
 
 from bestiary.codes.encoding import encode, observe
 from bestiary.data.batch import Batch
-from bestiary.data.dataset import Density
+from bestiary.data.dataset import Dataset, Density
 from bestiary.data.spec import Spec
 from bestiary.errors import unknown_name
 from bestiary.measures.features import Extractor, extractor, fitting
 from bestiary.models.model import Model
 
-__all__ = ["LEAST", "Case", "Sides", "Space", "Tests", "check_tests", "choose_features", "space_name"]
+__all__ = ["LEAST", "Case", "Sides", "Space", "Tests", "check_tests", "choose_features", "feature_notes", "space_name"]
 
 LEAST = 4  # examples, for any number that compares two sets
 
@@ -136,9 +136,19 @@ def check_tests(tests: str) -> None:
         raise unknown_name("tests", tests, get_args(Tests))
 
 
-def choose_features(name: str, spec: Spec, seed: int, device: str | torch.device = "cpu", modes: str = "") -> Extractor:
-    """By name, by a file of weights, or (auto) what fits the data; `modes`: `Dataset.modes`."""
-    return extractor(fitting(spec, modes).value if name == "auto" else name, spec, seed, device)
+def choose_features(
+    name: str, spec: Spec, seed: int, device: str | torch.device = "cpu", modes: str = "", data: str = ""
+) -> Extractor:
+    """By name, by a file of weights, or (auto) what fits the data; `modes`, `data`: `Dataset.modes`, `Dataset.name`."""
+    return extractor(fitting(spec, modes, data).value if name == "auto" else name, spec, seed, device)
+
+
+def feature_notes(name: str, dataset: Dataset) -> list[str]:
+    """Which features `auto` took for pictures, and why."""
+    if name != "auto" or not dataset.spec.x.is_picture:
+        return []
+    chosen, reason = fitting(dataset.spec, dataset.modes, dataset.name)
+    return [f"features=auto compares {chosen} features: {reason}."]
 
 
 def space_name(spec: Spec, space: str = "pixels") -> str:

@@ -2,6 +2,8 @@
 
     case → chapters → judgement (numbers, each with protocol, interval and floor; notes), evidence for the report
 
+Alarms, such as copies, come first. A distance that is smaller than that of other real examples is doubted.
+
 A case is made of a run by runs/run_case.py, of two sets of examples by judging/two_sets.py.
 """
 
@@ -11,7 +13,7 @@ from bestiary.errors import BestiaryError
 from bestiary.judging.case import Case
 from bestiary.judging.chapter import Chapter, Evidence, Findings
 from bestiary.judging.chapters import CHAPTERS
-from bestiary.measures.number import Judgement
+from bestiary.measures.number import ALARM, Judgement, doubt_better_than_real
 
 __all__ = ["judge_case"]
 
@@ -25,9 +27,10 @@ def judge_case(case: Case) -> tuple[Judgement, Evidence]:
     if late:
         notes.append(f"Left out by tests=fast: {', '.join(chapter.title for chapter in late)}.")
     evidence = {name: tensor for part in findings for name, tensor in part.evidence.items()}
-    numbers = tuple(number for part in findings for number in part.numbers)
+    numbers = doubt_better_than_real([number for part in findings for number in part.numbers])
+    numbers.sort(key=lambda number: number.weight < ALARM)  # alarms first, the others in the order of the chapters
     made = datetime.now().isoformat(timespec="seconds")
-    return Judgement(numbers, case.protocol, tuple(notes), made), evidence
+    return Judgement(tuple(numbers), case.protocol, tuple(notes), made), evidence
 
 
 def _ask(chapter: Chapter, case: Case) -> Findings:

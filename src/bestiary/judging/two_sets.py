@@ -28,7 +28,7 @@ from bestiary.data.spec import Spec
 from bestiary.data.support import Column
 from bestiary.errors import BestiaryError, unknown_name
 from bestiary.grammar.signatures import signature_options
-from bestiary.judging.case import LEAST, Case, Sides, Tests, check_tests, choose_features
+from bestiary.judging.case import LEAST, Case, Sides, Tests, check_tests, choose_features, feature_notes
 from bestiary.judging.judge import judge_case
 from bestiary.judging.sample_chapters import columns_of
 from bestiary.measures.neighbours import distances
@@ -74,8 +74,15 @@ def judge_samples(
         modes=datasets["real"].modes,
         seen_of=len(datasets["real"]),
         protocol=_protocol(sources, x, seed, spec),
-        notes=(*_sizes(x), *_of_loading(datasets), *_other_units(x["fake"], x["real"], spec)),
-        features=None if tests == "none" else choose_features(features, spec, seed, device, datasets["real"].modes),
+        notes=(
+            *_sizes(x),
+            *_of_loading(datasets),
+            *_other_units(x["fake"], x["real"], spec),
+            *(feature_notes(features, datasets["real"]) if tests != "none" else []),
+        ),
+        features=None
+        if tests == "none"
+        else choose_features(features, spec, seed, device, datasets["real"].modes, datasets["real"].name),
         tests=tests,
         seed=seed,
     )
@@ -137,12 +144,21 @@ def _of_loading(sides: Mapping[str, Dataset]) -> list[str]:
     notes = [
         f"{side}: {text}." for side, d in sides.items() for key in ("skipped", "note") if (text := d.source.get(key))
     ]
+    notes += [note for side, d in sides.items() if (note := _more_columns(side, d.spec, real.spec))]
     ours, theirs = real.spec.x.levels, fake.spec.x.levels
     if ours != theirs:
         notes.append(
             f"Real images have {ours} levels, fake ones {theirs}: a classifier may tell them apart by that alone."
         )
     return notes
+
+
+def _more_columns(side: str, own: Spec, wanted: Spec) -> str:
+    """Which columns of a table are not compared, for the real table has none of that name."""
+    known = {column.name for column in wanted.x.columns}
+    more = [column.name for column in own.x.columns if known and column.name not in known]
+    shown = ", ".join(more[:5]) + (f" and {len(more) - 5} more" if len(more) > 5 else "")
+    return f"{side} has columns that real has not, and they are not compared: {shown}." if more else ""
 
 
 def _other_units(fake: Tensor, real: Tensor, spec: Spec) -> list[str]:

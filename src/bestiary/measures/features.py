@@ -43,7 +43,8 @@ from bestiary.training.device import seeded
 __all__ = ["FEATURES", "Extractor", "check_examples", "extractor", "fitting", "to_side", "weights_hash"]
 
 MNIST, GLYPHS = (Path(__file__).parent / "weights" / f"{name}.safetensors" for name in ("mnist", "glyphs"))
-GREY = range(28, 33)  # sides of grey images that are taken to be drawings such as the shipped classifier knows
+GREY = range(28, 33)  # sides of grey images that may be such drawings as the shipped classifier knows
+KNOWN_TO_MNIST = ("mnist", "fashion-mnist", "binarized-mnist")  # sets that it has learned
 LEAST_SIDE = 8  # of images that three convolutions halve
 WIDTHS = (32, 64, 128)  # of the random network
 BLOCK, DEEP_BLOCK = 256, 32  # examples at a time: 32 of Inception's first maps, 299 wide, are 400 MB
@@ -287,14 +288,18 @@ def extractor(name: str, spec: Spec, seed: int = 0, device: str | torch.device =
     return FEATURES[name](spec, seed, torch.device(device))
 
 
-def fitting(spec: Spec, modes: str = "") -> Inferred:
-    """The features that `auto` means for such data, and why; `modes`: how their modes are counted, `Dataset.modes`."""
+def fitting(spec: Spec, modes: str = "", data: str = "") -> Inferred:
+    """The features that `auto` means for such data, and why; `modes`: how their modes are counted, `Dataset.modes`;
+    `data`: the name of the set, since a classifier is right only on what it has learned."""
     if modes == "glyphs":
         return Inferred("glyphs", "letters and digits that its classifier knows")
     if not spec.x.is_picture:
         return Inferred("pixels", f"a {spec.x.noun} is its own features")
-    if spec.shape[0] == 1 and all(side in GREY for side in spec.shape[1:]):
-        return Inferred("mnist", "grey images of MNIST's size")
+    if data in KNOWN_TO_MNIST:
+        return Inferred("mnist", f"its classifier has learned {data}")
     if min(spec.shape[1:]) < LEAST_SIDE:
         return Inferred("pixels", "images too small to be halved")
+    if spec.shape[0] == 1 and all(side in GREY for side in spec.shape[1:]):
+        more = "; if they are handwritten digits or clothes as in MNIST, features=mnist tells more"
+        return Inferred("random", f"no classifier is shipped that is known to fit these grey images{more}")
     return Inferred("random", "no network is shipped that knows such images")

@@ -4,26 +4,27 @@
     normal_interval     x̄ ± 1.96 s/√n                        a mean over examples
     student_interval    x̄ ± t s/√n, t = student(n − 1)       a mean of few: splits, blocks or seeds (Student 1908)
     wilson              (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n)         a share p (Wilson 1927)
-    median_interval     quantiles of the medians of R samples drawn from the sample with replacement (bootstrap)
+    jackknife_half      t √((G − 1)/G Σ_g (v_g − v̄)²), t = student(G − 1): v_g without the g-th of G groups of
+                        examples, of all sets at once
     quantile_ends       quantiles of R bootstrap values of anything
     count_ends          quantiles of R bootstrap counts of kinds, moved up: resampling loses kinds that occur once
 
 Each returns (value, low, high), or the two ends. Legend: n examples, R draws.
 """
 
-from math import sqrt
+from math import isfinite, sqrt
 
 import torch
 from torch import Tensor
 
 __all__ = [
-    "ENDS", "LEAST_TO_RESAMPLE", "Z", "count_ends", "error_interval", "median_interval", "normal_interval",
-    "quantile_ends", "student", "student_interval", "wilson",
+    "ENDS", "Z", "count_ends", "error_interval", "group_count", "jackknife_half",
+    "normal_interval", "quantile_ends", "student", "student_interval", "wilson",
 ]  # fmt: skip
 
 Z = 1.96  # the standard normal lies within ± Z with probability 0.95
 ENDS = (0.025, 0.975)  # quantiles between which 95% lie
-LEAST_TO_RESAMPLE = 8  # values; a bootstrap of fewer is not an interval
+LEAST_GROUPS, GROUPS = 5, 10  # of a jackknife
 
 
 def error_interval(value: float, error: float, quantile: float = Z) -> tuple[float, float, float]:
@@ -54,13 +55,17 @@ def wilson(successes: float, n: float) -> tuple[float, float]:
     return (centre - half) / (1 + Z * Z / n), (centre + half) / (1 + Z * Z / n)
 
 
-def median_interval(values: Tensor, seed: int, draws: int = 200) -> tuple[float, float | None, float | None]:
-    """The median of (n,) and its bootstrap ends. Fewer than `LEAST_TO_RESAMPLE` values have no ends."""
-    if len(values) < LEAST_TO_RESAMPLE:
-        return float(values.median()), None, None
-    generator = torch.Generator().manual_seed(seed)
-    medians = values[torch.randint(len(values), (draws, len(values)), generator=generator)].median(1).values
-    return float(values.median()), *quantile_ends(medians)
+def group_count(*sizes: int) -> int:
+    """How many groups a jackknife of sets of these sizes has; 0 if they are too few for an interval."""
+    groups = min(GROUPS, min(sizes) // 4)
+    return groups if groups >= LEAST_GROUPS else 0
+
+
+def jackknife_half(left: Tensor) -> float | None:
+    """Half of the interval of a statistic, from its values without each group (G,); None if these are not finite."""
+    groups = len(left)
+    half = student(groups - 1) * sqrt((groups - 1) / groups * float((left - left.mean()).square().sum()))
+    return half if isfinite(half) else None
 
 
 def quantile_ends(draws: Tensor) -> tuple[float, float]:

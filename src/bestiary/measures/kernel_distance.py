@@ -132,5 +132,5 @@ def kid(
         "kid", feature_title("kernel distance", features), *interval, "kernel units", "lower",
         Reference(*floor, OTHER_REAL), protocol=full_protocol,
         says="0 on average if the features have the same first three moments. Chance can make it negative.",
-        detail=True,
+        detail=True, equals_at_best=True,
     )  # fmt: skip

@@ -10,7 +10,8 @@ Distances come from matrix products, in tiles (measures/neighbours.py). If round
 a ball, exact differences decide. This is slow if most pairs are open: if examples lie in clusters narrower than about a
 hundredth of the distance between clusters.
 
-Intervals treat the radii as known: Wilson's for shares; for density the wider of a normal one and precision's.
+Intervals of shares are Wilson's; those of recall and coverage are widened, since balls overlap. That of density is over
+samples and over the balls of real examples, and no narrower than that of precision.
 
 Legend: N real, M fake examples, n rows and m columns of a tile, F features, k neighbours.
 """
@@ -27,6 +28,8 @@ from bestiary.measures.intervals import Z, wilson
 from bestiary.measures.neighbours import BLOCK, PointCloud, ball_membership, centre_of, cloud_radii, point_cloud
 from bestiary.measures.number import OTHER_REAL, Number, Reference, feature_title, percent
 from bestiary.measures.set_checks import check_same_features, check_variation
+
+OVERLAP = {"recall": 1.5, "covered": 1.5}  # of the variances: one more example changes many balls (docs/coverage.md)
 
 __all__ = ["PRDC", "manifold_numbers", "prdc"]
 
@@ -52,6 +55,7 @@ def _prdc(real: PointCloud, real_radii: Tensor, fake: PointCloud, k: int, block:
     """`prdc` of point clouds; `real_radii`: the squared radii of the real one."""
     fake_radii = cloud_radii(fake, k, block)
     balls = torch.zeros(len(fake.x), dtype=torch.float64, device=real_radii.device)
+    held = torch.zeros(len(real.x), dtype=torch.float64, device=real_radii.device)  # samples in each real ball
     recalled = torch.zeros(len(real.x), dtype=torch.bool, device=real_radii.device)
     covered = torch.zeros_like(recalled)
     for i, j in product(range(0, len(fake.x), block), range(0, len(real.x), block)):
@@ -59,6 +63,7 @@ def _prdc(real: PointCloud, real_radii: Tensor, fake: PointCloud, k: int, block:
         radii = fake_radii[rows_fake], real_radii[rows_real]
         in_real, in_fake = ball_membership(fake, real, rows_fake, rows_real, *radii)
         balls[rows_fake] += in_real.sum(1)
+        held[rows_real] += in_real.sum(0)
         covered[rows_real] |= in_real.any(0)
         recalled[rows_real] |= in_fake.any(0)
     return PRDC(
@@ -66,8 +71,16 @@ def _prdc(real: PointCloud, real_radii: Tensor, fake: PointCloud, k: int, block:
         recall=float(recalled.double().mean()),
         density=float(balls.mean()) / k,
         covered=float(covered.double().mean()),
-        density_error=float(balls.std()) / k / sqrt(len(balls)) if len(balls) > 1 else 0.0,
+        density_error=_density_error(balls, held) / k if min(len(balls), len(held)) > 1 else 0.0,
     )
+
+
+def _density_error(balls: Tensor, held: Tensor) -> float:
+    """The standard error of the mean number of balls around a sample, over samples (M,) and over real examples (N,).
+
+    The mean is Σ held / M, too: another real example has another ball.
+    """
+    return sqrt(float(balls.var()) / len(balls) + float(held.var()) * len(held) / len(balls) ** 2)
 
 
 def manifold_numbers(
@@ -82,7 +95,13 @@ def manifold_numbers(
     real_cloud = point_cloud(real, centre)
     real_radii = cloud_radii(real_cloud, k, BLOCK)
     shares, ceilings = (_prdc(real_cloud, real_radii, point_cloud(x, centre), k, BLOCK) for x in (fake, other))
-    full_protocol = {**(protocol or {}), "n": n, "k": k, "features": features, "interval": "95%, radii as given"}
+    full_protocol = {
+        **(protocol or {}),
+        "n": n,
+        "k": k,
+        "features": features,
+        "interval": "95%, Wilson; of density, over samples and real examples",
+    }
     return [
         Number(
             name, feature_title(_TITLES.get(name, name), features), getattr(shares, name), *_interval(shares, name, n),
@@ -109,7 +128,8 @@ def _interval(shares: PRDC, name: str, n: int) -> tuple[float, float]:
         # precision's: no hits among few samples do not prove that there are none
         half = max(Z * shares.density_error, wilson(shares.precision * n, n)[1] - shares.precision)
         return max(0.0, shares.density - half), shares.density + half
-    return wilson(getattr(shares, name) * n, n)
+    independent = n / OVERLAP.get(name, 1.0)
+    return wilson(getattr(shares, name) * independent, independent)
 
 
 _TITLES = {"covered": "share of the data that samples reach"}

@@ -20,11 +20,13 @@ from torch import Tensor
 from bestiary.errors import BestiaryError
 
 __all__ = [
-    "BLOCK", "PointCloud", "ball_membership", "centre_of", "cloud_radii", "distances", "nearest", "point_cloud",
+    "BLOCK", "PointCloud", "ball_membership", "centre_of", "cloud_radii", "distances", "distances_without_groups",
+    "nearest", "point_cloud",
     "squared_radii",
 ]  # fmt: skip
 
 EPS = torch.finfo(torch.float32).eps
+WITHOUT_GROUP = 8  # neighbours, among which one of another group is looked for
 SPARE = 8  # candidates beyond k; exact distances decide among them
 
 
@@ -94,6 +96,19 @@ def _exact_nearest(rows: Tensor, b: Tensor, index: Tensor, k: int) -> tuple[Tens
 def distances(a: Tensor, b: Tensor) -> Tensor:
     """d(a_i, B) for each row of a: (n,)."""
     return nearest(a, b)[0][:, 0]
+
+
+def distances_without_groups(a: Tensor, b: Tensor, groups: int, among_itself: bool = False) -> Tensor:
+    """d(a_i, B), and d(a_i, B without its g-th group) for each of the groups, which are the row numbers of B modulo
+    their number: (groups + 1, n). `among_itself`: a is b, and no row is its own neighbour."""
+    d, index = nearest(a, b, WITHOUT_GROUP + among_itself)
+    d, index = d[:, int(among_itself) :], index[:, int(among_itself) :]
+    result = [d[:, 0]]
+    for g in range(groups):
+        outside = index % groups != g
+        first = torch.where(outside.any(1), outside.long().argmax(1), index.shape[1] - 1)
+        result.append(d.gather(1, first[:, None])[:, 0])
+    return torch.stack(result)
 
 
 # ------------------------------------------------------------------ balls around examples

@@ -4,14 +4,24 @@ The floor of a distance is what real data gets against real data. The floor of â
 known. A judgement is a list of numbers under one shared protocol. Its verdict is made of their plain sentences.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
 from typing import Any, Literal
 
-__all__ = ["OTHER_REAL", "Judgement", "Number", "Reference", "feature_title", "percent"]
+__all__ = [
+    "ALARM",
+    "OTHER_REAL",
+    "Judgement",
+    "Number",
+    "Reference",
+    "doubt_better_than_real",
+    "feature_title",
+    "percent",
+]
 
 SENTENCES = 4  # of a verdict
+ALARM = 100  # the weight of a number that makes all others doubtful, as copies do: it stands above them
 OTHER_REAL = "other real examples in place of samples"  # most floors and ceilings
 
 
@@ -43,6 +53,7 @@ class Number:
     plain: str = ""  # a sentence for the verdict, for a person who knows no statistics
     weight: int = 0  # the verdict has the sentences with the largest weights, in this order; 0: not in the verdict
     detail: bool = False  # the report folds it away: another number says the same as a whole
+    equals_at_best: bool = False  # of a distance whose floor no honest samples are below
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,35 @@ class Judgement:
             Number(**{**n, "floor": reference(n["floor"]), "ceiling": reference(n["ceiling"])}) for n in d["numbers"]
         ]
         return cls(tuple(numbers), d["protocol"], tuple(d["notes"]), d["made"])
+
+
+def _is_better_than_real(number: Number) -> bool:
+    """Whether a distance of samples to data lies, with its interval, below that of other real examples."""
+    floor = number.floor
+    if not number.equals_at_best or floor is None or number.high is None or floor.low is None:
+        return False
+    return number.high < floor.low
+
+
+def doubt_better_than_real(numbers: Sequence[Number]) -> list[Number]:
+    """The numbers; those that are better than real examples can be say so, and the first of them says it as an alarm.
+
+    Honest samples are at best as far from the data as other real examples. Nearer ones have been copied, or the real
+    examples are not independent of one another.
+    """
+    doubted = [number for number in numbers if _is_better_than_real(number)]
+
+    def doubt(number: Number) -> Number:
+        first = number is doubted[0]
+        return replace(
+            number,
+            says=f"{number.says} Suspicious: nearer to the data than other real examples are.",
+            plain=f"Suspicious: by {len(doubted)} of the numbers samples are more like the real examples than other"
+            " real examples are. Look for copies, or for real examples that depend on one another." if first else "",
+            weight=ALARM if first else 0,
+        )  # fmt: skip
+
+    return [doubt(number) if number in doubted else number for number in numbers]
 
 
 def _json_value(value: Any) -> Any:

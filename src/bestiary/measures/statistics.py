@@ -15,20 +15,19 @@ Legend: N examples, F columns, G groups, E edges of bins.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from math import isfinite, sqrt
+from math import isfinite
 
 import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.intervals import student
+from bestiary.measures.intervals import group_count, jackknife_half
 from bestiary.measures.number import OTHER_REAL, Number, Reference
 from bestiary.measures.set_checks import check_same_features
 
 __all__ = ["correlations", "means_apart", "separations", "spreads_apart", "statistics"]
 
 BINS = 50
-LEAST_GROUPS, GROUPS = 5, 10  # of the jackknife
 MOST_SORTED = 1 << 24  # numbers that torch's quantile takes at once
 
 Apart = Callable[[Tensor, Tensor], Tensor]  # fake and real, (N, F) each → one number a column, or a pair
@@ -146,28 +145,23 @@ def _number(
         half = _jackknife(lambda a, b: whole(apart(a, b)), x, real) if isfinite(value) else None
         return (None, None) if half is None else (max(0.0, value - half), value + half)
 
-    low, high = ends(value, fake)
+    (low, high), groups = ends(value, fake), group_count(len(fake))
     return Number(
         name, title, value if isfinite(value) else None, low, high, unit, "lower",
         Reference(floor, *ends(floor, other), OTHER_REAL) if isfinite(floor) else None,
-        protocol=said if low is None else {**said, "interval": f"95%, jackknife of {_groups(fake)} groups, Student"},
+        protocol=said if low is None else {**said, "interval": f"95%, jackknife of {groups} groups, Student"},
         says=f"{says} Largest: {_worst(each, names)}.", detail=True,
+        equals_at_best=True,
     )  # fmt: skip
 
 
-def _groups(x: Tensor) -> int:
-    return min(GROUPS, len(x) // 4)
-
-
 def _jackknife(f: Callable[[Tensor, Tensor], float], fake: Tensor, real: Tensor) -> float | None:
-    """Half of the 95% interval, from f without each group of both; none where there are fewer than five groups."""
-    groups = _groups(fake)
-    if groups < LEAST_GROUPS:
+    """Half of the 95% interval, from f without each group of both; none where there are too few examples."""
+    groups = group_count(len(fake))
+    if not groups:
         return None
     group = torch.arange(len(fake), device=fake.device) % groups
-    left = torch.tensor([f(fake[group != g], real[group != g]) for g in range(groups)])
-    half = student(groups - 1) * sqrt((groups - 1) / groups * float((left - left.mean()).square().sum()))
-    return half if isfinite(half) else None
+    return jackknife_half(torch.tensor([f(fake[group != g], real[group != g]) for g in range(groups)]))
 
 
 def _worst(values: Tensor, names: Sequence[str], most: int = 3) -> str:

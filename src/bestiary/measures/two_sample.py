@@ -36,7 +36,7 @@ from bestiary.measures.number import OTHER_REAL, Number, Reference, feature_titl
 from bestiary.measures.set_checks import check_same_features
 from bestiary.networks.mlp import mlp
 from bestiary.training.clock import derive_seed
-from bestiary.training.device import seeded, threads_for
+from bestiary.training.device import seeded, use_threads
 
 __all__ = ["HeldOutLogits", "auc", "calibrate", "classify", "two_sample_test"]
 
@@ -67,7 +67,7 @@ def classify(fake: Tensor, real: Tensor, seed: int = 0, folds: int = FOLDS) -> H
     # both sets have the same share of every fold: a classifier gains nothing by knowing which one is rarer
     fold, half = (torch.cat([torch.randperm(len(s), generator=g) % k for s in (fake, real)]) for k in (folds, 2))
     # with matrices this small, two threads of a busy machine wait for each other, and take fifty times as long
-    with seeded(seed), threads_for(0):
+    with seeded(seed), use_threads(1):
         logits = _fit_classifiers(x, y, torch.stack([*(fold == k for k in range(folds)), half == 0])).cpu()
     y = y.cpu()
     by_half = HeldOutLogits(logits[folds, half == 0], y[half == 0] > 0.5)
@@ -193,18 +193,17 @@ def _accuracy_number(
     assert test.half is not None  # classify gives it
     p = _permutation_p(test.half, 10_000, seed)
     independent = len(test.logits) / ACCURACY_FACTOR
-    _, least, most = error_interval(0.5, sqrt(1 / (4 * independent)))
     return Number(
         "c2st", feature_title("accuracy of a classifier that sorts samples from real examples", features),
         test.accuracy, *wilson(test.accuracy * independent, independent), "share", "lower",
-        Reference(null.accuracy, least, most, OTHER_REAL),
+        Reference(null.accuracy, *wilson(null.accuracy * independent, independent), OTHER_REAL),
         protocol={
             **protocol, "p": round(p, 5), "p_of": "one half, by a fit to the other",
-            "interval": "95%, Wilson; the floor's N(½, 1/8n); for folds that share examples",
+            "interval": "95%, Wilson, for folds that share examples",
         },
         says="0.5: the classifier cannot tell samples from real examples; 1: it always can."
         f" If it could not, so high an accuracy would have the probability p = {p:.3g}.",
-        plain=_plain(test.accuracy, p), weight=90,
+        plain=_plain(test.accuracy, p), weight=90, equals_at_best=True,
     )  # fmt: skip
 
 
@@ -218,15 +217,13 @@ def _plain(accuracy: float, p: float) -> str:
 
 def _auc_number(test: HeldOutLogits, null: HeldOutLogits, features: str, protocol: Mapping[str, object]) -> Number:
     """The AUC; `null`: real examples in place of samples."""
-    n = len(test.logits) // 2
-    value, low, high = error_interval(auc(test), sqrt(AUC_FACTOR) * _auc_error(test))
-    _, least, most = error_interval(0.5, sqrt(AUC_FACTOR * (2 * n + 1) / (12 * n * n)))
+    (value, low, high), floor = (error_interval(auc(t), sqrt(AUC_FACTOR) * _auc_error(t)) for t in (test, null))
     return Number(
         "c2st_auc", feature_title("AUC of the same classifier", features), value, max(0.0, low), min(1.0, high),
-        "share", "lower", Reference(auc(null), least, most, OTHER_REAL),
+        "share", "lower", Reference(*floor, OTHER_REAL),
         protocol={**protocol, "interval": "95%, Hanley and McNeil, for folds that share examples"},
         says="The probability that it ranks a real example above a sample. 0.5: it cannot tell them apart.",
-        detail=True,
+        detail=True, equals_at_best=True,
     )  # fmt: skip
 
 
@@ -255,7 +252,7 @@ def _jsd_number(
         says="0: samples and real examples have one distribution; 1: they never overlap. Chance can make it negative."
         f" Real examples are {_ratio_text(on_samples)} times as dense as samples at the median sample, and"
         f" {_ratio_text(on_data)} times at the median real example.",
-        detail=True,
+        detail=True, equals_at_best=True,
     )  # fmt: skip
 
 

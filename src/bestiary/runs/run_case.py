@@ -5,7 +5,7 @@ import torch
 from bestiary.data.batch import Batch
 from bestiary.data.spec import Field
 from bestiary.errors import BestiaryError, unknown_name
-from bestiary.judging.case import LEAST, Case, Space, Tests, check_tests, choose_features
+from bestiary.judging.case import LEAST, Case, Space, Tests, check_tests, choose_features, feature_notes
 from bestiary.measures.features import Extractor
 from bestiary.measures.label_features import LEAST as LEAST_FITTED
 from bestiary.measures.label_features import fit_label_features
@@ -37,6 +37,7 @@ def make_case(
         samples = None
     samples = samples and round_to_data(samples, spec.x)
     is_tested = samples is not None and tests != "none"
+    notes += feature_notes(features, dataset) if is_tested else []
     return Case(
         spec=spec,
         examples=examples,
@@ -98,7 +99,7 @@ def _features(name: str, run: FittedRun, spare: Batch, seed: int) -> Extractor:
     """The features in which samples and data are compared, by the option `features`."""
     label = run.spec.label
     if name != "labels":
-        return choose_features(name, run.spec, seed, run.device, run.dataset.modes)
+        return choose_features(name, run.spec, seed, run.device, run.dataset.modes, run.dataset.name)
     if label is None or label.optional:
         raise BestiaryError("features=labels need data with one label each, and these have none: use features=auto")
     if len(spare) < LEAST_FITTED:
