@@ -124,7 +124,7 @@ def play(name: str, data: str, seed: int) -> dict[str, object]:
         prior = PRIORS[name](model)
         all_of = images(dataset)
         judge = partial(bounds, model, prior)
-        (elbo, nll), table = bound_numbers(judge, all_of[: size.test], size.k, batch=10)
+        (elbo, nll, *_), table = bound_numbers(judge, all_of[: size.test], size.k, batch=10)
         curve = table.tolist()
         whole = level(judge, all_of, curve, size.wide)
     return {

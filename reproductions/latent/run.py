@@ -49,7 +49,7 @@ def judged(run: bst.Run, size: Size) -> dict[str, object]:
 
     x = run.observe(run.part("test", None, 0))
     with seeded(derive_seed(0, "bound"), run.device):
-        (elbo, nll), table = bound_numbers(bounds, x[: size.test], size.k, batch=10)
+        (elbo, nll, *_), table = bound_numbers(bounds, x[: size.test], size.k, batch=10)
     curve = table.tolist()
     numbers = {"elbo": elbo.value, "nll": nll.value, "k": size.k, "test": min(size.test, len(x)), "curve": curve}
     if size.wide:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bestiary.errors import BestiaryError
 from bestiary.measures.bound import bound_numbers
+from bestiary.measures.intervals import student
 from bestiary.measures.number import Number, Reference
 
 
@@ -28,7 +29,7 @@ def numbers(**options: object) -> dict[str, Number]:
 def test_numbers_are_minus_the_mean_bound_with_the_interval_of_the_standard_error() -> None:
     found, first = numbers(k=50), examples()[:, 0, 0].double()
     assert found.keys() == {"nll_elbo", "nll_iwae"}
-    half = 1.96 * float(first.std()) / 150**0.5
+    half = student(149) * float(first.std()) / 150**0.5
     for name, k in (("nll_elbo", 1), ("nll_iwae", 50)):
         value = 100 - float(first.mean()) - log(k)
         assert found[name].value == pytest.approx(value, abs=1e-5)

@@ -168,3 +168,16 @@ def test_moments_by_halves_are_those_of_the_whole(features: int) -> None:
     x = torch.randn(40, features, generator=torch.Generator().manual_seed(0))
     found = moments(x.split(17))
     torch.testing.assert_close(found.covariance, torch.cov(x.double().T).view(features, features))
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1.36, 0.0), (1.0, 0.36)])
+def test_the_extrapolated_distance_is_without_the_bias(scale: float, shift: float) -> None:
+    """200 of 64 features: the distance is 8.3, estimated as about 20, of which the floor of 11 is but a part."""
+    f, n, worlds = 64, 200, 12
+    truth = f * ((scale - 1) ** 2 + shift**2)
+    found = [fid(scale * normal(n, f, 3 * i) + shift, normal(n, f, 3 * i + 1), normal(n, f, 3 * i + 2), "x")
+             for i in range(worlds)]  # fmt: skip
+    values = torch.tensor([number.protocol["extrapolated"] for number in found])
+    assert abs(float(values.mean()) - truth) < 4 * float(values.std()) / worlds**0.5
+    assert all(number.value - number.floor.value > truth for number in found) == (scale > 1)
+    assert "extrapolated" not in fid(normal(100, f), normal(100, f, 1), normal(100, f, 2), "x").protocol

@@ -4,6 +4,7 @@ import sys
 
 from bestiary.judging.case import Case
 from bestiary.judging.chapter import Findings
+from bestiary.judging.row_names import row_names
 from bestiary.measures.bound import bound_numbers
 from bestiary.measures.number import Reference
 from bestiary.models.model import Bounds
@@ -32,6 +33,7 @@ def bounds(case: Case) -> Findings:
             floor=floor,
             protocol={**case.protocol, "of": "probability" if model.discrete else "density", **_likelihood(case)},
             progress=_silent if case.quiet else _show,
+            row_name=row_names(spec, case.examples.x, "judged example"),
         )
     notes = ["Bounds are in the units of the file: −log p(raw) = −log p(x) + Σ log scale."] if spec.log_scale else []
     return Findings(numbers, notes, {"k_curve": curve})

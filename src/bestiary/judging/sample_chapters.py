@@ -20,8 +20,9 @@ from bestiary.data.toys import Mixture
 from bestiary.errors import BestiaryError
 from bestiary.judging.case import Case, Sides
 from bestiary.judging.chapter import Findings
+from bestiary.judging.row_names import row_names
 from bestiary.measures.discrepancy import discrepancy_numbers
-from bestiary.measures.frechet import fid
+from bestiary.measures.frechet import SIDES, fid_numbers
 from bestiary.measures.kernel_distance import kid
 from bestiary.measures.manifold import manifold_numbers
 from bestiary.measures.modes import mode_numbers
@@ -89,8 +90,10 @@ def classifier(case: Case) -> Findings:
 
 
 def fid_of(case: Case) -> Findings:
-    """The Fréchet distance of features."""
-    return Findings([fid(*case.feature_sides, _name(case), case.feature_protocol)])
+    """The Fréchet distance of features, and without outliers if these dominate it."""
+    x = dict(zip(SIDES, (case.sides.real, case.sides.fake, case.sides.other), strict=True))
+    names = {side: row_names(case.spec, rows, side) for side, rows in x.items()}
+    return Findings(fid_numbers(*case.feature_sides, _name(case), case.feature_protocol, names))
 
 
 def kid_of(case: Case) -> Findings:

@@ -11,15 +11,20 @@ n. With Δ = μ₁ − μ₂ and T the optimal map from N(0, S₁) to N(0, S₂)
 and ψ₂ likewise with −Δ and T⁻¹ = L C^−½ Lᵀ (infinitesimal jackknife). If the two distributions are the same, the value
 is of second order, and the interval is too wide by up to about 1.5, never too narrow.
 
-FID is biased upwards, by about its floor: what real data gets against real data at the same n. The interval does not
-include the bias. With fewer examples than features the covariance is singular; the distance is then that on the span,
+FID is biased upwards. Its floor, what real data gets against real data at the same n, is the bias only if samples are
+as wide as the data; that of wider samples is larger. The interval does not include the bias. The bias is nearly b/n, so
+that twice the distance less the mean of those of two halves is nearly without it:
+
+    FID∞   2 FID(n) − FID(n/2)                                         (after Chong and Forsyth 2020, arXiv 1911.07023)
+
+With fewer examples than features the covariance is singular; the distance is then that on the span,
 and the protocol says so. It is called FID only together with the name of its features.
 
 Legend: N examples, F features, R rank.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from math import sqrt
 
@@ -27,14 +32,17 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
+from bestiary.measures.dominance import RowName, dominant_rows, number_rows
 from bestiary.measures.intervals import error_interval
 from bestiary.measures.number import OTHER_REAL, Number, Reference, feature_title
 from bestiary.measures.set_checks import check_same_features, check_variation
 
-__all__ = ["Moments", "fid", "frechet", "moments"]
+__all__ = ["SIDES", "Moments", "fid", "fid_numbers", "frechet", "moments"]
 
 ROWS = 2048  # examples in a block
 COLUMNS = 128  # features; blocks of so many are not halved further
+SIDES = ("real example", "sample", "other real example")
+LEAST_ROBUST = 10  # examples of each set that are left without outliers
 
 
 @dataclass(frozen=True)
@@ -142,26 +150,87 @@ def fid(
     fake: Tensor, real: Tensor, other: Tensor, features: str, protocol: Mapping[str, object] | None = None
 ) -> Number:
     """Fréchet distance of fake to real. Floor: that of `other` real examples. Sets are cut to one size."""
+    return fid_numbers(fake, real, other, features, protocol)[0]
+
+
+def fid_numbers(
+    fake: Tensor, real: Tensor, other: Tensor, features: str, protocol: Mapping[str, object] | None = None,
+    row_names: Mapping[str, RowName] | None = None,
+) -> list[Number]:  # fmt: skip
+    """`fid`; where a few examples dominate its variance, these are named, and the distance without them follows.
+
+    `row_names`: names of rows for each of `SIDES`.
+    """
     check_same_features(fake, real, other)
     n = min(len(fake), len(real), len(other))
     fake, real, other = (x[:n].flatten(1) for x in (fake, real, other))
     check_variation(real, features)
-    real_moments = moments([real])
-    root = _root(real_moments.covariance)
-    interval, floor = (_distance_interval(real, real_moments, root, x) for x in (fake, other))
     full_protocol = {**(protocol or {}), "n": n, "features": features, "F": real.shape[1]}
     if n <= real.shape[1]:
         full_protocol["rank"] = f"rank-deficient: {n} examples of {real.shape[1]} features"
-    return Number(
-        "fid", feature_title("Fréchet distance", features), *interval,
-        "squared feature units", "lower", Reference(*floor, OTHER_REAL),
-        protocol={**full_protocol, "interval": "95%, infinitesimal jackknife; without the bias, which the floor shows"},
-        says="Distance between the features' means and covariances. Real examples have the floor, not 0.",
+    number, influence = _fid_number(fake, real, other, features, full_protocol)
+    few = {side: found for side, psi in zip(SIDES, influence, strict=True) if (found := dominant_rows(psi))}
+    kept = [x[few[side].keep(n)] if side in few else x for side, x in zip(SIDES, (real, fake, other), strict=True)]
+    if not few or min(map(len, kept)) < LEAST_ROBUST:
+        return [number]
+    kept_protocol = {**full_protocol, "n": min(map(len, kept))}
+    robust = _fid_number(kept[1], kept[0], kept[2], features, kept_protocol)[0]
+    names = {side: (row_names or {}).get(side, number_rows) for side in few}
+    return _beside_outliers(
+        number,
+        robust,
+        {side: found.sentence(n, names[side]) for side, found in few.items()},
+        {side: found.rows for side, found in few.items()},
+    )
+
+
+def _fid_number(
+    fake: Tensor, real: Tensor, other: Tensor, features: str, protocol: Mapping[str, object]
+) -> tuple[Number, tuple[Tensor, ...]]:
+    """The distance with its floor; and the influence of each real example, sample, and other real example."""
+    real_moments = moments([real])
+    root = _root(real_moments.covariance)
+    found, floor = (_distance_and_influence(real, real_moments, root, x) for x in (fake, other))
+    says = "Distance between the features' means and covariances. Real examples have the floor, not 0."
+    if len(real) // 2 > real.shape[1]:
+        extrapolated = 2 * found[0] - _of_halves(real, fake)
+        protocol = {**protocol, "extrapolated": round(extrapolated, 6)}
+        says += f" Extrapolated to infinitely many examples, without the bias: {extrapolated:.4g}."
+    number = Number(
+        "fid", feature_title("Fréchet distance", features), *_interval(*found),
+        "squared feature units", "lower", Reference(*_interval(*floor), OTHER_REAL),
+        protocol={**protocol, "interval": "95%, infinitesimal jackknife; without the bias, which the floor shows"},
+        says=says,
+        equals_at_best=True,
     )  # fmt: skip
+    return number, (found[1], found[2], floor[2])
 
 
-def _distance_interval(x: Tensor, a: Moments, root: Tensor, y: Tensor) -> tuple[float, float, float]:
-    """The distance of y to x, with its ends; `a`, `root`: the moments of x and the root of its covariance."""
+def _of_halves(x: Tensor, y: Tensor) -> float:
+    """The mean of the distances of two halves."""
+    return sum(frechet(moments([x[i::2]]), moments([y[i::2]])) for i in (0, 1)) / 2
+
+
+def _beside_outliers(
+    number: Number, robust: Number, sentences: Mapping[str, str], rows: Mapping[str, list[int]]
+) -> list[Number]:
+    """A distance that a few examples dominate, which says so, and its robust form without them."""
+    sentence = " ".join(f"Of the {side}s, {text}" for side, text in sentences.items())
+    return [
+        replace(
+            number, protocol={**number.protocol, "dominated_by": rows}, detail=True, equals_at_best=False,
+            says=f"{number.says} Dominated by outliers. {sentence}",
+        ),
+        replace(
+            robust, name="fid_robust", title=f"{number.title}, without outliers",
+            protocol={**robust.protocol, "without": rows},
+            says=f"{number.says} Without the rows that dominate the one over all. {sentence}",
+        ),
+    ]  # fmt: skip
+
+
+def _distance_and_influence(x: Tensor, a: Moments, root: Tensor, y: Tensor) -> tuple[float, Tensor, Tensor]:
+    """The distance of y to x, and the influence of each example; `a`, `root`: the moments of x and their root."""
     b = moments([y])
     eigenvalues, vectors = torch.linalg.eigh(_congruent(root, b.covariance))
     nonzero = eigenvalues > eigenvalues[-1].abs() * len(eigenvalues) * torch.finfo(eigenvalues.dtype).eps
@@ -169,8 +238,13 @@ def _distance_interval(x: Tensor, a: Moments, root: Tensor, y: Tensor) -> tuple[
     inverse = torch.linalg.inv(root) if root.shape[0] == root.shape[1] else (root / root.square().sum(0)).T  # L⁺
     influence_x = _influence(x, a.mean, delta, (inverse.T @ vectors) * quarter)
     influence_y = _influence(y, b.mean, -delta, (root @ vectors) / quarter)
-    error = sqrt(float(influence_x.var() / len(x) + influence_y.var() / len(y)))
-    return error_interval(_distance(a, b, eigenvalues), error)
+    return _distance(a, b, eigenvalues), influence_x, influence_y
+
+
+def _interval(distance: float, influence_x: Tensor, influence_y: Tensor) -> tuple[float, float, float]:
+    """The distance with its ends."""
+    error = sqrt(sum(float(psi.var()) / len(psi) for psi in (influence_x, influence_y)))
+    return error_interval(distance, error)
 
 
 def _influence(x: Tensor, mean: Tensor, delta: Tensor, half_map: Tensor) -> Tensor:
