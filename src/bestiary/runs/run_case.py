@@ -3,6 +3,7 @@
 import torch
 
 from bestiary.data.batch import Batch
+from bestiary.data.shared_rows import shared_rows_note
 from bestiary.data.spec import Field
 from bestiary.errors import BestiaryError, unknown_name
 from bestiary.judging.case import LEAST, Case, Space, Tests, check_tests, choose_features, feature_notes
@@ -30,7 +31,7 @@ def make_case(
     _check_options(model, n, k, space, tests)
     examples, training = run.part(split, n, seed), run.part("train", max(MOST_TRAINING, 2 * n), seed)
     spare = training[len(examples) :]  # classifiers and features for judging are fitted to examples that none compares
-    notes = _notes(run, examples)
+    notes = [*_notes(run, examples), *filter(None, [shared_rows_note(dataset, split)])]
     samples = draw_samples(run, n, seed) if isinstance(model, Samples) else None
     if samples is not None and not (finite := samples.x.flatten(1).isfinite().all(1)).all():
         notes.append(f"{int((~finite).sum())} of {n} samples hold values that are not finite: no sample was judged.")

@@ -42,8 +42,8 @@ def watch_signs(run: Path, plan: Plan, rounds: int, show: Show, warn: Callable[[
         signs = {sign.name: sign for sign in diagnose(history)}
         for name in signs.keys() - present:
             remedy = signs[name].remedies[0]
-            command = remedy_command(plan, remedy.options)
-            warn(f"round {history.round}: {signs[name].message}. Remedy: {remedy.advice}: {command}")
+            command = f": {remedy_command(plan, remedy.options)}" if remedy.options else ""
+            warn(f"round {history.round}: {signs[name].message}. Remedy: {remedy.advice}{command}")
         for name in present - signs.keys():
             warn(f"round {history.round}: {name} is gone")
         present.clear()
