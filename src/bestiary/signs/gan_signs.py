@@ -13,7 +13,8 @@ Remedies are those of the lectures, without those that the run already has. Each
 """
 
 from itertools import pairwise
-from statistics import mean
+from math import sqrt
+from statistics import mean, stdev
 
 from bestiary.signs.sign import Remedy, RunHistory, Sign, make_sign, option_number
 
@@ -26,17 +27,18 @@ def mode_collapse(history: RunHistory) -> Sign | None:
     """Any of: samples reach less than 70% of the data; their diversity is below half that of the data; a third of them
     repeat another sample. Blurred samples that are spread over all of the data are no collapse; nor are samples that
     have only begun to spread: before the end of a run such a number counts only if it does not grow."""
-    values = history.latest_values("validation.reached", "validation.diversity", "validation.repeats")
+    values = history.latest_values("validation.diversity", "validation.repeats")
     if values is None or not history.is_mature:
         return None
-    reached, diversity, repeats = values
-    misses_data = reached < LEAST_REACHED and not _grows_still(history, "validation.reached")
+    (diversity, repeats), reached = values, history.latest("validation.reached")
+    misses_data = reached is not None and reached < LEAST_REACHED and not _grows_still(history, "validation.reached")
     is_narrow = diversity < 0.5 and not _grows_still(history, "validation.diversity")
     if not misses_data and not is_narrow and repeats <= 1 / 3:
         return None
     message = (
-        f"mode collapse: samples reach {reached:.0%} of the data, their diversity is {diversity:.2f} times that of the"
-        f" data, and {repeats:.0%} of them repeat another sample"
+        "mode collapse"
+        + (" of the samples: " if reached is None else f": samples reach {reached:.0%} of the data, ")
+        + f"their diversity is {diversity:.2f} times that of the data, and {repeats:.0%} of them repeat another one"
     )
     return make_sign(history, "mode-collapse", message, (
         *_game_remedies(history),
@@ -97,16 +99,17 @@ def overpowering(history: RunHistory) -> Sign | None:
 
 def oscillation(history: RunHistory) -> Sign | None:
     """In the second half of the run so far, with at least six validations: the reached share varies by more than 0.3,
-    at least half of its steps reverse direction, it does not grow, and the last three values differ by more than 0.1,
-    so that it has not settled."""
+    at least half of its steps reverse direction, it does not grow by more than its standard error, and the last three
+    values differ by more than 0.1, so that it has not settled."""
     reached = [value for _, value in history.series.get("validation.reached", [])]
     late = reached[len(reached) // 2 :]
     if len(late) < 6 or max(late) - min(late) <= 0.3 or max(late[-3:]) - min(late[-3:]) <= 0.1 or not history.is_mature:
         return None
     steps = [b - a for a, b in pairwise(late)]
     reversals = sum(a * b < 0 for a, b in pairwise(steps))
-    middle = len(late) // 2
-    if reversals < len(steps) // 2 or mean(late[middle:]) > mean(late[:middle]) + 0.05:
+    before, after = late[: len(late) // 2], late[len(late) // 2 :]
+    error = stdev(late) * sqrt(1 / len(before) + 1 / len(after))
+    if reversals < len(steps) // 2 or mean(after) > mean(before) + max(error, 0.05):
         return None
     message = (
         f"oscillation: the share of the data that samples reach swings between {min(late):.0%} and {max(late):.0%} and"
@@ -161,8 +164,10 @@ def _grows_still(history: RunHistory, name: str) -> bool:
 
 
 def _grows(history: RunHistory, name: str) -> bool:
-    """Whether a share is higher than the mean of what it was before; also if there is only one value."""
-    *earlier, latest = [value for _, value in history.series.get(name, [(0, 0.0)])]
+    """Whether a share is higher than the mean of what it was before, or has one value only; not if it has none."""
+    if name not in history.series:
+        return False
+    *earlier, latest = [value for _, value in history.series[name]]
     return not earlier or latest > mean(earlier) + 0.05
 
 
