@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.intervals import normal_interval
+from bestiary.measures.intervals import student_interval
 from bestiary.measures.number import Number, Reference
 
 __all__ = ["Inversion", "inversion_number", "invert"]
@@ -110,9 +110,9 @@ def inversion_number(
     """
     if len(held_out) < 2 or len(samples) < 2:
         raise BestiaryError(f"the mean inversion error needs at least 2 examples; got {len(held_out)}: use n=2 or more")
-    floor = Reference(*normal_interval(invert(samples).error), "samples of the model itself in the place of examples")
+    floor = Reference(*student_interval(invert(samples).error), "samples of the model itself in the place of examples")
     return Number(
-        "inversion", "distance of held-out examples from their inversions", *normal_interval(invert(held_out).error),
-        "rms difference", "lower", floor, protocol={**protocol, "n": len(held_out), "interval": "95%, normal"},
+        "inversion", "distance of held-out examples from their inversions", *student_interval(invert(held_out).error),
+        "rms difference", "lower", floor, protocol={**protocol, "n": len(held_out), "interval": "95%, Student"},
         says="What no code makes. At its floor the model can make all examples; the floor is what the search misses.",
     )  # fmt: skip

@@ -9,7 +9,7 @@ from bestiary.codes.encoding import encode
 from bestiary.judging.case import Case
 from bestiary.judging.chapter import Findings
 from bestiary.measures.code_numbers import code_bits, probe, round_codes
-from bestiary.measures.intervals import normal_interval
+from bestiary.measures.intervals import student_interval
 from bestiary.measures.number import Number
 from bestiary.models.model import Encodes, Reconstructs
 
@@ -50,7 +50,7 @@ def compression(case: Case) -> Findings:
     codes = encode(case.model, look, case.seed)
     if not codes.is_floating_point() or len(look) < 2:
         return Findings()
-    protocol = {**case.protocol, "n": len(look), "interval": "95%, normal, over examples"}
+    protocol = {**case.protocol, "n": len(look), "interval": "95%, Student, over examples"}
     numbers = [code_bits(codes, case.protocol)]
     for name, title, z, says in (
         ("distortion", "reconstruction loss, −E log p(x|z)", codes, "What the code loses of x."),
@@ -61,5 +61,5 @@ def compression(case: Case) -> Findings:
         with torch.no_grad():
             losses = [model.distortion(x.to(case.device), code.to(case.device)).cpu().double() for x, code in parts]
         loss = case.spec.log_scale + torch.cat(losses)
-        numbers.append(Number(name, title, *normal_interval(loss), "nats", "lower", protocol=protocol, says=says))
+        numbers.append(Number(name, title, *student_interval(loss), "nats", "lower", protocol=protocol, says=says))
     return Findings(numbers)

@@ -1,8 +1,7 @@
 """95% confidence intervals: normal, Student, Wilson, and bootstrap.
 
     error_interval      v ± 1.96 s                           a value v with its standard error s
-    normal_interval     x̄ ± 1.96 s/√n                        a mean over examples
-    student_interval    x̄ ± t s/√n, t = student(n − 1)       a mean of few: splits, blocks or seeds (Student 1908)
+    student_interval    x̄ ± t s/√n, t = student(n − 1)       a mean over examples, splits or seeds (Student 1908)
     wilson              (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n)         a share p (Wilson 1927)
     jackknife_half      t √((G − 1)/G Σ_g (v_g − v̄)²), t = student(G − 1): v_g without the g-th of G groups of
                         examples, of all sets at once
@@ -19,7 +18,7 @@ from torch import Tensor
 
 __all__ = [
     "ENDS", "Z", "count_ends", "error_interval", "group_count", "jackknife_half",
-    "normal_interval", "quantile_ends", "student", "student_interval", "wilson",
+    "quantile_ends", "student", "student_interval", "wilson",
 ]  # fmt: skip
 
 Z = 1.96  # the standard normal lies within ± Z with probability 0.95
@@ -32,16 +31,9 @@ def error_interval(value: float, error: float, quantile: float = Z) -> tuple[flo
     return value, value - quantile * error, value + quantile * error
 
 
-def normal_interval(values: Tensor) -> tuple[float, float, float]:
-    """The mean over examples (n,) and its ends. The ends of a single example are NaN."""
-    mean = float(values.double().mean())
-    if len(values) < 2:
-        return mean, float("nan"), float("nan")
-    return error_interval(mean, float(values.double().std()) / len(values) ** 0.5)
-
-
 def student_interval(values: Tensor) -> tuple[float, float | None, float | None]:
-    """The mean of a few values (n,) and its ends. A single value has no ends."""
+    """The mean of values (n,) and its ends. A single value has no ends."""
+    values = values.double()
     mean, n = float(values.mean()), len(values)
     if n < 2:
         return mean, None, None

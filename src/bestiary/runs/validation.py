@@ -17,7 +17,7 @@ from bestiary.data.batch import Batch
 from bestiary.data.dataset import Dataset
 from bestiary.data.picture import write_picture
 from bestiary.measures.copies import copy_share
-from bestiary.measures.intervals import normal_interval
+from bestiary.measures.intervals import student_interval
 from bestiary.measures.neighbours import distances
 from bestiary.measures.structure import structure
 from bestiary.models.model import Bounds, Encodes, Samples, Shows
@@ -101,8 +101,8 @@ class Validation:
             return {}
         blocks = self.held_out.split(BOUND_BLOCK)
         values = torch.cat([model.bound(block.to(self.device), 1) for block in blocks])
-        mean, low, high = (end - self.spec.log_scale for end in normal_interval(values))
-        return {"bound": mean} | ({"low": low, "high": high} if len(values) > 1 else {})  # one example has no interval
+        ends = zip(("bound", "low", "high"), student_interval(values), strict=True)
+        return {name: end - self.spec.log_scale for name, end in ends if end is not None}  # one example has no interval
 
     def _vitals(self, model: Any) -> dict[str, float]:
         """The model's vitals, and the share of copies if its loss would not show that it overfits."""
