@@ -7,6 +7,7 @@
 Names are imported when they are first used, so that `import bestiary` is quick and brings no torch.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from bestiary.errors import BestiaryError
     from bestiary.run import Run, fit, judge, load, sample
     from bestiary.runs.plan import plan
+
+# Threads that wait for each other sleep in place of spinning: on a busy machine spinning makes a fit several times
+# slower, on an idle one sleeping costs next to nothing (`make bench`). OpenMP reads this when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __all__ = [
     "BestiaryError",

@@ -129,7 +129,7 @@ def _prepare(
         choose_device(settings["device"])
         find_run(settings["resume"], settings["root"])
         return None
-    plan, _ = _complete_plan(source, model, options, settings["device"])
+    plan, _ = _complete_plan(source, model, options, settings["device"], settings["nproc"])
     if not quiet:
         print_lines(f"Fitting {plan.model} to {sentence(describe(plan.dataset))}, for {plan.recipe.steps:,} rounds.")
         if plan.inferred:
@@ -139,16 +139,18 @@ def _prepare(
     return plan
 
 
-def _complete_plan(source: str, model: str, options: Mapping[str, object], device: str) -> tuple[Any, Any]:
+def _complete_plan(
+    source: str, model: str, options: Mapping[str, object], device: str, processes: int = 1
+) -> tuple[Any, Any]:
     """A plan in which nothing is left to infer, and its model."""
     from bestiary.models.zoo import build
-    from bestiary.runs.plan import check_batch_and_steps, plan, with_inferred_precision
+    from bestiary.runs.plan import check_batch_and_steps, plan, with_machine_options
     from bestiary.training.device import choose_device
 
     open_plan = plan(source, model, options)
     model_object = build(open_plan.model, open_plan.dataset.spec, **open_plan.model_options)
     check_batch_and_steps(model_object, open_plan.recipe)
-    return with_inferred_precision(open_plan, choose_device(device), model_object.size), model_object
+    return with_machine_options(open_plan, choose_device(device), model_object.size, processes), model_object
 
 
 def _missing_words(leading: Sequence[str], key_words: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from bestiary.runs.environment import describe_environment, warn_of_changes
 from bestiary.runs.fitted_run import FittedRun
 from bestiary.runs.model_and_trainer import build_model, make_trainer
 from bestiary.runs.model_card import write_card
-from bestiary.runs.plan import Plan, with_inferred_precision
+from bestiary.runs.plan import Plan, with_machine_options
 from bestiary.runs.plan import plan as make_plan
 from bestiary.runs.progress import progress
 from bestiary.runs.resumed_plan import resumed_plan, update_recipe
@@ -38,7 +39,7 @@ from bestiary.runs.validation import Validation
 from bestiary.storage.atomic import write_atomic
 from bestiary.storage.run_files import MODEL, note, update_env, write_config
 from bestiary.training import driver
-from bestiary.training.device import choose_device, has_native_bf16, seeded, threads_for, tune_cpu
+from bestiary.training.device import choose_device, has_native_bf16, seeded, tune_cpu, use_threads
 from bestiary.training.driver import Ending, RunFailed
 from bestiary.training.parallel import Team, join, under_torchrun
 from bestiary.training.trainer import Trainer
@@ -115,8 +116,9 @@ def fit(
         path = _run_path(resume, root)
         plan = resumed_plan(path, data, model, options)
         network = _shardable_model(plan, session.team)
+        plan = _with_shared_options(plan, network, session)
     lock = locked(path) if session.is_writer else nullcontext()
-    with lock, threads_for(plan.recipe.batch * plan.dataset.spec.dimensions):
+    with lock, use_threads(plan.recipe.threads):
         _play_run(plan, network, path, session)
     array = data if plan.data == "array" else None
     return FittedRun(path, array, str(session.device), **plan.python_objects)
@@ -163,18 +165,18 @@ def _shardable_model(plan: Plan, team: Team) -> Model:
 
 
 def _begin_run(plan: Plan, root: Path, name: str | None, session: _Session) -> tuple[Plan, Model, Path]:
-    """The plan with its precision, the model, and a new folder. If the model cannot be built, there is no folder."""
+    """The complete plan, the model, and a new folder. If the model cannot be built, there is no folder."""
     model = _shardable_model(plan, session.team)
-    plan = _with_shared_precision(plan, model, session)
+    plan = _with_shared_options(plan, model, session)
     return plan, model, _shared_folder(plan, root, name, session.team)
 
 
-def _with_shared_precision(plan: Plan, model: Model, session: _Session) -> Plan:
-    """The plan with a precision that is the same for all processes."""
-    plan = with_inferred_precision(plan, session.device, model.size)
+def _with_shared_options(plan: Plan, model: Model, session: _Session) -> Plan:
+    """The plan with the options of the machine, and a precision that is the same for all processes."""
+    plan = with_machine_options(plan, session.device, model.size, session.team.world)
     is_bf16 = plan.recipe.precision == "bf16"
     if "precision" in plan.inferred and session.team.any(not is_bf16) and is_bf16:
-        return plan.with_precision("fp32", "not every process multiplies bf16 natively")
+        return plan.with_inferred("precision", "fp32", "not every process multiplies bf16 natively")
     return plan
 
 
@@ -225,6 +227,8 @@ def _play_run(plan: Plan, model: Model, path: Path, session: _Session) -> None:
     if trainer.time > trainer.rounds:
         raise BestiaryError(f"steps={trainer.rounds}: the run stands at round {trainer.time} already; give more steps")
     if session.is_writer:
+        if trainer.round:
+            warn(_position(plan, path, trainer))
         _note_start(plan, trainer, path, warn)
     ending = _play_rounds(plan, trainer, path, session, warn)
     weights = trainer.weights()  # every process takes part in gathering them
@@ -235,6 +239,17 @@ def _play_run(plan: Plan, model: Model, path: Path, session: _Session) -> None:
         raise Interrupted(_resume_advice(plan, path, ending, trainer.rounds))
     if not session.quiet and not ending.finished:
         warn(_resume_advice(plan, path, ending, trainer.rounds))
+
+
+def _position(plan: Plan, path: Path, trainer: Trainer) -> str:
+    """Where a resumed run stands; of one that is finished, how to give it more rounds."""
+    run = f"{path} ({plan.model} fitted to {plan.data})"
+    stopped = trainer.facts.get("stopped") and trainer.facts.get("misses", 0) >= plan.recipe.patience
+    if trainer.time < trainer.rounds and not stopped:
+        return f"resumes {run} at round {trainer.round} of {trainer.rounds}"
+    more = f"steps={2 * trainer.rounds}" if not stopped else f"patience={2 * plan.recipe.patience}"
+    reason = trainer.facts["stopped"] if stopped else f"all {trainer.rounds} rounds are played"
+    return f"{run} is finished, {reason}: to go on, bestiary fit --resume {shlex.quote(str(path))} {more}"
 
 
 def _note_start(plan: Plan, trainer: Trainer, path: Path, warn: Callable[[str], None]) -> None:
@@ -253,11 +268,15 @@ def _play_rounds(plan: Plan, trainer: Trainer, path: Path, session: _Session, wa
     """Play the rounds, with progress, validations and signs. If the run fails, its folder says why."""
     dimensions = plan.dataset.spec.dimensions if trainer.model.discrete else 0  # bounds in bits per dimension
     validation = Validation(trainer, plan.dataset, path)
+    log = partial(note, path) if session.is_writer else lambda text: None
     try:
         # seeded: the caller's random numbers are not changed
-        with seeded(0, session.device), progress(trainer.rounds, trainer.round, session.quiet, dimensions) as show:
-            watch = watch_signs(path, plan, trainer.rounds, show, warn) if session.is_writer else show
-            return driver.fit(trainer, path, validation, watch, session.limit)
+        with (
+            seeded(0, session.device),
+            progress(trainer.rounds, trainer.round, session.quiet, log, session.limit, dimensions) as shown,
+        ):
+            watch = watch_signs(path, plan, trainer.rounds, shown.show, warn) if session.is_writer else None
+            return driver.fit(trainer, path, validation, watch, session.limit, shown.tick)
     except RunFailed as error:
         if session.is_writer:
             note(path, str(error))

@@ -2,7 +2,7 @@
 
     plan(data, model, options)      gives each option to the data, the model or the training, by its name;
                                     infers `auto` and `steps` from the data, with the reason
-    with_inferred_precision(…)      infers the precision, from the device and the size of the model
+    with_machine_options(…)         infers precision and threads, from the machine and the sizes of model and batch
 
 `Plan.command` is the line that runs the same fit with nothing left to infer. A command cannot hold objects from Python
 (an encoder, an array, its labels): the line is then one of Python with `…` in their places.
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,13 +39,16 @@ from bestiary.models.tricks.table import refuse_renamed, trick_options
 from bestiary.models.zoo import MODELS, PART_LISTS, PARTS
 from bestiary.runs.config_options import config_values, is_python_object
 from bestiary.runs.start_weights import load_earlier_runs
-from bestiary.training.device import infer_precision
+from bestiary.training.device import infer_precision, infer_threads
 from bestiary.training.recipe import Recipe
 from bestiary.version import FORMAT, __version__
 
 __all__ = [
-    "LEAST_STEPS", "MOST_STEPS", "PASSES", "Plan", "check_batch_and_steps", "plan", "with_inferred_precision",
+    "LEAST_STEPS", "MACHINE_OPTIONS", "MOST_STEPS", "PASSES", "Plan", "check_batch_and_steps", "plan",
+    "with_machine_options",
 ]  # fmt: skip
+
+MACHINE_OPTIONS = {"precision", "threads"}  # options of the training that are inferred from the machine
 
 SCHEDULED = {"beta", "lr"}  # options that may be schedules
 SMALL_BATCH = 1024  # a batch up to it may hold some examples of a small data set twice
@@ -67,13 +70,13 @@ class Plan:
     weights: Mapping[str, Tensor] = field(default_factory=dict, repr=False)  # the weights that the model starts from
     start: Mapping[str, str] = field(default_factory=dict)  # the run that they come from: its path, the weights' hash
 
-    def with_precision(self, precision: Literal["fp32", "bf16"], reason: str) -> "Plan":
-        """The plan with an inferred precision."""
+    def with_inferred(self, key: str, value: Any, reason: str) -> "Plan":
+        """The plan with an option of the training that was inferred from the machine."""
         return replace(
             self,
-            recipe=replace(self.recipe, precision=precision),
-            inferred={**self.inferred, "precision": Inferred(precision, reason)},
-            command_options={**self.command_options, "precision": precision},
+            recipe=replace(self.recipe, **{key: value}),
+            inferred={**self.inferred, key: Inferred(value, reason)},
+            command_options={**self.command_options, key: value},
         )
 
     @property
@@ -192,16 +195,21 @@ def _command_options(
     return options | {"steps": recipe.steps, "seed": recipe.seed}
 
 
-def with_inferred_precision(plan: Plan, device: torch.device, weights: int) -> Plan:
-    """The plan with precision=auto replaced, so that another machine repeats or resumes the run in the same precision.
+def with_machine_options(plan: Plan, device: torch.device, weights: int, processes: int = 1) -> Plan:
+    """The plan with the options that this machine decides, so that another one repeats or resumes the same numbers.
 
-    weights: how many the model has.
+    weights: how many the model has. processes: how many share the processors.
     """
-    if plan.recipe.precision != "auto":
-        return plan
     options = plan.model_options
-    bounded_slope = options.get("penalty", "none") != "none" or "weight_clip" in trick_options(options.get("tricks"))
-    return plan.with_precision(*infer_precision(device, plan.dataset.spec.x, weights, bounded_slope))
+    if plan.recipe.precision == "auto":
+        bounded = options.get("penalty", "none") != "none" or "weight_clip" in trick_options(options.get("tricks"))
+        precision = infer_precision(device, plan.dataset.spec.x, weights, bounded)
+        plan = plan.with_inferred("precision", *precision)
+    if plan.recipe.threads is None and device.type == "cpu":
+        plan = plan.with_inferred(
+            "threads", *infer_threads(plan.recipe.batch * plan.dataset.spec.dimensions, processes)
+        )
+    return plan
 
 
 def _check_schedules(options: Mapping[str, Any], recipe: Recipe) -> None:

@@ -16,7 +16,7 @@ from bestiary.storage.run_files import read_config, read_env, write_config
 
 __all__ = ["RESUME_OPTIONS", "resumed_plan", "update_recipe"]
 
-RESUME_OPTIONS = {"steps", "patience", "log", "validate", "save", "keep"}
+RESUME_OPTIONS = {"steps", "patience", "log", "validate", "save", "keep", "threads"}
 
 
 def resumed_plan(run: Path, data: Any, model: str | None, options: Mapping[str, Any]) -> Plan:
@@ -41,7 +41,7 @@ def resumed_plan(run: Path, data: Any, model: str | None, options: Mapping[str, 
     weights, start = read_start_weights(run), config.get("start", {})
     plan = replace(plan, data=source, inferred=inferred, weights=weights, start=start)
     if plan.recipe.precision == "auto":  # the config of an older version: env.json has the precision
-        return plan.with_precision(read_env(run).get("precision", "fp32"), "as the run began")
+        return plan.with_inferred("precision", read_env(run).get("precision", "fp32"), "as the run began")
     return plan
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bestiary.grammar.command_line import format_words
 from bestiary.models.tricks.table import trick_options
-from bestiary.runs.plan import Plan
+from bestiary.runs.plan import MACHINE_OPTIONS, Plan
 from bestiary.signs.sign import RunHistory, read_history
 from bestiary.signs.signs import diagnose
 from bestiary.storage import run_files
@@ -25,8 +25,8 @@ def remedy_command(plan: Plan, options: Mapping[str, str]) -> str:
     """The command of the run with a remedy's options in it."""
     if plan.needs_python:
         return f"bst.fit(…, {', '.join(f'{k}={v!r}' for k, v in options.items())})"
-    # an inferred precision depends on the size of the model, which the remedy may change
-    kept = {k: v for k, v in plan.command_options.items() if k != "precision" or k not in plan.inferred}
+    # what the machine decides depends on the size of the model too, which the remedy may change
+    kept = {k: v for k, v in plan.command_options.items() if k not in MACHINE_OPTIONS or k not in plan.inferred}
     return f"bestiary fit {shlex.quote(plan.data)} {plan.model} {format_words({**kept, **options})}"
 
 

@@ -20,6 +20,7 @@ __all__ = ["atomic", "io_error", "remove", "run_error", "sync_folder", "write_at
 _REASONS = {
     errno.ENOSPC: "the disk is full: free some space, or choose another disk",
     errno.EDQUOT: "the disk quota is used up: free some space, or choose another disk",
+    errno.EFBIG: "the file is larger than the disk or `ulimit -f` allows: raise the limit, or choose another disk",
     errno.EROFS: "the disk is read-only: choose another place",
     errno.EACCES: "permission denied: choose a place that you may use",
     errno.EPERM: "permission denied: choose a place that you may use",
@@ -37,12 +38,14 @@ def io_error(action: str, error: OSError) -> BestiaryError:
 
 def run_error(path: Path, error: OSError, kept: list[Path] | None = None) -> BestiaryError:
     """The same for a file of a run that is being fitted: how to go on; `kept`: its checkpoints."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    read_only = error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
-    reason = "the disk is full" if full else "the folder cannot be written to" if read_only else str(error)
-    remedy = (
-        "Free some space" if full else "Give yourself the right to write there, or choose another folder by --runs DIR"
-    )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        reason, remedy = "the disk is full", "Free some space"
+    elif error.errno == errno.EFBIG:
+        reason, remedy = "the file is larger than the disk or `ulimit -f` allows", "Raise that limit"
+    elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        reason, remedy = "the folder cannot be written to", "Give yourself the right to write there"
+    else:
+        reason, remedy = error.strerror or str(error), "Mend that"
     last = f" The last good checkpoint is {kept[-1]}." if kept else ""
     return BestiaryError(f"could not write {path}: {reason}.{last} {remedy}, then go on with --resume.")
 

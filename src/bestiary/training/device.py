@@ -21,16 +21,18 @@ from bestiary.errors import BestiaryError
 
 __all__ = [
     "LARGE",
+    "available_processors",
     "choose_device",
     "cpu_features",
     "cpu_only_code",
     "has_native_bf16",
     "infer_precision",
+    "infer_threads",
     "reads_allowed",
     "seed_noise",
     "seeded",
-    "threads_for",
     "tune_cpu",
+    "use_threads",
 ]
 
 
@@ -153,20 +155,41 @@ def tune_cpu() -> None:
 
 
 # With fewer numbers in a batch (such as 8×8 images, batch 128) one thread is about as fast as two on an idle machine,
-# and several times faster on a busy one, where threads spin while they wait for each other.
+# and faster on a busy one.
 SMALL_BATCH = 1 << 15
 
 
-@contextmanager
-def threads_for(numbers: int) -> Iterator[int]:
-    """Within the block torch uses one thread if a batch has few numbers, unless OMP_NUM_THREADS is set.
-
-    Yields the number of threads; after the block it is as before.
-    """
-    previous = torch.get_num_threads()
-    small = numbers < SMALL_BATCH and "OMP_NUM_THREADS" not in os.environ
-    torch.set_num_threads(1 if small else previous)
+def available_processors(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """The processors that this process may use: those it may run on, and not more than a container's quota of time."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        yield torch.get_num_threads()
+        time, period = quota.read_text().split()
+        return max(1, min(count, round(float(time) / float(period))))
+    except (OSError, ValueError):  # no such file, or "max": no quota
+        return count
+
+
+def infer_threads(numbers: int, processes: int = 1) -> tuple[int, str]:
+    """The number of CPU threads that `threads=none` stands for, and the reason.
+
+    numbers: in a batch of x. processes: how many share the processors.
+    """
+    if "OMP_NUM_THREADS" in os.environ:
+        return torch.get_num_threads(), f"OMP_NUM_THREADS is {os.environ['OMP_NUM_THREADS']}"
+    if numbers < SMALL_BATCH:
+        return 1, f"a batch has {numbers:,} numbers, too few for several threads"
+    available = available_processors()
+    threads = max(1, min(torch.get_num_threads(), available) // processes)
+    shared = f", shared by {processes} processes" if processes > 1 else ""
+    return threads, f"this machine gives {available} processor{'s' if available > 1 else ''}{shared}"
+
+
+@contextmanager
+def use_threads(count: int | None) -> Iterator[None]:
+    """Within the block torch uses so many CPU threads; None: as many as before."""
+    previous = torch.get_num_threads()
+    torch.set_num_threads(count or previous)
+    try:
+        yield
     finally:
         torch.set_num_threads(previous)

@@ -97,11 +97,13 @@ def fit(
     validate: Validate | None = None,
     watch: Watch | None = None,
     limit: float | None = None,
+    tick: Callable[[int], None] | None = None,
 ) -> Ending:
     """Play the remaining rounds, or until there is a reason to stop.
 
     validate: called every `recipe.validate` rounds; patience needs its number `bound`. watch: called with each line of
-    the journal. limit: seconds after which the run pauses. Raises RunFailed if numbers are not finite.
+    the journal. limit: seconds after which the run pauses. tick: called with the round after each round. Raises
+    RunFailed if numbers are not finite.
     """
     recipe, journal, start = trainer.recipe, Journal(folder / JOURNAL), time.monotonic()
     earlier_seconds = float(trainer.facts.get("seconds", 0))
@@ -130,6 +132,8 @@ def fit(
             while trainer.time < trainer.rounds and not reason:
                 trainer.play(trainer.round)
                 round, stage_ends = trainer.round, any(trainer.time == s.rounds.stop for s in trainer.stages)
+                if tick is not None:
+                    tick(round)
                 if logs := round % recipe.log == 0 or stage_ends:
                     write(trainer.line())
                 if validate is not None and recipe.validate and (round % recipe.validate == 0 or stage_ends):

@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from bestiary.errors import BestiaryError
+from bestiary.training.device import available_processors
 
 __all__ = [
     "Team", "full_tensor", "global_mean", "global_rows", "global_sum", "join", "launch", "local_rows", "local_tensor",
@@ -194,15 +195,8 @@ def wait_for_gloo() -> None:
 
 def launch(arguments: list[str], nproc: int, restarts: int = 3) -> None:
     """Replace this process by `torchrun` with `nproc` processes of `python -m bestiary ARGUMENTS`. Does not return."""
-    # Without this the restart after a worker's crash hangs (pytorch #135712).
-    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // nproc)))
-    torchrun = [
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        f"--nproc-per-node={nproc}",
-        f"--max-restarts={restarts}",
-    ]
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_processors() // nproc)))
+    torchrun = ["--standalone", f"--nproc-per-node={nproc}", f"--max-restarts={restarts}"]
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, *torchrun, "-m", "bestiary", *arguments])
+    command = [sys.executable, "-m", "bestiary.training.launcher", *torchrun, "-m", "bestiary", *arguments]
+    os.execv(sys.executable, command)

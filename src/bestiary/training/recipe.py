@@ -27,6 +27,7 @@ class Recipe:
     batch: Count = 128  # examples in a batch, over all processes
     seed: Natural = 0  # of weights, noise and batches
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # of the networks; likelihoods and sums are always fp32
+    threads: Count | None = None  # of the CPU; none: as many as this machine gives, 1 if a batch is small
     average: Share = 0.0  # decay of the exponential average of the weights; 0: none
     clip: NotNegative = 0.0  # largest norm of a turn's gradient; 0: no clipping
     patience: Natural = 0  # stop after so many validations without a better bound; 0: never
