@@ -15,6 +15,14 @@ def test_new_tensors_are_counted_together() -> None:
     nn.Linear(30, 30)
 
 
+def test_a_dtype_may_be_one_of_python() -> None:
+    """Flows of zuko allocate masks of dtype=bool."""
+    with allocation_limit(100):
+        torch.ones((10, 9), dtype=bool)
+        with pytest.raises(MemoryError):
+            torch.ones((10, 9), dtype=bool)
+
+
 @pytest.mark.parametrize(
     "make",
     [

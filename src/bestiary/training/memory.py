@@ -45,8 +45,8 @@ class _AllocationLimit(TorchFunctionMode):
         kwargs = kwargs or {}
         if function in _NEW:
             sizes = kwargs.get("size") or (args[0] if args and isinstance(args[0], Sequence) else args)
-            dtype = kwargs.get("dtype") or torch.get_default_dtype()
-            self.allocated += prod(size for size in sizes if isinstance(size, int)) * dtype.itemsize
+            bytes_each = torch.empty(0, dtype=kwargs.get("dtype")).itemsize  # a dtype may also be Python's bool
+            self.allocated += prod(size for size in sizes if isinstance(size, int)) * bytes_each
             if self.allocated > self.limit:
                 raise MemoryError(f"{self.allocated:,} bytes")
         result = function(*args, **kwargs)
