@@ -42,6 +42,13 @@ def test_the_next_command_keeps_the_keys(table, capsys):
     assert capsys.readouterr().out.endswith("bestiary fit t.csv vae\n")
 
 
+def test_a_fit_says_what_was_left_out_of_a_file_and_nothing_of_a_named_set(table, capsys):
+    assert cli.main(["fit", table, "vae", "--dry-run"]) == 0
+    assert "  note: id looks like row numbers and is fitted as a number: drop=id" in capsys.readouterr().out
+    assert cli.main(["fit", "digits", "vae", "--dry-run"]) == 0
+    assert "note:" not in capsys.readouterr().out
+
+
 def test_json_holds_the_facts_alone(table, capsys):
     cli.main(["data", table, "--json"])
     about = json.loads(capsys.readouterr().out)

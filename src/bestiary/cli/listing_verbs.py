@@ -13,7 +13,7 @@ from bestiary.grammar.part_calls import part_signature
 from bestiary.grammar.signatures import option_comments, option_groups, part_options, signature_options
 from bestiary.grammar.values import type_text, value_text
 
-__all__ = ["data", "doctor", "models", "sentence"]
+__all__ = ["data", "data_notes", "doctor", "models", "sentence"]
 
 MARKS = {"fine": "✓", "warning": "–", "broken": "✗"}
 PLURALS = {"table": "rows"}
@@ -143,6 +143,17 @@ def sentence(about: Mapping[str, Any]) -> str:
     levels = f", {about['levels']} levels" if about["levels"] else ""
     plural = PLURALS.get(about["noun"], f"{about['noun']}s")
     return f"{about['name']}: {about['examples']:,} {plural} of {shape}{levels}"
+
+
+def data_notes(name: str, about: Mapping[str, Any]) -> list[str]:
+    """Lines on what was left out of data, stands in two parts, or was read otherwise than one may expect.
+
+    The note of a named set says how the set is split: `bestiary data NAME` shows it, and it is not repeated here.
+    """
+    from bestiary.data.load import is_name
+
+    keys = ("skipped", "shared") if is_name(name) else ("skipped", "shared", "note")
+    return [f"  {key}: {text}" for key in keys if (text := about["source"].get(key))]
 
 
 def _show_data(about: Mapping[str, Any], picture: str | None) -> None:

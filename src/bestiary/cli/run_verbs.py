@@ -11,7 +11,7 @@ from typing import Any
 
 from bestiary.cli.console import dim, next_steps, print_error, print_json, print_lines, table
 from bestiary.cli.judgement_table import show_beside, show_judgement
-from bestiary.cli.listing_verbs import sentence
+from bestiary.cli.listing_verbs import data_notes, sentence
 from bestiary.errors import BestiaryError
 from bestiary.grammar.command_line import parse_words, route
 from bestiary.grammar.signatures import signature_options
@@ -131,7 +131,9 @@ def _prepare(
         return None
     plan, _ = _complete_plan(source, model, options, settings["device"], settings["nproc"])
     if not quiet:
-        print_lines(f"Fitting {plan.model} to {sentence(describe(plan.dataset))}, for {plan.recipe.steps:,} rounds.")
+        about = describe(plan.dataset)
+        print_lines(f"Fitting {plan.model} to {sentence(about)}, for {plan.recipe.steps:,} rounds.")
+        print_lines(*data_notes(source, about))
         if plan.inferred:
             print_lines("", "Options that were left open:")
             table((f"  {key}={value_text(option.value)}", option.reason) for key, option in plan.inferred.items())
@@ -172,7 +174,8 @@ def _dry_run(source: str | None, model: str | None, options: Mapping[str, object
     sizes = {player.name: sum(weights.numel() for weights in player.parameters) for player in model_object.players()}
     if as_json:
         return print_json(plan.config() | {"parameters": sizes})
-    print_lines(f"This would fit {plan.model} to {sentence(describe(plan.dataset))}.", "")
+    about = describe(plan.dataset)
+    print_lines(f"This would fit {plan.model} to {sentence(about)}.", *data_notes(source, about), "")
     rows = [("parameters", ", ".join(f"{name} {size:,}" for name, size in sizes.items()), "")]
     for section in (plan.data_options, plan.model_options, plan.recipe.to_dict()):
         rows += [(key, value_text(value), _reason(plan.inferred, key)) for key, value in section.items()]
