@@ -29,6 +29,7 @@ def runs(tmp_path_factory) -> dict[str, Run]:
         "ae": tiny(root / "runs", "digits", "ae", steps=5),
         "vamp": tiny(root / "runs", "digits", steps=5, prior="vamp(5)"),
         "labels": tiny(root / "runs", "digits", "gan", steps=5, condition="label"),
+        "labels vae": tiny(root / "runs", "digits", steps=5, condition="label"),
     }
 
 
@@ -179,7 +180,7 @@ def test_pictures_of_walks_lead_from_sample_to_sample(runs) -> None:
         (lambda runs: runs["labels"].invert(torch.zeros(3, 1, 8, 8)), "needs a condition, label: give condition="),
         (lambda runs: runs["toy gan"].walk(torch.zeros(2), torch.ones(2), condition="1"), "takes no"),
         (lambda runs: runs["image vae"].walk(torch.zeros(2), torch.ones(2), condition="1"), "takes no"),
-        (lambda runs: runs["toy gan"].walk(torch.zeros(3), torch.ones(3)), "codes of this run have 2"),
+        (lambda runs: runs["toy gan"].walk(torch.zeros(3), torch.ones(3)), "codes of this run have shape"),
         (lambda runs: runs["labels"].invert(torch.zeros(3, 1, 8, 8), condition="1,2"), "a row for each"),
         (lambda runs: sample_or_walk(runs["toy gan"], n=12, walk="linear"), "multiple"),
         (lambda runs: sample_or_walk(runs["toy gan"], n=0, walk="linear"), "multiple"),
@@ -188,3 +189,34 @@ def test_pictures_of_walks_lead_from_sample_to_sample(runs) -> None:
 def test_mistakes_are_explained(runs, wrong, says) -> None:
     with pytest.raises(BestiaryError, match=says):
         wrong(runs)
+
+
+def test_examples_as_part_gives_them_have_the_same_code_by_every_way(runs) -> None:
+    """Greys are binarised once, by seed, also if the examples have been observed before."""
+    run = runs["image vae"]
+    assert run.config["model"]["binarise"] == "dynamic"
+    examples = run.part("test", 300)
+    z = run.encode(examples, seed=3)
+    assert not torch.equal(z, run.encode(examples, seed=4))
+    for same in (run.codes(examples, seed=3), run.encode(examples.x, seed=3), run.encode(run.observe(examples, 3))):
+        assert torch.equal(z, same)
+    assert torch.equal(z[:5], run.codes(run.part("test", 5), seed=3))
+
+
+def test_codes_of_a_conditional_model_are_decoded_under_the_condition_that_is_given(runs) -> None:
+    run = runs["labels vae"]
+    examples = run.part("test", 6)
+    z = run.codes(examples)
+    with pytest.raises(BestiaryError, match="needs a condition, label"):
+        run.decode(z)
+    under = [run.decode(z, label) for label in ("3", "4", "3")]
+    assert torch.equal(under[0], under[2])
+    assert not torch.equal(under[0], under[1])
+    run.sample(4, condition="5")  # what was drawn before leaves nothing behind
+    assert torch.equal(run.decode(z, "3"), under[0])
+
+
+def test_codes_of_another_shape_are_refused(runs) -> None:
+    for z in (torch.zeros(3, 5), torch.zeros(2)):
+        with pytest.raises(BestiaryError, match=r"the codes of this run have shape \(N, 2\)"):
+            runs["image vae"].decode(z)

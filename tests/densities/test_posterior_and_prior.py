@@ -415,3 +415,31 @@ def test_a_full_gaussian_draws_in_fp32_under_autocast() -> None:
         drawn = q.rsample((4,))
     torch.testing.assert_close(drawn, plain)
     torch.testing.assert_close(q.covariance.diagonal(dim1=1, dim2=2), q.variance)
+
+
+@pytest.mark.parametrize("name", ["iaf", "maf", "nsf"])
+def test_a_draw_that_was_changed_in_place_has_the_density_of_what_it_is_now(name: str) -> None:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        q = POSTERIORS[name](5, 3)(torch.randn(4, 5))
+        z = q.rsample((2,))
+        z += 1
+        torch.testing.assert_close(q.log_prob(z), q.log_prob(z.clone()))
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_an_iaf_has_a_low_density_far_from_its_draws_and_a_slope(scale: float) -> None:
+    """A code that is solved late was infinite in early passes, and NaN where a mask multiplied it by 0."""
+    torch.manual_seed(0)
+    posterior = POSTERIORS["iaf"](5, 6)
+    with torch.no_grad():
+        for step in posterior.steps:
+            step.layers[-1].weight.mul_(100 * scale)
+    q = posterior(torch.randn(4, 5))
+    near = q.log_prob(q.rsample(()))
+    for distance in (10.0, 1e3, 1e6):
+        z = torch.full((4, 6), distance, requires_grad=True)
+        far = q.log_prob(z)
+        assert far.isfinite().all()
+        assert (far < near).all()
+        assert torch.autograd.grad(far.sum(), z)[0].isfinite().all()

@@ -1,17 +1,28 @@
 """Run folders: no name is taken twice, any of them is found, and half a file is told from a whole one."""
 
 import json
+import shutil
 import threading
 
 import pytest
 
 from bestiary.errors import BestiaryError
+from bestiary.run import Run, fit
 from bestiary.runs.run_folder import create_run_folder, find_run, list_runs, point_latest_at
-from bestiary.storage.run_files import note, read_config, read_env, update_env, write_config
+from bestiary.storage.run_files import note, read_config, read_env, read_judgement, update_env, write_config
 from bestiary.version import FORMAT
+from tests.runs.tiny import tiny
 
-CONFIG = {"command": "bestiary fit x y", "version": "1", "format": FORMAT} | {
-    table: {"key": "value"} for table in ("data", "spec", "model", "training", "inferred", "origin")
+CONFIG = {
+    "command": "bestiary fit x y",
+    "version": "1",
+    "format": FORMAT,
+    "data": {"source": "x"},
+    "spec": {"x": {}},
+    "model": {"name": "y"},
+    "training": {"seed": 0},
+    "inferred": {},
+    "origin": {"fingerprint": "0"},
 }
 
 
@@ -128,3 +139,45 @@ def test_the_log_is_a_courtesy(tmp_path):
     note(tmp_path, "two")
     assert [line.split()[1] for line in (tmp_path / "log.txt").read_text().splitlines()] == ["one", "two"]
     note(tmp_path / "not there", "three")
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    return tiny(tmp_path_factory.mktemp("runs"), steps=1).path
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ('name = "vae"', 'nam = "vae"'),
+        ('name = "vae"', "name = 3"),
+        ("[model]", "[modle]"),
+        ("[data]", "[[data]]"),
+        ('source = "ring"', ""),
+        ("[spec]", "spec = 3\n[other]"),
+        ('layout = "row"', "layout = [1]"),
+        ('support = "reals"', 'support = "realz"'),
+        ("shape = [2]", "shape = 2"),
+    ],
+)
+def test_a_config_without_a_name_or_a_section_is_one_error_that_names_the_file(fitted, tmp_path, good, bad):
+    path = shutil.copytree(fitted, tmp_path / "run")
+    text = (path / "config.toml").read_text("utf-8")
+    assert good in text
+    (path / "config.toml").write_text(text.replace(good, bad, 1), "utf-8")
+    with pytest.raises(BestiaryError, match=r"config.toml|support"):
+        Run(path)
+
+
+BROKEN = ("[]", "3", "null", '{"numbers": 3}', '{"numbers": [{}], "verdict": []}', "[" * 100_000, "\udcff", "{")
+
+
+@pytest.mark.parametrize("text", BROKEN, ids=range(len(BROKEN)))
+def test_a_resumed_fit_ends_well_beside_a_judgement_that_cannot_be_read(fitted, tmp_path, text):
+    path = shutil.copytree(fitted, tmp_path / "run")
+    for name in ("judgement.json", "signs.json", "env.json"):
+        (path / name).write_text(text, "utf-8", "surrogateescape")
+    assert read_judgement(path) == {}
+    again = fit(resume=path, steps=2, quiet=True, device="cpu")
+    assert read_env(again.path)["finished"] is True
+    assert "Not judged yet" in (again.path / "README.md").read_text("utf-8")

@@ -53,6 +53,12 @@ def decoder(model: Model, c: ConditionTensors = NO_CONDITION) -> Callable[[Tenso
 
 
 def decode(model: Model, z: Tensor, c: ConditionTensors = NO_CONDITION) -> Tensor:
-    """E[x|z, c] of codes z (N, …) in model units, on the CPU; if N > M, the M rows of c are used in turn."""
+    """E[x|z, c] of codes z (N, …) in model units, on the CPU; if N > M, the M rows of c are used in turn.
+
+    Raises BestiaryError if the model has no codes of this shape.
+    """
+    shape = tuple(as_shows(model).code.shape)
+    if tuple(z.shape[1:]) != shape:
+        raise BestiaryError(f"the codes of this run have shape (N, {', '.join(map(str, shape))}); got {tuple(z.shape)}")
     with torch.no_grad():
         return decoder(model, c)(z.to(model.device)).float().cpu()

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bestiary.codes.encoding import as_shows, decode
+from bestiary.codes.encoding import decode
 from bestiary.errors import BestiaryError, unknown_name
 from bestiary.models.model import Model
 from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors, cycle_rows, select_rows
@@ -80,9 +80,7 @@ def walk(
 
     c: one row for all paths, or one row for each. Raises BestiaryError if the model has no codes of this shape.
     """
-    z, shows = path(a, b, n, kind), as_shows(model)
-    if z.shape[-1:] != shows.code.shape:
-        raise BestiaryError(f"the codes of this run have {shows.code.shape[0]} dimensions; got {z.shape[-1]}")
+    z = path(a, b, n, kind)
     points = z.flatten(0, -2)
     paths = len(points) // n
     path_of_point = torch.arange(paths, device=model.device).repeat_interleave(n)

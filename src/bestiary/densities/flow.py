@@ -16,6 +16,7 @@ Legend: … leading dimensions, B batch, D latent, F features of the encoder.
 """
 
 from collections.abc import Callable, Sequence
+from math import log
 from typing import Any
 
 import torch
@@ -32,6 +33,9 @@ from bestiary.training.clock import Clock
 
 __all__ = ["IAF", "Flow", "FlowPosterior", "FlowPrior", "coupling", "maf", "maf_posterior", "nsf", "nsf_posterior"]
 
+# An inverse far from all draws is cut off here: an infinite number would be NaN where a mask multiplies it by 0.
+FURTHEST = 1e15
+
 Map = Callable[[Tensor], tuple[Tensor, Tensor]]  # (…, D) → the image (…, D) and log |det| (…)
 
 
@@ -40,7 +44,7 @@ class Flow:
 
     def __init__(self, base: DiagonalNormal, forward: Map, backward: Map) -> None:
         self.base, self.forward, self.backward = base, forward, backward
-        self._last: tuple[Tensor, Tensor] | None = None  # a draw and its log density
+        self._last: tuple[Tensor, int, Tensor] | None = None  # a draw, its version, and its log density
 
     @property
     def mean(self) -> Tensor:
@@ -59,13 +63,13 @@ class Flow:
     def rsample(self, shape: Sequence[int] = ()) -> Tensor:
         u = self.base.rsample(shape)
         z, log_det = self.forward(u)
-        self._last = (z, self.base.log_prob(u) - log_det)
+        self._last = (z, z._version, self.base.log_prob(u) - log_det)
         return z
 
     def log_prob(self, z: Tensor) -> Tensor:
         """(…, B, D) → (…, B)."""
-        if self._last is not None and self._last[0] is z:
-            return self._last[1]
+        if self._last is not None and self._last[0] is z and self._last[1] == z._version:  # not changed in place
+            return self._last[2]
         u, log_det = self.backward(z)
         return self.base.log_prob(u) + log_det
 
@@ -112,8 +116,8 @@ class IAF(Posterior):
                 u = z
                 for _ in range(z.shape[-1]):  # each pass solves for one more dimension
                     m, s = step(u, features).float().unbind(-1)
-                    gate = torch.sigmoid(s + 1.5)
-                    u = (z - (1 - gate) * m) / gate
+                    rate = (-(s + 1.5)).clamp(max=log(FURTHEST)).exp()  # 1/g − 1
+                    u = (z + (z - m) * rate).clamp(-FURTHEST, FURTHEST)
                 z, log_det = u, log_det - logsigmoid(s + 1.5).sum(-1)
             return z, log_det
 

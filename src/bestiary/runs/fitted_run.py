@@ -43,7 +43,7 @@ from bestiary.networks.conditioned import NO_CONDITION, ConditionTensors, cycle_
 from bestiary.runs.config_options import data_location, data_options, model_options
 from bestiary.runs.data_check import check_data
 from bestiary.runs.run_folder import find_run
-from bestiary.storage.run_files import MODEL, read_config, read_signs
+from bestiary.storage.run_files import MODEL, parsing_config, read_config, read_signs
 from bestiary.training.clock import derive_seed
 from bestiary.training.device import seeded
 from bestiary.training.trainer import load_weights
@@ -62,7 +62,8 @@ class FittedRun:
         """data: the array that the run was fitted to, if it was one. objects: other options from Python, by option."""
         self.path = find_run(path)
         self.config = read_config(self.path)
-        self.spec = Spec.from_dict(self.config["spec"])
+        with parsing_config(self.path):
+            self.spec = Spec.from_dict(self.config["spec"])
         self.device = torch.device(device)
         self._data, self._objects = data, objects
 
@@ -81,7 +82,8 @@ class FittedRun:
     @cached_property
     def dataset(self) -> Dataset:
         """The data that the run was fitted to, loaded again."""
-        options = data_options(self.config, self._data, self._objects, "load(run")
+        with parsing_config(self.path):
+            options = data_options(self.config, self._data, self._objects, "load(run")
         dataset = load_data(data_location(self.config) if self._data is None else self._data, **options)
         check_data(self.config, dataset)
         return dataset
@@ -94,7 +96,8 @@ class FittedRun:
     @cached_property
     def model(self) -> Model:
         """The model with its fitted weights, in evaluation mode."""
-        options = model_options(self.config, self._objects)
+        with parsing_config(self.path):
+            options = model_options(self.config, self._objects)
         with seeded(0):  # first weights are random: leave the caller's random numbers as they are
             model = build(self.config["model"]["name"], self.spec, **options)
         file = self.path / MODEL

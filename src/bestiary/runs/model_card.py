@@ -7,7 +7,7 @@ from bestiary.data.spec import Spec
 from bestiary.grammar.command_line import command
 from bestiary.runs.config_options import python_keys
 from bestiary.storage.atomic import write_atomic
-from bestiary.storage.run_files import MODEL, read_config, read_env, read_judgement, weights_hash
+from bestiary.storage.run_files import MODEL, parsing_config, read_config, read_env, read_judgement, weights_hash
 
 __all__ = ["write_card"]
 
@@ -16,7 +16,8 @@ def write_card(path: Path) -> Path:
     """Write README.md from config.toml, env.json and judgement.json; return its path."""
     config, env, judgement = read_config(path), read_env(path), read_judgement(path)
     spec = config["spec"]
-    x = Spec.from_dict(spec).x
+    with parsing_config(path):
+        x = Spec.from_dict(spec).x
     shape = "×".join(map(str, x.shape))
     lines = [
         f"# {path.name}",

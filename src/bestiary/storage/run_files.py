@@ -9,15 +9,17 @@
     model.safetensors      the fitted weights
     log.txt                what was said while fitting, with times
 
-`read_config` is strict, since a run cannot be loaded without it; the others read what is there, and nothing from a file
-that is torn or absent, for no run depends on them.
+`read_config` is strict, since a run cannot be loaded without it: whatever is wrong with the file is one BestiaryError.
+The others read what is there, and nothing from a file that is torn, absent or of another shape, for no run depends on
+them.
 """
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -32,15 +34,29 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = [
-    "CONFIG", "ENV", "EVIDENCE", "JOURNAL", "JUDGEMENT", "MODEL", "SIGNS", "note", "parse_object", "read_config",
-    "read_env", "read_evidence", "read_judgement", "read_signs", "refuse_old", "update_env", "weights_hash",
-    "write_config", "write_judgement", "write_signs",
+    "CONFIG", "ENV", "EVIDENCE", "JOURNAL", "JUDGEMENT", "MODEL", "SIGNS", "has_shape", "note", "parse_object",
+    "parsing_config", "read_config", "read_env", "read_evidence", "read_judgement", "read_signs", "refuse_old",
+    "update_env", "weights_hash", "write_config", "write_judgement", "write_signs",
 ]  # fmt: skip
 
 CONFIG, ENV, JOURNAL, SIGNS = "config.toml", "env.json", "journal.jsonl", "signs.json"
 JUDGEMENT, EVIDENCE, MODEL, LOG = "judgement.json", "evidence.safetensors", "model.safetensors", "log.txt"
 
-_TABLES = ("command", "version", "data", "spec", "model", "training", "inferred", "origin")  # of config.toml, in order
+_REMEDY = "The run cannot be loaded: restore this file from a copy, or fit the run again."
+
+# shapes of plain values: a type, None, [shape of each item], {key: shape of its value}, or a tuple of alternatives
+_CONFIG_SHAPE = {
+    "command": str, "version": str, "data": {"source": str}, "spec": {"x": dict}, "model": {"name": str},
+    "training": {"seed": int}, "inferred": dict, "origin": dict,
+}  # fmt: skip
+_VALUE = (int, float, None)
+_REFERENCE = (None, {"value": _VALUE})
+_JUDGEMENT_SHAPE = {
+    "verdict": [str], "protocol": dict, "notes": [str],
+    "numbers": [{"name": str, "title": str, "value": _VALUE, "low": _VALUE, "high": _VALUE, "unit": str,
+                 "floor": _REFERENCE, "ceiling": _REFERENCE, "protocol": dict}],
+}  # fmt: skip
+_SIGN_SHAPE = {"says": str, "remedies": [{"says": str, "command": str}]}
 
 
 def write_config(run: Path, config: Mapping[str, Any]) -> None:
@@ -50,17 +66,44 @@ def write_config(run: Path, config: Mapping[str, Any]) -> None:
 
 def read_config(run: Path) -> dict[str, Any]:
     """config.toml as nested dictionaries. Raises where it is torn, or of another edition."""
-    file = run / CONFIG
-    try:
-        config = tomllib.loads(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BestiaryError(f"{file} cannot be read ({error}): the run cannot be loaded") from error
-    missing = [key for key in _TABLES if key not in config]
+    with parsing_config(run):
+        config = tomllib.loads((run / CONFIG).read_text("utf-8"))
+    missing = [key for key, shape in _CONFIG_SHAPE.items() if key not in config or not has_shape(config[key], shape)]
     if "spec" in config:
         refuse_old(config, run)
     if missing:  # half of a file may well be good TOML
-        raise BestiaryError(f"{file} is torn, {', '.join(missing)} is missing: the run cannot be loaded")
+        raise BestiaryError(f"{run / CONFIG} is torn, {', '.join(missing)} is missing or incomplete. {_REMEDY}")
     return config
+
+
+@contextmanager
+def parsing_config(run: Path) -> Iterator[None]:
+    """Within the block whatever does not parse in config.toml raises a BestiaryError that says what to do."""
+    try:
+        yield
+    except BestiaryError:
+        raise
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        reason = f"{error}" if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {error}"
+        raise BestiaryError(f"{run / CONFIG} cannot be read ({reason}). {_REMEDY}") from error
+
+
+def has_shape(value: Any, shape: Any) -> bool:
+    """Whether plain values have a shape.
+
+    >>> has_shape({"says": "a", "more": 1}, {"says": str}), has_shape([1, "a"], [int]), has_shape(None, (int, None))
+    (True, False, True)
+    """
+    match shape:
+        case None:
+            return value is None
+        case dict():
+            return isinstance(value, dict) and all(k in value and has_shape(value[k], s) for k, s in shape.items())
+        case [item_shape]:
+            return isinstance(value, list) and all(has_shape(item, item_shape) for item in value)
+        case tuple():
+            return any(has_shape(value, alternative) for alternative in shape)
+    return isinstance(value, shape)
 
 
 def refuse_old(config: Mapping[str, Any], run: Path) -> None:
@@ -92,7 +135,7 @@ def write_signs(run: Path, signs: list[dict[str, Any]]) -> None:
 def read_signs(run: Path) -> list[dict[str, Any]]:
     """The signs of a run."""
     signs = _json(run / SIGNS)
-    return [sign for sign in signs if isinstance(sign, dict)] if isinstance(signs, list) else []
+    return [sign for sign in signs if has_shape(sign, _SIGN_SHAPE)] if isinstance(signs, list) else []
 
 
 def write_judgement(run: Path, judgement: Mapping[str, Any], evidence: Mapping[str, np.ndarray]) -> None:
@@ -104,8 +147,9 @@ def write_judgement(run: Path, judgement: Mapping[str, Any], evidence: Mapping[s
 
 
 def read_judgement(run: Path) -> dict[str, Any]:
-    """judgement.json."""
-    return _object(run / JUDGEMENT)
+    """judgement.json; empty where it is torn or of another shape."""
+    judgement = _object(run / JUDGEMENT)
+    return judgement if has_shape(judgement, _JUDGEMENT_SHAPE) else {}
 
 
 def read_evidence(file: Path) -> dict[str, np.ndarray]:
