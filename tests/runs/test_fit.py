@@ -100,7 +100,8 @@ def test_precision_is_inferred_once_and_kept(tmp_path, monkeypatch):
     narrow = read_config(tiny(tmp_path, images, "vae").path)
     assert narrow["inferred"]["precision"]["value"] == narrow["training"]["precision"] == "fp32"
     text = (large.path / "config.toml").read_text()  # of before `auto` was settled
-    (large.path / "config.toml").write_text(text.replace('precision = "bf16"', 'precision = "auto"'))
+    text = text.partition("# sha256")[0].replace('precision = "bf16"', 'precision = "auto"')
+    (large.path / "config.toml").write_text(text)
     assert read_config(large.path)["training"]["precision"] == "auto"
     fit(images, resume=large, steps=25, quiet=True, device="cpu")
     assert read_env(large.path)["precision"] == read_config(large.path)["training"]["precision"] == "bf16"
@@ -446,3 +447,38 @@ def test_a_named_set_is_not_a_folder_of_that_name(tmp_path, monkeypatch) -> None
     run = tiny(tmp_path / "runs", steps=2)
     assert "folder" not in run.config["origin"]
     assert data_location({**run.config, "origin": {"folder": str(tmp_path)}}) == "ring"
+
+
+def test_a_changed_config_is_not_resumed_without_a_word(tmp_path):
+    """One digit of the seed makes other rounds; whoever means it says so by deleting the hash."""
+    path = tiny(tmp_path, "ring", "vae").path
+    text = (path / "config.toml").read_text()
+    changed = text.replace("seed = 0", "seed = 1")
+    assert changed != text
+    (path / "config.toml").write_text(changed)
+    load(path).sample(4)  # the weights are whole
+    with pytest.raises(BestiaryError, match="has been changed since the run wrote it"):
+        fit(resume=path, steps=30, quiet=True)
+    (path / "config.toml").write_text(changed.partition("# sha256")[0])
+    fit(resume=path, steps=30, quiet=True)
+    fit(resume=path, steps=40, quiet=True)  # written anew, with its hash
+
+
+def test_weights_to_start_from_are_covered_by_a_hash(tmp_path):
+    first = tiny(tmp_path, "ring", "vae")
+    path = tiny(tmp_path, "ring", "vae", start=first.path).path
+    file = path / "start.safetensors"
+    content = bytearray(file.read_bytes())
+    fit(resume=path, steps=30, quiet=True)
+    content[-1] ^= 1  # of a weight
+    file.write_bytes(content)
+    with pytest.raises(BestiaryError, match=r"start\.safetensors is torn"):
+        fit(resume=path, steps=40, quiet=True)
+
+
+def test_a_resumed_run_says_where_it_stands(tmp_path, capsys):
+    path = tiny(tmp_path, "ring", "vae", steps=20).path
+    fit(resume=path)
+    assert "is finished, all 20 rounds are played: to go on, bestiary fit --resume" in capsys.readouterr().err
+    fit(resume=path, steps=30)
+    assert "(vae fitted to ring) at round 20 of 30" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from bestiary.runs.data_check import check_data
 from bestiary.runs.plan import Plan
 from bestiary.runs.plan import plan as make_plan
 from bestiary.runs.start_weights import read_start_weights
-from bestiary.storage.run_files import read_config, read_env, write_config
+from bestiary.storage.run_files import check_config, read_config, read_env, write_config
 
 __all__ = ["RESUME_OPTIONS", "resumed_plan", "update_recipe"]
 
@@ -27,6 +27,7 @@ def resumed_plan(run: Path, data: Any, model: str | None, options: Mapping[str, 
     object is missing, or if the data are no longer of the same shape.
     """
     config = read_config(run)
+    check_config(run)
     source = config["data"]["source"]
     keys_of_objects = python_keys({**config["data"], **config["model"]})
     objects = {k: v for k, v in options.items() if is_python_object(v) or k in keys_of_objects}

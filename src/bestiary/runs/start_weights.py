@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -99,7 +99,8 @@ def copy_matching_weights(model: Model, weights: Mapping[str, Tensor]) -> tuple[
 def write_start_weights(run: Path, weights: Mapping[str, Tensor]) -> None:
     """Write start.safetensors, if there are such weights. To be called before the config is written."""
     if weights:
-        write_atomic(run / START, save({name: tensor.contiguous() for name, tensor in weights.items()}))
+        tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+        write_atomic(run / START, save(tensors, metadata={"sha256": sha256(save(tensors)).hexdigest()}))
 
 
 def read_start_weights(run: Path) -> dict[str, Tensor]:
@@ -107,6 +108,11 @@ def read_start_weights(run: Path) -> dict[str, Tensor]:
     if not (run / START).is_file():
         return {}
     try:
-        return load((run / START).read_bytes())
+        with safe_open(run / START, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+            digest = (file.metadata() or {}).get("sha256")
     except (OSError, SafetensorError) as error:
         raise BestiaryError(f"{run / START} is torn ({error}): the run cannot be resumed, fit a new one") from error
+    if digest != sha256(save(tensors)).hexdigest():
+        raise BestiaryError(f"{run / START} is torn, its hash is another: the run cannot be resumed, fit a new one")
+    return tensors

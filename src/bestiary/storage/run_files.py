@@ -34,14 +34,15 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = [
-    "CONFIG", "ENV", "EVIDENCE", "JOURNAL", "JUDGEMENT", "MODEL", "SIGNS", "has_shape", "note", "parse_object",
-    "parsing_config", "read_config", "read_env", "read_evidence", "read_judgement", "read_signs", "refuse_old",
-    "update_env", "weights_hash", "write_config", "write_judgement", "write_signs",
+    "CONFIG", "ENV", "EVIDENCE", "JOURNAL", "JUDGEMENT", "MODEL", "SIGNS", "check_config", "has_shape", "note",
+    "parse_object", "parsing_config", "read_config", "read_env", "read_evidence", "read_judgement", "read_signs",
+    "refuse_old", "update_env", "weights_hash", "write_config", "write_judgement", "write_signs",
 ]  # fmt: skip
 
 CONFIG, ENV, JOURNAL, SIGNS = "config.toml", "env.json", "journal.jsonl", "signs.json"
 JUDGEMENT, EVIDENCE, MODEL, LOG = "judgement.json", "evidence.safetensors", "model.safetensors", "log.txt"
 
+_HASH = "# sha256 of all lines above: "
 _REMEDY = "The run cannot be loaded: restore this file from a copy, or fit the run again."
 
 # shapes of plain values: a type, None, [shape of each item], {key: shape of its value}, or a tuple of alternatives
@@ -60,8 +61,19 @@ _SIGN_SHAPE = {"says": str, "remedies": [{"says": str, "command": str}]}
 
 
 def write_config(run: Path, config: Mapping[str, Any]) -> None:
-    """Write config.toml: from now on the folder is a run."""
-    write_atomic(run / CONFIG, dumps(config))
+    """Write config.toml, with the hash of its text in the last line: from now on the folder is a run."""
+    text = dumps(config)
+    write_atomic(run / CONFIG, f"{text}{_HASH}{sha256(text.encode()).hexdigest()}\n")
+
+
+def check_config(run: Path) -> None:
+    """Raise BestiaryError if config.toml is not as it was written: a resumed run would become another one."""
+    content, mark, digest = (run / CONFIG).read_bytes().rpartition(_HASH.encode())
+    if mark and digest.strip() != sha256(content).hexdigest().encode():
+        raise BestiaryError(
+            f"{run / CONFIG} has been changed since the run wrote it, and its resumed rounds would be those of another"
+            " run. Restore the file or fit a new run; if you mean the change, delete the line `# sha256` at its end"
+        )
 
 
 def read_config(run: Path) -> dict[str, Any]:
