@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from bestiary.data.load import load
 from bestiary.data.spec import Field, Spec, label, mask_name, numbers, pictures, rows, sequence
 from bestiary.data.support import Category, Column, Levels, Reals
 from bestiary.data.vocabulary import Vocabulary
@@ -92,3 +93,14 @@ def test_the_label_is_the_only_one_or_the_one_that_is_called_so() -> None:
     assert rows(2, label("ab", "kind"), label("cd", "colour")).label is None
     assert rows(2, label("ab", "kind"), label("cd")).label.name == "label"
     assert rows(2, label("ab", optional=True)).masks == ["label?"]
+
+
+def test_specs_and_data_sets_are_printed_in_one_line() -> None:
+    columns = [Column(f"c{i}", Category(tuple(f"w{i}-{j}" for j in range(50)))) for i in range(40)]
+    spec = rows(columns, label(("cat", "dog")))
+    assert repr(spec) == "Spec(Field(x: table of 2000, numbers and categories); beside it label)"
+    dataset = load("digits")
+    assert repr(dataset).startswith(
+        "Dataset(digits: 1,797 examples, 1,437 train, 180 validation, 180 test; Spec(Field(x:"
+    )
+    assert len(repr(dataset)) < 200

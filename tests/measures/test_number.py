@@ -1,6 +1,7 @@
 """Numbers go to JSON and come back the same, but for what JSON cannot say."""
 
 import json
+import sys
 from dataclasses import FrozenInstanceError
 from math import inf, nan
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bestiary.errors import BestiaryError
 from bestiary.measures.number import ALARM, Judgement, Number, Reference, doubt_better_than_real
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -66,6 +68,30 @@ def test_numbers_are_found_by_name_and_do_not_change() -> None:
         judgement["c"]
     with pytest.raises(FrozenInstanceError):
         judgement["a"].value = 3.0
+
+
+def test_numbers_and_judgements_are_printed_in_one_line_and_listed_in_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    number = Number("bound", "a bound", 23.1234, 22.5, 23.75, "nats", floor=Reference(1.5), protocol={"k": 100})
+    assert repr(number) == "Number(bound = 23.12 [22.5, 23.75] nats)"
+    assert repr(Number("a", "A", None)) == "Number(a = undefined)"
+    judgement = Judgement((number, *(Number(f"n{i}", "t", i / 3, says="long " * 99) for i in range(30))), {"seed": 0})
+    assert repr(judgement).startswith("Judgement(bound = 23.12, n0 = 0, n1 = 0.3333")
+    assert "and 26 more" in repr(judgement)
+    assert len(repr(judgement)) < 200
+    rows = judgement.to_rows()
+    assert len(rows) == 31
+    assert (rows[0]["name"], rows[0]["floor"], rows[0]["ceiling"]) == ("bound", 1.5, None)
+    assert rows[0]["protocol"] == "seed=0, k=100"
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(BestiaryError, match="to_rows"):
+        judgement.to_frame()
+
+
+def test_a_judgement_is_a_frame_where_pandas_is_installed() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = Judgement((Number("a", "A", 1.0, floor=Reference(0.5)), Number("b", "B", None))).to_frame()
+    assert isinstance(frame, pandas.DataFrame)
+    assert frame.loc["a", ["value", "floor"]].tolist() == [1.0, 0.5]
 
 
 def test_a_distance_below_that_of_real_examples_is_an_alarm_and_no_praise() -> None:

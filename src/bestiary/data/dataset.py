@@ -60,6 +60,10 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.stored["x"])
 
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{len(rows):,} {name}" for name, rows in self.parts.items())
+        return f"Dataset({self.name}: {len(self):,} examples, {parts}; {self.spec!r})"
+
     @property
     def x(self) -> np.ndarray:
         return self.stored["x"]

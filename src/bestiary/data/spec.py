@@ -66,6 +66,10 @@ class Field:
         if isinstance(self.support, Columns) and self.shape != (self.support.width,):
             raise BestiaryError(f"the columns of {self.name} have {self.support.width} components, not {self.shape}")
 
+    def __repr__(self) -> str:
+        shape = "×".join(map(str, self.shape)) or "one number"
+        return f"Field({self.name}: {self.noun} of {shape}, {self.support.values})"
+
     @property
     def dimensions(self) -> int:
         """The number of numbers in one example, by which bits per dimension divide."""
@@ -187,6 +191,10 @@ class Spec:
         if len(set(names)) < len(names):
             duplicate = next(name for name in names if names.count(name) > 1)
             raise BestiaryError(f"two fields are called {duplicate}: rename one")
+
+    def __repr__(self) -> str:
+        beside = f"; beside it {', '.join(f.name for f in self.beside)}" if self.beside else ""
+        return f"Spec({self.x!r}{beside})"
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -5,9 +5,11 @@ known. A judgement is a list of numbers under one shared protocol. Its verdict i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import isfinite
 from typing import Any, Literal
+
+from bestiary.errors import BestiaryError
 
 __all__ = [
     "ALARM",
@@ -55,6 +57,11 @@ class Number:
     detail: bool = False  # the report folds it away: another number says the same as a whole
     equals_at_best: bool = False  # of a distance whose floor no honest samples are below
 
+    def __repr__(self) -> str:
+        value = "undefined" if self.value is None else f"{self.value:.4g}"
+        interval = "" if self.low is None or self.high is None else f" [{self.low:.4g}, {self.high:.4g}]"
+        return f"Number({self.name} = {value}{interval}{f' {self.unit}' if self.unit else ''})"
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -67,6 +74,28 @@ class Judgement:
 
     def __getitem__(self, name: str) -> Number:
         return {number.name: number for number in self.numbers}[name]
+
+    def __repr__(self) -> str:
+        main = ", ".join(f"{n.name} = {'undefined' if n.value is None else f'{n.value:.4g}'}" for n in self.numbers[:5])
+        more = f" and {len(self.numbers) - 5} more" if len(self.numbers) > 5 else ""
+        return f"Judgement({main}{more}; .verdict in words, .to_frame() as a table)"
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A dictionary for each number: its fields, floor and ceiling as values, and the protocol as one text."""
+        rows = []
+        for number in self.numbers:
+            ends = {end: r and r.value for end, r in (("floor", number.floor), ("ceiling", number.ceiling))}
+            protocol = ", ".join(f"{key}={value}" for key, value in {**self.protocol, **number.protocol}.items())
+            rows.append({f.name: getattr(number, f.name) for f in fields(number)} | ends | {"protocol": protocol})
+        return rows
+
+    def to_frame(self) -> Any:
+        """`to_rows` as a pandas data frame with the numbers' names as index. Raises BestiaryError without pandas."""
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise BestiaryError("to_frame() needs pandas: pip install pandas, or take to_rows()") from error
+        return pd.DataFrame(self.to_rows()).set_index("name")
 
     @property
     def verdict(self) -> tuple[str, ...]:
