@@ -12,9 +12,9 @@ from PIL import Image
 import bestiary.data
 from bestiary.data.files import plain_name
 from bestiary.data.load import catalogue, describe, load, loader
-from bestiary.data.spec import Spec, pictures, rows
+from bestiary.data.spec import Field, Spec, pictures, rows
 from bestiary.data.standard_sets import SETS
-from bestiary.data.support import Column
+from bestiary.data.support import Column, Levels
 from bestiary.data.toys import TOYS
 from bestiary.errors import BestiaryError
 from bestiary.storage.atomic import atomic
@@ -78,12 +78,31 @@ def test_describe_is_plain_and_complete(name: str) -> None:
         (pictures((3, 8, 8), 2), "bernoulli"),
         (pictures((1, 8, 8)), "bernoulli"),
         (pictures((3, 8, 8)), "logistic"),
+        (Spec(Field("x", "picture", (1, 8, 8), Levels(256, is_photograph=True))), "logistic"),
+        (Spec(Field("x", "picture", (1, 8, 8), Levels(2, is_photograph=True))), "bernoulli"),
         (rows(2), "gaussian"),
         (rows([Column("a"), Column("b")]), "gaussian"),
     ],
 )
 def test_the_likelihood_that_fits(spec: Spec, likelihood: str) -> None:
     assert spec.x.likelihood.value == likelihood
+
+
+def test_photographs_are_not_binarised_and_ink_is(tmp_path: Path) -> None:
+    """A photograph is no probability of ink: a Bernoulli would throw its greys away, and call that a likelihood."""
+    draw = np.random.default_rng(0)
+    photographs = draw.integers(0, 256, (20, 8, 8), dtype=np.uint8)
+    ink = np.where(draw.random((20, 8, 8)) < 0.1, photographs, 255 * (photographs > 128)).astype(np.uint8)
+    for i in range(20):
+        for name, images in (("photographs", photographs), ("ink", ink)):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.fromarray(images[i]).save(tmp_path / name / f"{i:02d}.png")
+    for source in (photographs, photographs / 255, tmp_path / "photographs"):
+        data = load(source)
+        assert data.spec.x.likelihood == ("logistic", "greys, not ink, of 256 levels")
+        assert Spec.from_dict(data.spec.to_dict()) == data.spec
+    for source in (ink, tmp_path / "ink", "digits", "glyphs"):
+        assert load(source).spec.x.likelihood.value == "bernoulli"
 
 
 def test_the_catalogue_names_every_set_and_its_place() -> None:
@@ -148,3 +167,17 @@ def test_what_is_shown_of_a_folder_has_no_control_characters(tmp_path: Path) -> 
     assert "\\u001b" not in shown
     assert "\\u0007" not in shown
     assert "bad [2J.png" in shown
+
+
+def test_a_copy_between_folders_is_named_when_they_are_loaded(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    for part, n in (("train", 8), ("val", 3), ("test", 4)):
+        (tmp_path / part).mkdir()
+        for i in range(n):
+            Image.fromarray(draw.integers(0, 256, (6, 6), dtype=np.uint8)).save(tmp_path / part / f"{i}.png")
+    assert "shared" not in load(tmp_path).source
+    (tmp_path / "test" / "9.png").write_bytes((tmp_path / "train" / "2.png").read_bytes())
+    assert (
+        load(tmp_path).source["shared"].startswith("1 of 5 examples of the test part also stand in the training part")
+    )
+    assert "shared" not in load(tmp_path, stream="yes").source

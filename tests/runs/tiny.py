@@ -14,6 +14,7 @@ SMALL = {
 }
 VECTORS = np.random.default_rng(0).normal(3, 2, (60, 3))
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)
+IMAGES = np.where(IMAGES % 8 > 0, 255 * (IMAGES > 127), IMAGES).astype(np.uint8)  # ink: few greys
 TABLE = "age,town,paid\n" + "".join(f"{20 + i % 17},{('Rome', 'Köln', 'Oslo')[i % 3]},{i * 1.5}\n" for i in range(90))
 
 

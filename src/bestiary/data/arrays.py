@@ -26,11 +26,11 @@ from bestiary.data.field_types import Declarations, FieldSelection, Kind, RawFie
 from bestiary.data.files import fingerprint, in_memory, plain_name
 from bestiary.data.grids import grid_field, to_grid
 from bestiary.data.missing_values import Values, to_values
-from bestiary.data.pixels import to_pixels
+from bestiary.data.pixels import levels_of, to_pixels
 from bestiary.data.resize import parse_size, resize
 from bestiary.data.spec import Field, Spec, mask_name
 from bestiary.data.splits import split_parts
-from bestiary.data.support import Columns, Levels
+from bestiary.data.support import Columns
 from bestiary.errors import BestiaryError
 
 __all__ = ["from_array"]
@@ -147,6 +147,11 @@ def build_dataset(
     name: str, array: np.ndarray, selection: FieldSelection, options: ArrayOptions, shares: dict[str, Any]
 ) -> Dataset:
     """x and the fields beside it → a data set, whose source has the notes on both. Raises BestiaryError."""
+    if array.dtype.kind not in "biuf":
+        raise BestiaryError(
+            f"x is an array of type {array.dtype}: give numbers. For words and categories write a CSV table; a name "
+            f"or a path is given as text"
+        )
     if 0 in array.shape or array.ndim == 0:
         raise BestiaryError(f"x is empty or a single number: its shape is {array.shape}. Give an array (N, …)")
     array = _reshape(array, options.shape) if options.shape else array
@@ -176,11 +181,6 @@ def _to_array(x: Any) -> np.ndarray:
         raise BestiaryError(
             f"x is not an array: {error}. Rows must have equal lengths; of a torch tensor give x.detach().cpu().float()"
         ) from error
-    if array.dtype.kind not in "biuf":
-        raise BestiaryError(
-            f"x is an array of type {array.dtype}: give numbers. For words and categories write a CSV table; a name "
-            f"or a path is given as text"
-        )
     return array
 
 
@@ -216,7 +216,7 @@ def _read_pictures(array: np.ndarray, options: ArrayOptions, shares: dict[str, A
         note = "; ".join(filter(None, (note, _size_note(before, stored.shape))))
     stored = in_memory(stored, options.stream) if isinstance(stored, np.memmap) else stored
     height, width, channels = stored.shape[1:]
-    return StoredX(Field("x", "picture", (channels, height, width), Levels(levels)), stored, note=note)
+    return StoredX(Field("x", "picture", (channels, height, width), levels_of(stored, levels)), stored, note=note)
 
 
 def _size_note(before: tuple[int, ...], after: tuple[int, ...]) -> str:

@@ -32,10 +32,10 @@ from bestiary.data.field_types import Declarations, RawField, select_fields
 from bestiary.data.files import in_memory, plain_name
 from bestiary.data.listing import Entry, Listing
 from bestiary.data.missing_values import Values
+from bestiary.data.pixels import levels_of
 from bestiary.data.resize import parse_size
 from bestiary.data.spec import Field, Spec
 from bestiary.data.splits import shuffle, split_parts
-from bestiary.data.support import Levels
 from bestiary.errors import BestiaryError
 
 __all__ = ["ImageOptions", "from_listing", "load_pictures"]
@@ -94,7 +94,7 @@ def from_listing(
     elif classes and "label" in beside.stored:
         beside.notes.append("labels are those of the metadata, not the names of the folders")
     height, width, channels = stored.shape[1:]
-    x = Field("x", "picture", (channels, height, width), Levels(facts["levels"]))
+    x = Field("x", "picture", (channels, height, width), levels_of(stored, facts["levels"]))
     note = "; ".join(part for part in (facts["note"], strays, selection.note(), *notes, *beside.notes) if part)
     source = {"path": path, "fingerprint": beside.fingerprint(key), "note": note} | _skip_note(
         listing, facts["skipped"]

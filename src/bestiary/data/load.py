@@ -11,11 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bestiary.data import array_files, arrays, folders, hub, table_files, tables
 from bestiary.data.dataset import Dataset
 from bestiary.data.decode import image_suffixes
 from bestiary.data.files import printable
 from bestiary.data.locations import DOWNLOADS
+from bestiary.data.shared_rows import shared_rows_note
 from bestiary.data.spec import Field
 from bestiary.data.standard_sets import SETS
 from bestiary.data.toys import TOYS
@@ -102,7 +105,11 @@ def load(source: Any, **options: Any) -> Dataset:
     (1797, 8, 8, 1)
     """
     function = loader(source)
-    return function(**_parse_options(function, options))
+    dataset = function(**_parse_options(function, options))
+    if not isinstance(dataset.x, np.memmap):  # what is read as needed is not read whole to be counted
+        notes = [shared_rows_note(dataset, part) for part in dataset.parts]
+        dataset.source.update({"shared": " ".join(filter(None, notes))} if any(notes) else {})
+    return dataset
 
 
 def _parse_options(function: Loader, options: dict[str, Any]) -> dict[str, Any]:

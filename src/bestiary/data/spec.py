@@ -133,7 +133,8 @@ class Field:
                                      " (binarise=dynamic)")  # fmt: skip
         if self.support.is_integer:
             return Inferred(likelihoods[0], f"one of {len(self.words):,} words each")
-        return Inferred(likelihoods[0], f"colours of {self.levels} levels" if self.levels else
+        tones = "colours" if self.channels > 1 else "greys, not ink,"
+        return Inferred(likelihoods[0], f"{tones} of {self.levels} levels" if self.levels else
                         noun if self.support.output_layer == "columns" else "real numbers")  # fmt: skip
 
     def to_model(self, stored: Tensor) -> Tensor:

@@ -25,7 +25,8 @@ from bestiary.data.dataset import Dataset
 from bestiary.data.files import fingerprint, in_memory
 from bestiary.data.glyphs import load_glyphs
 from bestiary.data.locations import find_files, local_files
-from bestiary.data.spec import Field, Spec, label, pictures
+from bestiary.data.pixels import levels_of
+from bestiary.data.spec import Field, Spec, label
 from bestiary.data.splits import consecutive_parts, split_parts
 from bestiary.errors import BestiaryError
 
@@ -70,7 +71,8 @@ def _images(
     height, width, channels = stored.shape[1:]
     facts = {"licence": SETS[name].licence, "cite": SETS[name].cite}
     beside = {} if labels is None else {"label": labels.astype(np.int64)}
-    spec = pictures((channels, height, width), levels, *([label(classes)] if beside else []))
+    x = Field("x", "picture", (channels, height, width), levels_of(stored, levels))
+    spec = Spec(x, (label(classes),) if beside else ())
     if not isinstance(stored, np.memmap):
         facts["fingerprint"] = fingerprint(stored)
     return Dataset(name, spec, {"x": stored, **beside}, parts, modes=modes, source=source | facts)

@@ -119,6 +119,7 @@ class Levels(Support):
     """L levels, 0 … L − 1: 2 of binary images, 17 of digits, 256 of photographs."""
 
     n: int = 256
+    is_photograph: bool = False  # greys between black and white are common, so that they are no probabilities of ink
 
     config_name, stored, values, discrete, is_coarse, output_layer = "levels", "uint8", "levels", True, True, "tanh"
 
@@ -127,7 +128,8 @@ class Levels(Support):
             raise BestiaryError(f"pixels have 2 to 256 levels; got {self.n}")
 
     def likelihoods(self, channels: int = 1) -> tuple[str, ...]:
-        grey = ("bernoulli", "logistic") if channels == 1 or self.n == 2 else ("logistic", "bernoulli")
+        is_ink = self.n == 2 or (channels == 1 and not self.is_photograph)
+        grey = ("bernoulli", "logistic") if is_ink else ("logistic", "bernoulli")
         return (*grey, "gaussian", "categorical", "pixelcnn")
 
     def to_model(self, stored: Tensor) -> Tensor:
@@ -165,7 +167,7 @@ class Levels(Support):
         return np.round(stored.astype(np.float32) * (255 / (self.n - 1))).astype(np.uint8)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"support": self.config_name, "n": self.n}
+        return {"support": self.config_name, "n": self.n} | ({"is_photograph": True} if self.is_photograph else {})
 
 
 @dataclass(frozen=True)
