@@ -170,6 +170,24 @@ def test_a_column_of_many_words_is_refused_before_it_takes_memory(
     assert peak_bytes(refused) < 20e6
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_one_long_cell_does_not_widen_a_whole_column(
+    tmp_path: Path, peak_bytes: Callable[[Callable[[], object]], int], monkeypatch: pytest.MonkeyPatch, by_hand: bool
+) -> None:
+    """numpy gives each cell of a column as much memory as its longest: here 1.2 GB."""
+    path = write(
+        tmp_path / "t.csv", "note,x\n" + f"{'y' * 100_000},1\n" + "".join(f"w{i % 5},{i}\n" for i in range(3000))
+    )
+    if by_hand:
+        monkeypatch.setattr("bestiary.data.table_files.text_columns", lambda *_: None)
+
+    def refused() -> None:
+        with pytest.raises(BestiaryError, match=r"a cell of 100,000 letters, which begins `yyy.* would take 1.2 GB"):
+            load(path)
+
+    assert peak_bytes(refused) < 20e6
+
+
 @pytest.mark.parametrize("gap", ["", "NA", "nan", "?", "inf", "null"])
 def test_missing_values_are_counted_dropped_or_filled(tmp_path: Path, gap: str) -> None:
     path = write(tmp_path / "t.csv", TEXT.replace("1.0,", f"{gap},"))

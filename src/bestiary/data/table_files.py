@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bestiary.data.arrow_csv import END, cell_text, distinct_cells, plain_numbers, text_columns
-from bestiary.data.files import printable
+from bestiary.data.files import MEMORY_LIMIT, printable
 from bestiary.data.formats import file_errors
 from bestiary.errors import BestiaryError
 
@@ -77,7 +77,8 @@ def read_text(path: Path, header: bool | None) -> Raw:
     with file_errors(path), _text_errors(path):
         cut = _cut_of(path)
         table = _table_by_arrow(path, cut, header) or _table(path, even_rows(path, _text(path), cut.mark), header)
-        return _named(path, table)
+        names = _names(path, table.header or [""] * len(table.columns))
+        return dict(zip(names, table.columns, strict=True))
 
 
 def line_of_row(path: Path, header: bool | None, row: int) -> int:
@@ -128,7 +129,7 @@ def _typed_cells(cells: Any) -> np.ndarray:
     if numbers is not None:
         return numbers
     distinct, places = distinct_cells(cells)
-    return _typed(distinct)[places]
+    return _typed(distinct, len(places))[places]
 
 
 def _delimiter(lines: list[str]) -> str:
@@ -233,17 +234,13 @@ def _table(path: Path, rows: list[tuple[int, list[str]]], header: bool | None) -
     first = rows[0][1]
     named = _has_header(first) if header is None else header
     body = [cells for _, cells in rows[1 if named else 0 :]]
-    return Table(first if named else None, [_typed([cells[i] for cells in body]) for i in range(len(first))])
+    return Table(first if named else None, [_typed([cells[i] for cells in body], len(body)) for i in range(len(first))])
 
 
 def _has_header(first: list[str]) -> bool:
     """Whether the first line names the columns: it has a word, and no number but empty cells."""
     numbers = [_number(cell) for cell in first]  # an empty cell may name a column, as pandas writes its index
     return None in numbers and all(number is None or np.isnan(number) for number in numbers)
-
-
-def _named(path: Path, table: Table) -> Raw:
-    return dict(zip(_names(path, table.header or [""] * len(table.columns)), table.columns, strict=True))
 
 
 def _names(path: Path, given: list[str]) -> list[str]:
@@ -255,12 +252,23 @@ def _names(path: Path, given: list[str]) -> list[str]:
     return names
 
 
-def _typed(cells: list[str]) -> np.ndarray:
-    """Numbers if every cell is one or says that it is missing; else words."""
+def _typed(cells: list[str], rows: int) -> np.ndarray:
+    """Numbers if every cell is one or says that it is missing; else words, which will fill so many rows."""
     numbers = [_number(cell) for cell in cells]
     if any(number is None for number in numbers):
-        return np.array(["" if cell.lower() in NOTHING else cell for cell in cells])
+        return _words(["" if cell.lower() in NOTHING else cell for cell in cells], rows)
     return np.array(numbers, np.float64)
+
+
+def _words(cells: list[str], rows: int) -> np.ndarray:
+    """Cells as an array in which each takes as much as the longest. Raises BestiaryError where that is too much."""
+    longest = max(cells, key=len)
+    if 4 * len(longest) * rows > MEMORY_LIMIT:  # numpy keeps 4 bytes for each letter
+        raise BestiaryError(
+            f"a cell of {len(longest):,} letters, which begins `{printable(longest[:20])}`, in a column of {rows:,} "
+            f"rows would take {4 * len(longest) * rows / 1e9:,.1f} GB: shorten it, or take the column out of the file"
+        )
+    return np.array(cells, np.str_)
 
 
 def read_parquet(path: Path) -> Raw:
@@ -280,7 +288,7 @@ def typed_values(values: list[Any]) -> np.ndarray:
             return numbers
     except (TypeError, ValueError):
         pass
-    return np.array(["" if v is None else str(v) for v in values], np.str_)
+    return _words(["" if v is None else str(v) for v in values], len(values))
 
 
 def pyarrow_or_error() -> tuple[Any, Any]:
