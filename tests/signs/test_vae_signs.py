@@ -200,6 +200,7 @@ def test_what_z_costs_is_held_against_what_it_is_worth() -> None:
 ])  # fmt: skip
 def test_the_weight_of_the_kl_is_read_from_the_options(options: dict, ill: bool) -> None:
     assert ("over-regularised" in names(history(active=0.3, options=options))) == ill
+    assert ("over-regularised" in names(history(kl=0.7, options=options))) == ill
 
 
 @pytest.mark.parametrize("options", [{"likelihood": "pixelcnn(layers=4)"}])

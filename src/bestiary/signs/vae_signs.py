@@ -124,14 +124,18 @@ def high_reconstruction_loss(history: RunHistory) -> Sign | None:
 
 
 def over_regularised(history: RunHistory) -> Sign | None:
-    """The KL has more weight than the reconstruction (β/λ > 1.5), and at most half of the dimensions are active."""
+    """The KL has more weight than the reconstruction (β/λ > 1.5), and at most half of the dimensions are active or the
+    rate is below one nat."""
     values, weight = history.latest_values(*NUMBERS), _kl_weight(history)
     if values is None or weight is None or not history.is_mature:
         return None
-    active = values[1]
-    if weight <= 1.5 or active > 0.5:
+    kl, active = values[:2]
+    if weight <= 1.5 or (active > 0.5 and kl >= 1.0):
         return None
-    message = f"over-regularised: the KL has weight {weight:.1f}, and {active:.0%} of the dimensions of z are active"
+    message = (
+        f"over-regularised: the KL has weight {weight:.1f}, z holds {kl:.2g} nats, and {active:.0%} of its dimensions"
+        " are active"
+    )
     plain = _beta_options(history, "1")
     return make_sign(history, "over-regularised", message, (
         Remedy("give the KL weight 1", plain),
