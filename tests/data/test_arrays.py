@@ -234,6 +234,14 @@ def test_npy_files_are_mapped_when_asked(tmp_path: Path) -> None:
     assert mapped.source["fingerprint"] == load(BYTES).source["fingerprint"]
 
 
+def test_constant_numbers_of_vectors_are_noted() -> None:
+    x = np.random.default_rng(0).normal(size=(50, 9))
+    assert "constant" not in load(x).source["note"]
+    x[:, 1:8] = 4.0
+    assert "constant, so that their density" in load(x).source["note"]
+    assert load(x).source["note"].endswith("x2, x3, x4, x5, x6 and 2 more")
+
+
 def test_npz_says_which_array_it_took(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     np.savez(path, images=BYTES, y=np.arange(12) % 3, extra=np.zeros(3))

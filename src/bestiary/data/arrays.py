@@ -204,6 +204,9 @@ def _read_rows(array: np.ndarray, options: ArrayOptions, shares: dict[str, Any])
     x, columns = standardise(raw, names, split_parts(len(raw), **shares)["train"])
     dropped = len(array) - len(rows)
     notes = [f"{dropped} rows dropped"] if dropped else []
+    if constant := [name for name, values in zip(names, raw.T, strict=True) if (values == values[0]).all()]:
+        named = ", ".join(constant[:5]) + (f" and {len(constant) - 5:,} more" if len(constant) > 5 else "")
+        notes.append(f"constant, so that their density lowers −log p by nats that mean nothing: {named}")
     if array.dtype.kind in "iu" and array.ndim == 2 and not options.layout:
         notes.append("x holds whole numbers, read as vectors: say layout=tokens if they are tokens")
     return StoredX(Field("x", "row", (x.shape[1],), Columns(columns)), x, rows if dropped else None, "; ".join(notes))
