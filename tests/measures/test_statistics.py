@@ -154,3 +154,18 @@ def test_floors_have_intervals_by_the_same_groups() -> None:
         assert number.floor.low <= number.floor.value <= number.floor.high
         again = {n.name: n for n in statistics(x[2], x[1], x[0], list("abcd"))}[number.name]
         assert (again.value, again.low, again.high) == (number.floor.value, number.floor.low, number.floor.high)
+
+
+def test_the_words_of_one_column_are_one_fact() -> None:
+    """Of a category of two words each component says the same: the three worst are of three columns, or pairs."""
+    torch.manual_seed(0)
+    word, x, y = (torch.rand(400) < 0.5).float(), normal(400), normal(400)
+    real = torch.stack([word, 1 - word, x[:, 0], y[:, 0]], 1)
+    fake = torch.stack([word * 0, 1 - word * 0, x[:, 0] + word, y[:, 0] + 0.1], 1)
+    names, owners = ["c=a", "c=b", "x", "y"], ["c", "c", "x", "y"]
+    found = {n.name: n for n in statistics(fake, real, real, names, owners=owners)}
+    assert [part.split()[0][0] for part in found["means"].largest.split(", ")] == ["c", "x", "y"]
+    pairs = {tuple(sorted(w.partition("=")[0] for w in part.split() if w[0] in "cxy")) for part in
+             found["correlations"].largest.split(", ")}  # fmt: skip
+    assert len(pairs) == 3
+    assert found["means"].largest in found["means"].says

@@ -104,6 +104,18 @@ def test_runs_of_different_data_and_stale_ones_are_not_compared(tmp_path):
     assert "fitted further since" in write_report(runs[1]).read_text("utf-8")
 
 
+def test_a_stale_run_is_left_out_by_name_and_the_others_are_compared(tmp_path):
+    runs = [fake("digits-vae", tmp_path / name).rename(tmp_path / name / name) for name in ("a", "b", "c")]
+    for run, value, weights in zip(runs, (1.0, 2.0, 0.5), ("", "", "0" * 12), strict=True):
+        (run / "model.safetensors").write_bytes(b"weights")
+        number = {"name": "n", "title": "a distance", "value": value, "low": value - 0.1, "high": value + 0.1,
+                  "unit": "", "better": "lower", "protocol": {}, "floor": None, "ceiling": None}  # fmt: skip
+        told = {"numbers": [number], "protocol": {"weights": weights}, "verdict": [], "notes": []}
+        (run / "judgement.json").write_text(json.dumps(told), "utf-8")
+    text = write_comparison(runs, tmp_path / "all.html").read_text("utf-8")
+    assert "a is best: its interval overlaps no other. c is left out: it was fitted further" in " ".join(text.split())
+
+
 def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path):
     runs = [fake("digits-vae", tmp_path / "a"), fake("digits-vae", tmp_path / "b")]
     assert _names(runs) == ["a/digits-vae", "b/digits-vae"]

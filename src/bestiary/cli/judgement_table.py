@@ -18,6 +18,10 @@ def show_judgement(judgement: JudgementDict) -> None:
     print_lines(*judgement.get("verdict", ()), "")
     rows = [(n["title"], _value_text(n), n.get("unit") or "", _floor_and_ceiling(n)) for n in numbers]
     table(rows, ("", "value", "unit", "floor / ceiling"), right=[1, 3])
+    largest = [(n["title"], n["largest"]) for n in numbers if n.get("largest")]
+    if largest:
+        print_lines("")
+        table(largest, ("", "where it is largest"))
     groups: dict[str, list[str]] = {" · ".join(f"{k}={plain(v)}" for k, v in shared.items()): ["all"]}
     for n in numbers:
         extra = {k: v for k, v in (n.get("protocol") or {}).items() if k not in shared or shared[k] != v}

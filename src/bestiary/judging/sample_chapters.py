@@ -129,7 +129,9 @@ def statistics_by_column(case: Case) -> Findings:
     if len(names) > MOST_COLUMNS:
         raise BestiaryError(f"there are {len(names)} columns, and at most {MOST_COLUMNS} are allowed")
     protocol = {**case.protocol, **({"averaged": averaged} if averaged else {})}
-    return Findings(statistics(fake, real, other, names, protocol))
+    columns = case.spec.x.columns
+    owners = [column.name for column in columns for _ in column.names] if columns else None
+    return Findings(statistics(fake, real, other, names, protocol, owners))
 
 
 def has_modes(case: Case) -> bool:

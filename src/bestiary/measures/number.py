@@ -56,6 +56,7 @@ class Number:
     weight: int = 0  # the verdict has the sentences with the largest weights, in this order; 0: not in the verdict
     detail: bool = False  # the report folds it away: another number says the same as a whole
     equals_at_best: bool = False  # of a distance whose floor no honest samples are below
+    largest: str = ""  # of a number over columns or pairs of them: those that differ most, with their values
 
     def __repr__(self) -> str:
         value = "undefined" if self.value is None else f"{self.value:.4g}"

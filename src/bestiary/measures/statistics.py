@@ -104,9 +104,14 @@ def _rms(apart: Tensor) -> float:
 
 
 def statistics(
-    fake: Tensor, real: Tensor, other: Tensor, names: Sequence[str], protocol: Mapping[str, object] | None = None
-) -> list[Number]:
-    """Marginals and pairs of fake against real; other real examples give the floors."""
+    fake: Tensor, real: Tensor, other: Tensor, names: Sequence[str], protocol: Mapping[str, object] | None = None,
+    owners: Sequence[str] | None = None,
+) -> list[Number]:  # fmt: skip
+    """Marginals and pairs of fake against real; other real examples give the floors.
+
+    names: of the numbers of an example. owners: the column of each of them, if a column has several, as a category has
+    one for each word; of the worst ones only the first of a column, or of two columns, is named.
+    """
     fake, real, other = (x.flatten(1) for x in (fake, real, other))
     check_same_features(fake, real, other)
     if len(names) != real.shape[1]:
@@ -116,17 +121,19 @@ def statistics(
     full_protocol = {**(protocol or {}), "n": n, "columns": len(names)}
     alike = "0: every column is distributed as in the data; 1: no column overlaps the data's."
     one = "Root mean square over columns. About 1 if nothing differs."
+    owners = names if owners is None else owners
+    columns = [(name, owner) for name, owner in zip(names, owners, strict=True)]
     numbers = [
-        _number("separation", "separation of single columns, mean", "share", alike, separations, _mean, sides, names,
+        _number("separation", "separation of single columns, mean", "share", alike, separations, _mean, sides, columns,
                 {**full_protocol, "bins": BINS}),
-        _number("means", "difference of means, in standard errors", "σ", one, means_apart, _rms, sides, names,
+        _number("means", "difference of means, in standard errors", "σ", one, means_apart, _rms, sides, columns,
                 full_protocol),
         _number("spreads", "difference of standard deviations, in standard errors", "σ", one, spreads_apart, _rms,
-                sides, names, full_protocol),
+                sides, columns, full_protocol),
     ]  # fmt: skip
     if real.shape[1] > 1:
         at = torch.triu_indices(len(names), len(names), 1).T.tolist()
-        pairs = [f"{names[i]} with {names[j]}" for i, j in at]
+        pairs = [(f"{names[i]} with {names[j]}", f"{owners[i]} with {owners[j]}") for i, j in at]
         title, over = "difference of correlations, root mean square", "Over all pairs of columns. 0: as in the data."
         numbers.append(_number("correlations", title, "ρ", over, _pairs_apart, _rms, sides, pairs, full_protocol))
     return numbers
@@ -134,9 +141,9 @@ def statistics(
 
 def _number(
     name: str, title: str, unit: str, says: str, apart: Apart, whole: Callable[[Tensor], float],
-    sides: tuple[Tensor, Tensor, Tensor], names: Sequence[str], said: Mapping[str, object],
+    sides: tuple[Tensor, Tensor, Tensor], names: Sequence[tuple[str, str]], said: Mapping[str, object],
 ) -> Number:  # fmt: skip
-    """One statistic with its interval, floor and worst columns."""
+    """One statistic with its interval, floor and worst columns. names: of each number, and of its column or columns."""
     fake, real, other = sides
     each = apart(fake, real)
     value, floor = whole(each), whole(apart(other, real))
@@ -150,8 +157,8 @@ def _number(
         name, title, value if isfinite(value) else None, low, high, unit, "lower",
         Reference(floor, *ends(floor, other), OTHER_REAL) if isfinite(floor) else None,
         protocol=said if low is None else {**said, "interval": f"95%, jackknife of {groups} groups, Student"},
-        says=f"{says} Largest: {_worst(each, names)}.", detail=True,
-        equals_at_best=True,
+        says=f"{says} Largest: {(largest := _worst(each, names))}.", detail=True,
+        equals_at_best=True, largest=largest,
     )  # fmt: skip
 
 
@@ -164,6 +171,12 @@ def _jackknife(f: Callable[[Tensor, Tensor], float], fake: Tensor, real: Tensor)
     return jackknife_half(torch.tensor([f(fake[group != g], real[group != g]) for g in range(groups)]))
 
 
-def _worst(values: Tensor, names: Sequence[str], most: int = 3) -> str:
-    order = values.abs().argsort(descending=True)[:most].tolist()
-    return ", ".join(f"{names[i]} {float(values[i]):.3g}" for i in order).replace("-", "−")
+def _worst(values: Tensor, names: Sequence[tuple[str, str]], most: int = 3) -> str:
+    """The largest values with their names, one of each column or pair of columns."""
+    first: dict[str, str] = {}
+    for i in values.abs().argsort(descending=True).tolist():
+        name, owner = names[i]
+        first.setdefault(owner, f"{name} {f'{float(values[i]):.3g}'.replace('-', '−')}")
+        if len(first) == most:
+            break
+    return ", ".join(first.values())

@@ -81,24 +81,28 @@ def _contests(folders: Sequence[Folder]) -> list[dict[str, Any]]:
     for rivals in sorted(by_title.values(), key=len, reverse=True):
         readings = [n for _, n in rivals]
         span = figures.scale(readings)
-        best, sentence = _decided([folders[i] for i, _ in rivals], readings)
+        best, sentence, left_out = _decided([folders[i] for i, _ in rivals], readings, [names[i] for i, _ in rivals])
         winner = None if best is None else names[rivals[best][0]]
         rows = [
             {"run": names[run], "number": n, "bar": figures.interval(n, span), "best": i == best}
             for i, (run, n) in enumerate(rivals)
         ]
-        full_protocol = sentence if winner is None else f"{winner} is best: its interval overlaps no other."
-        contests.append({"number": readings[0], "rows": rows, "outcome": full_protocol, "winner": winner})
+        sentence = sentence if winner is None else f"{winner} is best: its interval overlaps no other."
+        contests.append({"number": readings[0], "rows": rows, "outcome": sentence + left_out, "winner": winner})
     return contests
 
 
-def _decided(folders: Sequence[Folder], readings: Sequence[Number]) -> tuple[int | None, str]:
-    """`outcome`, of runs that were judged on the same data and as they are now."""
-    if len(readings) > 1 and len({folder.of for folder in folders}) > 1:
-        return None, "No comparison: the runs have different data or different splits of it."
-    if len(readings) > 1 and any(folder.stale for folder in folders):
-        return None, "No comparison: a run was fitted further after it was judged."
-    return outcome(readings)
+def _decided(
+    folders: Sequence[Folder], readings: Sequence[Number], names: Sequence[str]
+) -> tuple[int | None, str, str]:
+    """`outcome` of the runs that were judged on the same data and as they are now; the others in a sentence."""
+    fresh = [i for i, folder in enumerate(folders) if not folder.stale]
+    stale = [name for name, folder in zip(names, folders, strict=True) if folder.stale]
+    left_out = "".join(f" {name} is left out: it was fitted further after it was judged." for name in stale)
+    if len(fresh) > 1 and len({folders[i].of for i in fresh}) > 1:
+        return None, "No comparison: the runs have different data or different splits of it.", left_out
+    best, sentence = outcome([readings[i] for i in fresh])
+    return (None if best is None else fresh[best]), sentence, left_out
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
