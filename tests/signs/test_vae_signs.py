@@ -215,7 +215,8 @@ def test_after_an_early_stop_the_signs_are_those_of_the_weights_that_were_kept(t
 
     few = np.ascontiguousarray(load_digits().images[:300, :, :, None].astype(np.uint8) * 15)
     small = {"steps": 3000, "validate": 50, "log": 10, "latent": 8, "hidden": (256,), "batch": 64, "lr": 4e-3}
-    run = bst.fit(few, "vae", root=tmp_path, quiet=True, patience=5, binarise="threshold", **small)
+    ink = {"binarise": "threshold", "likelihood": "bernoulli"}
+    run = bst.fit(few, "vae", root=tmp_path, quiet=True, patience=5, **ink, **small)
     ended = json.loads((run.path / "env.json").read_text())
     assert "early stop" in ended["why"]
     best = int(ended["why"].rsplit(" ", 1)[1])
