@@ -65,6 +65,8 @@ def test_every_number_says_how_it_was_made() -> None:
     for number in found.values():
         assert {"n", "split"} <= set(number.protocol), number.name
         assert number.floor is not None or number.ceiling is not None, number.name
+        for beside in filter(None, (number.floor, number.ceiling)):
+            assert beside.low is None or beside.low <= beside.value <= beside.high, number.name
         assert number.title
         assert number.says
 

@@ -258,13 +258,13 @@ def test_a_toy_is_known_by_its_modes(sides):
 def test_samples_that_are_the_real_examples_are_an_alarm_without_held(noise):
     """Their distances would look superb: the alarm stands above them, and first in the verdict."""
     real = np.random.default_rng(0).standard_normal((300, 6))
-    judgement = judge_samples(real, real + noise * np.random.default_rng(1).standard_normal(real.shape))
+    fake = real + noise * np.random.default_rng(1).standard_normal(real.shape)
+    judgement = judge_samples(real, fake, tests="fast" if noise else "all")
     assert "copies of real examples" in judgement.verdict[0]
     assert judgement.numbers[0].name == ("near_copies" if noise else "exact_copies")
     assert not any("no clear difference" in sentence for sentence in judgement.verdict)
-    honest = judge_samples(real, np.random.default_rng(2).standard_normal(real.shape))
-    assert honest.verdict[0].startswith("A classifier finds no clear difference")
-    assert "No near copies of real examples were found." in honest.verdict
+    honest = judge_samples(real, np.random.default_rng(2).standard_normal(real.shape), tests="fast")
+    assert honest.verdict[0] == "No near copies of real examples were found."
 
 
 def test_pictures_and_their_mirror_images_are_counted(sides):

@@ -43,6 +43,7 @@ __all__ = ["HeldOutLogits", "auc", "calibrate", "classify", "two_sample_test"]
 FOLDS, WIDTH, BATCH, LR, DECAY = 5, 64, 128, 1e-2, 1e-2
 PASSES, LEAST_STEPS, MOST_STEPS = 40, 400, 800  # steps of a fold's classifier follow the number of examples
 ACCURACY_FACTOR, AUC_FACTOR = 1 + 2 / pi, 2.0  # of the variances, since fits of different folds share examples
+JSD_FACTOR = 2 * ACCURACY_FACTOR  # half of the examples are judged by a calibration to the other half, which varies too
 
 
 @dataclass(frozen=True)
@@ -246,7 +247,7 @@ def _jsd_number(
         *_jsd_interval(test, seed), "of ln 2", "lower", Reference(*_jsd_interval(null, seed), OTHER_REAL),
         protocol={
             **protocol, "calibration": "isotonic, on half",
-            "interval": "95%, normal, for folds that share examples",
+            "interval": "95%, normal, for folds that share examples and for the calibration",
             "ratio_on_samples": on_samples, "ratio_on_data": on_data, "ratio_is": "of densities, data's over samples'",
         },
         says="0: samples and real examples have one distribution; 1: they never overlap. Chance can make it negative."
@@ -273,5 +274,5 @@ def _jsd_interval(test: HeldOutLogits, seed: int) -> tuple[float, float, float]:
     p, rows = calibrate(test, seed)
     real = test.real[rows].double()
     loss = -(real * p.log() + (1 - real) * (1 - p).log())
-    error = sqrt(ACCURACY_FACTOR / len(loss)) * float(loss.std()) / log(2)
+    error = sqrt(JSD_FACTOR / len(loss)) * float(loss.std()) / log(2)
     return error_interval(float(1 - loss.mean() / log(2)), error)
