@@ -207,7 +207,7 @@ def test_sets_that_are_nowhere_say_how_to_get_them() -> None:
     ],
 )
 def test_real_sets(real_data: str, name: str, shape: tuple[int, ...], levels: int) -> None:
-    if SETS[name].where() is None:
+    if SETS[name].local_files() is None:
         pytest.skip(f"{name} is not in BESTIARY_DATA")
     data = load(name)
     assert data.x.shape == shape
