@@ -28,9 +28,9 @@ def world_rows(place: int, repetitions: int) -> list[Row]:
 
 
 def line(row: Row) -> str:
-    """One line of the table; what lies outside of 93 to 97% by more than chance is marked."""
+    """One line of the table; what lies below 93% by more than chance, or above 97%, is marked."""
     error = sqrt(0.95 * 0.05 / row.count)
-    mark = "narrow" if row.covered < LOW - 2 * error else "wide" if row.covered > HIGH + 2 * error else ""
+    mark = "narrow" if row.covered < LOW - 2 * error else "wide" if row.covered > HIGH else ""
     return f"| {row.drawn} | {row.name} | {row.covered:.3f} | {row.count} | {mark} |"
 
 

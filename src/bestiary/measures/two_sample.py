@@ -247,7 +247,7 @@ def _jsd_number(
         *_jsd_interval(test, seed), "of ln 2", "lower", Reference(*_jsd_interval(null, seed), OTHER_REAL),
         protocol={
             **protocol, "calibration": "isotonic, on half",
-            "interval": "95%, normal, for folds that share examples and for the calibration",
+            "interval": "95%, normal, for folds that share examples and for the calibration; of 80 examples rather 80%",
             "ratio_on_samples": on_samples, "ratio_on_data": on_data, "ratio_is": "of densities, data's over samples'",
         },
         says="0: samples and real examples have one distribution; 1: they never overlap. Chance can make it negative."
