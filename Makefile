@@ -15,7 +15,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --maxprocesses 8 --dist w
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-slow lint format docs browser wheel bench bench-gpu precision pictures clean
+.PHONY: help setup demo test test-slow fuzz lint format docs browser wheel bench bench-gpu precision pictures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ test: $(VENV)/.ok ## run the tests (ARGS=tests/data for a part of them)
 
 test-slow: $(VENV)/.ok ## run the tests that take minutes
 	$(PYTEST) -m slow $(ARGS)
+
+fuzz: $(VENV)/.ok ## thousands of bad command lines and broken files; goes on where it was stopped (ARGS="--cases 500")
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.campaign --folder build/fuzz $(ARGS)
 
 lint: $(VENV)/.ok ## ruff check, ruff format --check, mypy
 	$(BIN)/ruff check

@@ -1,0 +1,1 @@
+"""Hostile trials: command lines and files that no person means, each of which must end in a result or a sentence."""
