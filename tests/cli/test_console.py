@@ -6,8 +6,10 @@ import sys
 from math import inf, nan
 
 import pytest
+import torch
 
 from bestiary.cli import console
+from bestiary.cli.app import main
 from bestiary.cli.console import guard
 from bestiary.errors import BestiaryError
 from bestiary.training.driver import RunFailed
@@ -90,3 +92,12 @@ def test_no_color_is_heard(monkeypatch):
     assert console.dim("x") != "x"
     monkeypatch.setenv("NO_COLOR", "1")
     assert console.dim("x") == "x"
+
+
+def test_a_fit_without_memory_says_so_and_is_no_bug(monkeypatch, tmp_path, capsys):
+    def allocate(*_: object) -> None:
+        torch.empty(1 << 50)
+
+    monkeypatch.setattr("bestiary.training.driver.fit", allocate)
+    assert main(["fit", "ring", "vae", "n=50", "steps=1", "--runs", str(tmp_path), "--device", "cpu"]) == 1
+    assert "out of memory: try a smaller batch=" in capsys.readouterr().err

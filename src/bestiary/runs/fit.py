@@ -41,6 +41,7 @@ from bestiary.storage.run_files import MODEL, note, update_env, write_config
 from bestiary.training import driver
 from bestiary.training.device import choose_device, has_native_bf16, seeded, tune_cpu, use_threads
 from bestiary.training.driver import Ending, RunFailed
+from bestiary.training.memory import memory_errors
 from bestiary.training.parallel import Team, join, under_torchrun
 from bestiary.training.trainer import Trainer
 from bestiary.version import __version__
@@ -272,6 +273,7 @@ def _play_rounds(plan: Plan, trainer: Trainer, path: Path, session: _Session, wa
     try:
         # seeded: the caller's random numbers are not changed
         with (
+            memory_errors(),
             seeded(0, session.device),
             progress(trainer.rounds, trainer.round, session.quiet, log, session.limit, dimensions) as shown,
         ):

@@ -25,7 +25,10 @@ _CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memor
 
 def machine_memory() -> int:
     """Bytes that this process may use: those of the machine, or of the container that it runs in."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")] if hasattr(os, "sysconf") else [1 << 62]
+    try:
+        limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    except (AttributeError, ValueError):  # on Windows
+        limits = [1 << 62]
     for file in _CGROUPS:
         try:
             limits.append(int(file.read_text()))
