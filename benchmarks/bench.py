@@ -4,7 +4,9 @@ Each side of a pair is a process in its own environment (see workers/protocol.py
 
     ours, theirs | theirs, ours | ours, theirs | …          each | one pair: N steps of either, N the same
 
-so that both see the machine in the same state. What is reported is the median over pairs of
+so that both see the machine in the same state. Beside a training loop of ours a third process makes its matrix products
+and convolutions alone, whose seconds over those of the loop are the share of the roofline. What is reported is the
+median over pairs of
 
     ratio = seconds of theirs / seconds of ours             above 1: ours is faster
 
@@ -21,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -95,6 +97,7 @@ class Result:
     steps: int  # N
     ours: list[float]  # seconds for N steps, one for each repeat
     theirs: list[float]  # for N whole steps, also where only a part of each was done
+    products: list[float]  # for the products of ours alone; empty where ours is no training loop
 
     @property
     def ratios(self) -> list[float]:
@@ -103,6 +106,11 @@ class Result:
     @property
     def median(self) -> float:
         return statistics.median(self.ratios)
+
+    @property
+    def share(self) -> float:
+        """The share of the roofline: the part of our seconds that the products alone take."""
+        return statistics.median(a / b for a, b in zip(self.products, self.ours, strict=True))
 
     def rate(self, seconds: Sequence[float]) -> float:
         """Examples a second."""
@@ -145,28 +153,42 @@ class Result:
             f"{self.median:.2f}",
             f"{low:.2f}–{high:.2f}",
             f"{min(self.ratios):.2f}–{max(self.ratios):.2f}",
+            f"{self.share:.2f}" if self.products else "",
             self.verdict,
         ]
 
 
-HEAD = ["what", "against", "threads", "ours, examples/s", "theirs", "ratio", "quartiles", "extremes", "target"]
+HEAD = [
+    "what",
+    "against",
+    "threads",
+    "ours, examples/s",
+    "theirs",
+    "ratio",
+    "quartiles",
+    "extremes",
+    "roofline",
+    "target",
+]
 
 
 def measure(pair: Pair, threads: int, how: argparse.Namespace) -> tuple[Result, dict[str, str]]:
     """Play one pair at one number of threads; also the versions that both sides report."""
-    with Worker(pair.ours, threads, how.clock) as ours, Worker(pair.theirs, threads, how.clock) as theirs:
+    with ExitStack() as stack:
+        ours, theirs = (stack.enter_context(Worker(side, threads, how.clock)) for side in (pair.ours, pair.theirs))
+        products = [stack.enter_context(Worker(pair.products, threads, how.clock))] if pair.products else []
         trial = min(ours.run(1), theirs.run(1) / pair.part)  # seconds a step, of the faster
         steps = max(1, round(how.seconds / trial))
-        taken: dict[str, list[float]] = {"ours": [], "theirs": []}
+        taken: dict[str, list[float]] = {"ours": [], "theirs": [], "products": []}
         start = time.monotonic()
         for i in range(how.repeats):
             if i >= LEAST and time.monotonic() - start > how.patience:
                 break
-            order = [("ours", ours), ("theirs", theirs)]
+            order = [("theirs", theirs), ("ours", ours), *(("products", worker) for worker in products)]
             for name, worker in order if i % 2 == 0 else order[::-1]:
                 part = pair.part if name == "theirs" else 1.0
                 taken[name].append(worker.run(steps) / part)
-        return Result(pair, threads, steps, taken["ours"], taken["theirs"]), theirs.facts | ours.facts
+        return Result(pair, threads, steps, **taken), theirs.facts | ours.facts
 
 
 def processor() -> str:
@@ -178,7 +200,7 @@ def processor() -> str:
 
 
 def table(results: Sequence[Result]) -> str:
-    rows = [HEAD, ["---", "---", *["---:"] * 6, "---"], *(r.cells() for r in results)]
+    rows = [HEAD, ["---", "---", *["---:"] * 7, "---"], *(r.cells() for r in results)]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
@@ -204,7 +226,8 @@ Written by `make bench`; do not edit.
 
 **Ratio**: seconds of theirs / seconds of ours for the same number of steps, the median over {how.repeats} pairs
 ({LEAST} where they take more than {how.patience:g} s); above 1 ours is faster. The control, our loop against itself,
-shows how much of a ratio is noise.
+shows how much of a ratio is noise. **Roofline**: the seconds that the matrix products and convolutions of our loop take
+alone, over the seconds of the loop, median over the same turns; what is left of 1 is where time can still be won.
 
 **Machine**: {processor()}; {platform.system()} {platform.machine()}. **Versions**: Python {platform.python_version()},
 {versions}. Load before the start: {how.load:.1f}. Clock: {how.clock}.

@@ -41,6 +41,12 @@ class Pair:
     job: int = 0  # images of a whole job, whose minutes are told; 0: none
     minutes: float = 0.0  # the most minutes that ours may take for it; 0: none are set
 
+    @property
+    def products(self) -> tuple[str, str, str] | None:
+        """The side that makes the products of our training loop alone."""
+        environment, file, case = self.ours
+        return (environment, file, f"{case}-products") if file == "ours.py" else None
+
 
 def _pair(
     name: str, rival: str, ours: str, theirs: tuple[str, str, str], images: int, target: float = 0.0, **more: Any

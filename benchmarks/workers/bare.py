@@ -25,9 +25,9 @@ def _set_up(name: str) -> tuple[Any, Iterator[Tensor]]:
     """The model of our side's case, and its batches (B, C, H, W) in [0, 1]."""
     tune_cpu()
     model, data, batch = MODELS[name]
-    stored = torch.from_numpy(data().stored)  # (N, H, W, C) uint8
-    beast = model(data().spec).to(memory_format=torch.channels_last)
-    scale = data().spec.levels - 1
+    stored = torch.from_numpy(data().stored["x"])  # (N, H, W, C) uint8
+    module = model(data().spec).to(memory_format=torch.channels_last)
+    scale = data().spec.x.levels - 1
 
     def batches() -> Iterator[Tensor]:
         while True:
@@ -35,13 +35,13 @@ def _set_up(name: str) -> tuple[Any, Iterator[Tensor]]:
                 if len(rows) == batch:
                     yield stored[rows].permute(0, 3, 1, 2).float().div_(scale)
 
-    return beast.train(), batches()
+    return module.train(), batches()
 
 
 def vae(name: str) -> Prepare:
-    beast, batches = _set_up(name)
-    encoder, head, decoder = beast.encoder, beast.posterior.head, beast.decoder
-    optimiser = Adam(beast.parameters(), beast.optimiser.lr, fused=True)
+    module, batches = _set_up(name)
+    encoder, head, decoder = module.encoder, module.posterior.head, module.decoder
+    optimiser = Adam(module.parameters(), module.optimiser.lr, fused=True)
 
     def steps(n: int) -> None:
         for _ in range(n):
@@ -59,8 +59,8 @@ def vae(name: str) -> Prepare:
 
 
 def gan(name: str, share: bool) -> Prepare:
-    beast, batches = _set_up(name)
-    G, C = beast.generator, beast.critic
+    module, batches = _set_up(name)
+    G, C = module.generator, module.critic
     ours, theirs = (Adam(p.parameters(), 2e-4, (0.5, 0.999), fused=True) for p in (C, G))
     own = list(G.parameters())
 
@@ -68,12 +68,12 @@ def gan(name: str, share: bool) -> Prepare:
         for _ in range(n):
             x = next(batches).mul_(2).sub_(1)
             with torch.set_grad_enabled(share):
-                fake = G(torch.randn(len(x), beast.latent))
+                fake = G(torch.randn(len(x), module.latent))
             ours.zero_grad(set_to_none=True)
             (F.softplus(-C(x)).mean() + F.softplus(C(fake.detach())).mean()).backward()
             ours.step()
             if not share:
-                fake = G(torch.randn(len(x), beast.latent))
+                fake = G(torch.randn(len(x), module.latent))
             theirs.zero_grad(set_to_none=True)
             F.softplus(-C(fake)).mean().backward(inputs=own)
             theirs.step()

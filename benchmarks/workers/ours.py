@@ -1,7 +1,8 @@
 """Our side: the project's own loop, as `bestiary fit` plays it, with the journal's lines but without checkpoints.
 
 pythae's two networks are given as a user's own parts, `encoder=` and `decoder=`, out of our layers; the others are the
-zoo's own. A case computes in fp32, as its rivals do; with `-auto` behind its name in what `precision=auto` takes.
+zoo's own. A case computes in fp32, as its rivals do; with `-auto` behind its name in what `precision=auto` takes; with
+`-products` behind that it makes the matrix products and convolutions of a round alone (products.py).
 """
 
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from images import greys, ink, photographs
+from products import record_products
 from protocol import Prepare, serve
 from settings import (
     COMPONENTS,
@@ -66,14 +68,14 @@ def seated(
     """A trainer as `bestiary fit` makes it."""
     tune_cpu()
     with seeded(0):
-        beast = model(data.spec)
-    beast.to(device).to(memory_format=layout)  # type: ignore[call-overload]
-    beast.train()
+        module = model(data.spec)
+    module.to(device).to(memory_format=layout)  # type: ignore[call-overload]
+    module.train()
     batches = Batches(data, batch, device=device)
     recipe = Recipe(steps=10**9, batch=batch)
     if precision == "auto":
-        precision, _ = infer_precision(device, data.spec.x, beast.size)
-    return Trainer(beast, beast.players(), batches, recipe, precision, graphs=graphs)
+        precision, _ = infer_precision(device, data.spec.x, module.size)
+    return Trainer(module, module.players(), batches, recipe, precision, graphs=graphs)
 
 
 def play(model: Callable[[Spec], Model], data: Dataset, batch: int, precision: str) -> Prepare:
@@ -87,6 +89,20 @@ def play(model: Callable[[Spec], Model], data: Dataset, batch: int, precision: s
             if trainer.round % trainer.recipe.log == 0:
                 journal.append(trainer.line())
         trainer.meter.check(trainer.names)
+
+    return lambda n: lambda: rounds(n)
+
+
+def play_products(model: Callable[[Spec], Model], data: Dataset, batch: int, precision: str) -> Prepare:
+    """The products of a round that is well after the first ones, when the moments of the optimiser are there."""
+    trainer = seated(model, data, batch, precision=precision)
+    for _ in range(3):
+        trainer.play(trainer.round)
+    products = record_products(lambda: trainer.play(trainer.round))
+
+    def rounds(n: int) -> None:
+        for _ in range(n):
+            products()
 
     return lambda n: lambda: rounds(n)
 
@@ -155,11 +171,17 @@ MODELS: dict[str, tuple[Callable[[Spec], Model], Callable[[], Dataset], int]] = 
 }
 
 
-def _case(name: str, precision: str) -> Callable[[], Prepare]:
+def _case(name: str, precision: str, play: Callable[..., Prepare]) -> Callable[[], Prepare]:
     model, data, batch = MODELS[name]
     return lambda: play(model, data(), batch, precision)
 
 
 if __name__ == "__main__":
-    cases = {name + end: _case(name, kind) for name in MODELS for end, kind in (("", "fp32"), ("-auto", "auto"))}
+    precisions, works = {"": "fp32", "-auto": "auto"}, {"": play, "-products": play_products}
+    cases = {
+        name + end + what: _case(name, precision, work)
+        for name in MODELS
+        for end, precision in precisions.items()
+        for what, work in works.items()
+    }
     serve(cases, ("torch", "bestiary"))
