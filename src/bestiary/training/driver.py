@@ -97,7 +97,7 @@ def fit(
     validate: Validate | None = None,
     watch: Watch | None = None,
     limit: float | None = None,
-    tick: Callable[[int], None] | None = None,
+    tick: Callable[[int], None] = lambda round: None,
 ) -> Ending:
     """Play the remaining rounds, or until there is a reason to stop.
 
@@ -124,16 +124,13 @@ def fit(
             watch(line)
 
     trainer.train_mode()
-    if trainer.facts.get("misses", 0) < recipe.patience or not recipe.patience:
-        trainer.facts.pop("stopped", None)  # the resumed run may have more patience
-    reason = str(trainer.facts.get("stopped", ""))
+    reason = _earlier_stop(trainer)
     with _stop_on_signals() as request:
         try:
             while trainer.time < trainer.rounds and not reason:
                 trainer.play(trainer.round)
                 round, stage_ends = trainer.round, any(trainer.time == s.rounds.stop for s in trainer.stages)
-                if tick is not None:
-                    tick(round)
+                tick(round)
                 if logs := round % recipe.log == 0 or stage_ends:
                     write(trainer.line())
                 if validate is not None and recipe.validate and (round % recipe.validate == 0 or stage_ends):
@@ -153,6 +150,14 @@ def fit(
     finished = trainer.time >= trainer.rounds or bool(trainer.facts.get("stopped"))
     seconds = earlier_seconds + time.monotonic() - start
     return Ending(reason or "all rounds played", trainer.round, finished, seconds)
+
+
+def _earlier_stop(trainer: Trainer) -> str:
+    """The reason why an earlier session stopped early; empty if the resumed run has more patience."""
+    patience = trainer.recipe.patience
+    if trainer.facts.get("misses", 0) < patience or not patience:
+        trainer.facts.pop("stopped", None)
+    return str(trainer.facts.get("stopped", ""))
 
 
 def _failure(error: NonFinite, folder: Path) -> RunFailed:
