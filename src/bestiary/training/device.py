@@ -161,7 +161,10 @@ SMALL_BATCH = 1 << 15
 
 def available_processors(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     """The processors that this process may use: those it may run on, and not more than a container's quota of time."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this system
+        count = os.cpu_count() or 1
     try:
         time, period = quota.read_text().split()
         return max(1, min(count, round(float(time) / float(period))))
