@@ -54,7 +54,7 @@ PARTS = ("distortion", "rate", "mutual_information", "marginal_kl", "total_corre
 BETTER = {**dict.fromkeys(PARTS, ""), "active_units": "higher", "probe": "higher", "distance_ratio": ""}
 HIGHER = {"precision", "recall", "density", "covered"}
 TWO_SAMPLE = HIGHER | {"kid", "mmd", "sliced"}
-COLUMNS = {"separation", "means", "spreads", "correlations"}
+COLUMNS = {"separation", "means", "spreads", "correlations", "dependence"}
 
 
 def test_every_number_can_be_repeated_and_read(digits):

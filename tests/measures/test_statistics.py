@@ -5,10 +5,18 @@ from math import sqrt
 import numpy as np
 import pytest
 import torch
+from scipy.stats.contingency import association
 from torch import Tensor
 
 from bestiary.errors import BestiaryError
-from bestiary.measures.statistics import correlations, means_apart, separations, spreads_apart, statistics
+from bestiary.measures.statistics import (
+    correlations,
+    dependences_apart,
+    means_apart,
+    separations,
+    spreads_apart,
+    statistics,
+)
 
 
 def normal(n: int, f: int = 2, seed: int = 0) -> Tensor:
@@ -104,6 +112,30 @@ def test_pairs_are_told_where_marginals_agree() -> None:
     found = {n.name: n for n in statistics(fake, real, other, ["mass", "charge"])}
     assert found["correlations"].value == pytest.approx(0.9, abs=4 / 2000**0.5)
     assert "mass with charge" in found["correlations"].says
+
+
+def test_dependence_without_correlation_is_told() -> None:
+    """y = ±x has the marginals and the correlation of two independent normal columns."""
+    real, other, fake = normal(4000), normal(4000, seed=1), normal(4000, seed=2)
+    fake[:, 1] = fake[:, 0] * torch.sign(normal(4000, 1, seed=3)[:, 0])
+    found = {n.name: n for n in statistics(fake, real, other, ["a", "b"])}
+    assert found["correlations"].value < 4 / 4000**0.5
+    assert found["dependence"].low > 5 * found["dependence"].floor.high
+    assert "a with b" in found["dependence"].says
+
+
+def test_dependence_is_cramers_v_of_independent_real_columns() -> None:
+    """Against scipy where the real columns are exactly independent and both sides have the same shares."""
+    grid = torch.cartesian_prod(torch.arange(5.0), torch.arange(5.0)).repeat(40, 1)  # 1000 rows
+    turned = (grid[:, :1] + torch.cat([torch.zeros(500, 1), torch.ones(500, 1)])) % 5
+    fake = torch.cat([grid[:, :1], turned], 1)
+    table = torch.bincount((5 * fake[:, 0] + fake[:, 1]).long(), minlength=25).view(5, 5).numpy()
+    v = association(table, method="cramer")
+    assert float(dependences_apart(fake, grid)) == pytest.approx(v, abs=1e-9)
+    same = torch.cat([grid[:, :1]] * 2, 1)
+    assert float(dependences_apart(same, grid)) == pytest.approx(1.0, abs=1e-9)
+    assert float(dependences_apart(grid[torch.randperm(1000)], grid)) == pytest.approx(0.0, abs=1e-9)
+    assert torch.isfinite(dependences_apart(torch.full((9, 3), 7.0), normal(9, 3))).all()
 
 
 def test_names_must_be_as_many_as_columns() -> None:

@@ -1,6 +1,7 @@
 """Run folders: no name is taken twice, any of them is found, and half a file is told from a whole one."""
 
 import json
+import os
 import shutil
 import threading
 
@@ -37,6 +38,18 @@ def test_a_name_is_never_taken_twice(tmp_path):
     assert [run(tmp_path).name for _ in range(3)] == ["ring-vae", "ring-vae-2", "ring-vae-3"]
     (tmp_path / "file").write_text("")
     assert [run(tmp_path, name="file").name, run(tmp_path, name="other").name] == ["file-2", "other"]
+
+
+def test_a_name_that_is_not_utf8_is_refused_before_anything_is_made(tmp_path):
+    """No file of safetensors can be opened under such a path."""
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/runs\xff")
+    with pytest.raises(BestiaryError, match="not text in UTF-8: rename it"):
+        tiny(folder)
+    assert list(tmp_path.iterdir()) == []
+    whole = run(tmp_path)
+    other = whole.rename(os.fsdecode(os.fsencode(whole) + b"\xfe"))
+    with pytest.raises(BestiaryError, match="not text in UTF-8: rename it"):
+        find_run(other)
 
 
 def test_fits_that_begin_together_get_a_folder_each(tmp_path):

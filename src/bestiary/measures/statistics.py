@@ -5,6 +5,10 @@
     spreads       (s_fake − s_real) in standard errors, √((m₄ − s⁴)/4 s² n) of both, m₄ the fourth central moment; at
                   least s/√2 n, what is left of it where m₄ = s⁴, as in a column of two values, each half of the time
     correlation   ρ_fake − ρ_real of each pair of columns
+    dependence    V = √(Σ_ab [d_ab(fake) − d_ab(real)]²/(m_a m_b) / (b − 1)) of each pair of columns, where
+                  d_ab = P(a, b) − P(a) P(b) in five bins of each column, m is the mean of P over both sides and b the
+                  smaller number of bins. It sees what a correlation does not, such as y = ±x; it is 1 for a dependence
+                  that is perfect on one side and absent on the other (Cramér's V where real columns are independent)
 
 Over columns a separation is averaged, of the others the root mean square is taken; the worst columns are named. A value
 that the real column repeats has a bin of its own, so that a constant is told from what lies beside it. A separation is
@@ -25,9 +29,11 @@ from bestiary.measures.intervals import group_count, jackknife_half
 from bestiary.measures.number import OTHER_REAL, Number, Reference
 from bestiary.measures.set_checks import check_same_features
 
-__all__ = ["correlations", "means_apart", "separations", "spreads_apart", "statistics"]
+__all__ = ["correlations", "dependences_apart", "means_apart", "separations", "spreads_apart", "statistics"]
 
 BINS = 50
+DEPENDENCE_BINS = 5
+MOST_COLUMNS = 64  # whose pairs are compared for dependence: every one of a column's bins meets every other's
 MOST_SORTED = 1 << 24  # numbers that torch's quantile takes at once
 
 Apart = Callable[[Tensor, Tensor], Tensor]  # fake and real, (N, F) each → one number a column, or a pair
@@ -95,6 +101,29 @@ def _pairs_apart(fake: Tensor, real: Tensor) -> Tensor:
     return (correlations(fake) - correlations(real))[upper[0], upper[1]]
 
 
+def dependences_apart(fake: Tensor, real: Tensor) -> Tensor:
+    """V of each pair of columns, in the order of the upper triangle."""
+    edges = _edges(real.double(), DEPENDENCE_BINS)
+    (d, p), (e, q) = (_dependences(x.double(), edges) for x in (fake, real))
+    mean = (p + q) / 2  # (F, E + 1)
+    weight = mean[:, :, None, None] * mean
+    terms = torch.where(weight > 0, (d - e).square() / weight.clamp_min(1e-300), torch.zeros_like(weight))
+    bins = (mean > 0).sum(1)
+    degrees = (torch.minimum(bins[:, None], bins) - 1).clamp_min(1)
+    i, j = torch.triu_indices(len(mean), len(mean), 1)
+    return (terms.sum((1, 3)) / degrees).sqrt()[i, j]
+
+
+def _dependences(x: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
+    """P(a, b) − P(a) P(b), (F, E + 1, F, E + 1), and P(a), (F, E + 1)."""
+    width, size = len(edges), edges.shape[1] + 1
+    place = torch.searchsorted(edges, x.T.contiguous()).T  # (N, F)
+    member = torch.nn.functional.one_hot(place, size).flatten(1).double()  # (N, F·(E + 1))
+    shares = member.mean(0)
+    dependence = member.T @ member / len(x) - torch.outer(shares, shares)
+    return dependence.view(width, size, width, size), shares.view(width, size)
+
+
 def _mean(apart: Tensor) -> float:
     return float(apart.mean())
 
@@ -136,6 +165,10 @@ def statistics(
         pairs = [(f"{names[i]} with {names[j]}", f"{owners[i]} with {owners[j]}") for i, j in at]
         title, over = "difference of correlations, root mean square", "Over all pairs of columns. 0: as in the data."
         numbers.append(_number("correlations", title, "ρ", over, _pairs_apart, _rms, sides, pairs, full_protocol))
+        if len(names) <= MOST_COLUMNS:
+            title, bins = "difference of dependence, root mean square", {"bins": DEPENDENCE_BINS}
+            numbers.append(_number("dependence", title, "V", f"{over} It also sees what is no straight line.",
+                                   dependences_apart, _rms, sides, pairs, {**full_protocol, **bins}))  # fmt: skip
     return numbers
 
 

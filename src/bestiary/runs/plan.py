@@ -38,6 +38,7 @@ from bestiary.models.recipes import with_recipe
 from bestiary.models.tricks.table import refuse_renamed, trick_options
 from bestiary.models.zoo import MODELS, PART_LISTS, PARTS
 from bestiary.runs.config_options import config_values, is_python_object
+from bestiary.runs.run_folder import check_utf8
 from bestiary.runs.start_weights import load_earlier_runs
 from bestiary.training.device import infer_precision, infer_threads
 from bestiary.training.recipe import Recipe
@@ -133,7 +134,7 @@ def plan(data: Any, model: str, options: Mapping[str, Any] | None = None, resume
         raise unknown_name("model", str(model), MODELS)
     has_name = isinstance(data, str | PathLike)
     if has_name:
-        _check_utf8(str(data))
+        check_utf8(data)
     builder, user_options = MODELS[model], dict(options or {})
     model_signature = signature_options(builder) | list_part_options(builder, PART_LISTS)
     signatures: dict[str, Any] = {"data": signature_options(loader(data)), "model": model_signature, "training": Recipe}
@@ -247,17 +248,6 @@ def check_batch_and_steps(model: Model, recipe: Recipe) -> None:
     if batch % pack:
         next_batch = ceil(batch / pack) * pack
         raise BestiaryError(f"pack={pack} does not divide batch={batch}: use batch={next_batch}")
-
-
-def _check_utf8(data: str) -> None:
-    """Raise BestiaryError for a file name that is not UTF-8, which no config and no command can hold."""
-    try:
-        data.encode("utf-8")
-    except UnicodeEncodeError as error:
-        readable = data.encode("utf-8", "replace").decode()
-        raise BestiaryError(
-            f"the name {readable} is not text in UTF-8: rename it, or set the locale to UTF-8"
-        ) from error
 
 
 def _working_folder(data: str) -> dict[str, str]:

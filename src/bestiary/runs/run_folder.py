@@ -13,7 +13,18 @@ from bestiary.errors import BestiaryError, nearest_name
 from bestiary.storage.atomic import io_error
 from bestiary.storage.run_files import CONFIG
 
-__all__ = ["create_run_folder", "find_run", "list_runs", "locked", "point_latest_at"]
+__all__ = ["check_utf8", "create_run_folder", "find_run", "list_runs", "locked", "point_latest_at"]
+
+
+def check_utf8(name: object) -> None:
+    """Raise BestiaryError for a name that is not UTF-8, which no config, command or file of safetensors can hold."""
+    try:
+        str(name).encode("utf-8")
+    except UnicodeEncodeError as error:
+        readable = str(name).encode("utf-8", "replace").decode()
+        raise BestiaryError(
+            f"the name {readable} is not text in UTF-8: rename it, or set the locale to UTF-8"
+        ) from error
 
 
 def create_run_folder(root: Path, data: str, model: str, name: str | None = None) -> Path:
@@ -21,6 +32,7 @@ def create_run_folder(root: Path, data: str, model: str, name: str | None = None
 
     Raises BestiaryError for a name that is not one word, and where the folder cannot be created.
     """
+    check_utf8(root.absolute())
     stem = name or f"{_slug(data)}-{model}"
     if name is not None and (not re.fullmatch(r"\w[\w.+-]{0,99}", name) or name == "latest"):
         raise BestiaryError(
@@ -79,6 +91,7 @@ def find_run(name: str | Path, root: str | Path = "runs") -> Path:
     """
     for path in (Path(name), Path(root) / str(name)):
         if (path / CONFIG).is_file():
+            check_utf8(path.absolute())
             if path.name in ("", ".."):
                 return path.resolve()
             return path.with_name(path.resolve().name) if _is_latest(path) else path
