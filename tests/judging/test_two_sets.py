@@ -305,6 +305,7 @@ def test_an_outlier_is_named_with_its_column_and_stands_beside_the_rest(sides):
     for name, rows in zip(("outlier.csv", "calm.csv"), lines, strict=True):
         (sides / name).write_text("\n".join(["width,income", *rows]))
     found = judge_samples(sides / "outlier.csv", sides / "calm.csv", tests="all")
-    assert "(income = -90.5, -" in found["fid_robust"].says
+    assert "with income = -90.5 (-" in found["fid_robust"].says
+    assert "income = -90.5" in found["fid"].protocol["dominated_by"]
     assert found["fid"].detail
     assert found["fid_robust"].high < found["fid"].high / 10

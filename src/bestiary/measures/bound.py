@@ -110,7 +110,7 @@ def _curve(ks: Sequence[int], intervals: Sequence[tuple[float, float | None, flo
 
 def _beside_outliers(number: Number, losses: Tensor, few: FewRows, row_name: RowName) -> tuple[Number, Number]:
     """A number that a few examples dominate, which says so, and its robust form without them, which is read instead."""
-    keep, rows = few.keep(len(losses)), {"dominated_by": few.rows}
+    keep = few.keep(len(losses))
     mean, low, high = student_interval(losses[keep])
     sentence = few.sentence(len(losses), row_name)
     robust = replace(
@@ -122,7 +122,8 @@ def _beside_outliers(number: Number, losses: Tensor, few: FewRows, row_name: Row
         f" With all it is {number.value:,.1f}: {sentence}",
     )  # fmt: skip
     says = f"{number.says} Dominated by outliers: {sentence}"
-    return replace(number, protocol={**number.protocol, **rows}, says=says, plain="", weight=0, detail=True), robust
+    protocol = {**number.protocol, "dominated_by": sentence}
+    return replace(number, protocol=protocol, says=says, plain="", weight=0, detail=True), robust
 
 
 def _batched_bounds(

@@ -218,7 +218,7 @@ def _beside_outliers(
     sentence = " ".join(f"Of the {side}s, {text}" for side, text in sentences.items())
     return [
         replace(
-            number, protocol={**number.protocol, "dominated_by": rows}, detail=True, equals_at_best=False,
+            number, protocol={**number.protocol, "dominated_by": sentence}, detail=True, equals_at_best=False,
             says=f"{number.says} Dominated by outliers. {sentence}",
         ),
         replace(
