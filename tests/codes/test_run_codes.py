@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import t
 
 from bestiary.codes.inversion import Inversion, inversion_number
 from bestiary.data.batch import Batch
@@ -134,7 +135,7 @@ def test_reach_is_the_mean_error_beside_that_of_own_samples(runs) -> None:
     errors = {0.0: torch.tensor([1.0, 2.0, 3.0, 4.0]), 1.0: torch.tensor([0.0, 0.1, 0.0, 0.1])}
     number: Number = inversion_number(lambda x: Inversion(x, x, errors[float(x[0, 0])]), held, own, {})
     assert (number.value, number.floor.value) == (2.5, pytest.approx(0.05))
-    assert number.high - 2.5 == pytest.approx(1.96 * (5 / 3) ** 0.5 / 2)
+    assert number.high - 2.5 == pytest.approx(float(t.ppf(0.975, 3)) * (5 / 3) ** 0.5 / 2)
 
 
 def test_a_conditional_run_walks_and_inverts_under_a_condition(runs) -> None:

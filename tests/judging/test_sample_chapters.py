@@ -44,10 +44,11 @@ def test_what_is_real_stands_at_its_floor_and_what_is_not_beyond_it() -> None:
     assert not notes
     assert min(same["c2st"].protocol["p"], same["mmd"].protocol["p"]) > 0.01
     moved, _, drawn = judged(normal(400) + torch.tensor([1.0, 0]), real, other)
-    for name in ("c2st", "c2st_auc", "c2st_jsd", "fid", "sliced", "separation", "means"):
+    for name in ("c2st", "c2st_auc", "fid", "sliced", "separation", "means"):
         assert moved[name].low > moved[name].floor.value, name
         assert moved[name].value > 2 * same[name].value or same[name].value < 0.6, name
-    assert moved["kid"].value > moved["kid"].floor.high  # of blocks of 80: its own interval is wide
+    for name in ("kid", "c2st_jsd"):  # kid of blocks of 80, the divergence of half of the examples: wide intervals
+        assert moved[name].value > moved[name].floor.high, name
     assert max(moved["c2st"].protocol["p"], moved["mmd"].protocol["p"]) < 0.01
     for name in ("precision", "recall", "density", "covered"):
         assert moved[name].value < moved[name].ceiling.value, name
