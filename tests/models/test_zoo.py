@@ -11,6 +11,7 @@ from torch import Tensor, nn
 import bestiary.models
 from bestiary.data.batch import Batch
 from bestiary.data.dataset import Dataset, split
+from bestiary.data.load import load
 from bestiary.data.spec import Spec, label, pictures, rows
 from bestiary.data.support import Category, Column
 from bestiary.errors import BestiaryError
@@ -409,3 +410,15 @@ def test_every_model_plays_in_bf16(name: str, kind: str) -> None:
             terms, _ = player.loss(spec.random_batch(8), Clock(torch.tensor(0.0), 10))
         assert terms["total"].isfinite()
         torch.autograd.backward([terms["total"]], inputs=player.parameters)
+
+
+def test_binarise_decides_the_likelihood():
+    """Photographs are logistic by default; whoever asks for ink means Bernoulli."""
+    spec = load(np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)).spec
+    for given, likelihood in (
+        ({}, "logistic"),
+        ({"binarise": "none"}, "logistic"),
+        ({"binarise": "threshold"}, "bernoulli"),
+    ):
+        assert infer(MODELS["vae"], spec, given)[0]["likelihood"] == likelihood
+    build("vae", spec, binarise="threshold")

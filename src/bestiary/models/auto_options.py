@@ -64,8 +64,11 @@ def validate_rule(recipe: Recipe) -> Inferred | None:
 
 
 def likelihood_rule(spec: Spec, options: Mapping[str, Any]) -> Inferred:
-    """The likelihood for the support of the data that the model generates."""
-    return parse_condition(options.get("condition", "none"), spec).target.likelihood
+    """The likelihood for the support of the data that the model generates, or for ink if `binarise=` asks for it."""
+    target, binarise = parse_condition(options.get("condition", "none"), spec).target, options.get("binarise", "auto")
+    if target.levels and binarise not in ("auto", "none"):
+        return Inferred("bernoulli", f"binarise={binarise} makes x ink: 0 or 1")
+    return target.likelihood
 
 
 def _mlp_if_needed(spec: Spec) -> Inferred | None:
