@@ -73,7 +73,12 @@ def test_none_is_none(tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "says"),
-    [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "cannot be written"), (errno.EIO, "Input/output")],
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EFBIG, r"larger than the disk or `ulimit -f` allows.*Raise that limit"),
+        (errno.EROFS, "cannot be written"),
+        (errno.EIO, "Input/output"),
+    ],
 )
 @pytest.mark.parametrize("call", ["fsync", "rename", "mkdir"])
 def test_a_failing_disk_keeps_the_last_good_one(tmp_path, monkeypatch, number, says, call):
