@@ -168,6 +168,7 @@ def test_neither_the_optimum_nor_one_turn_each_is_best(tmp_path) -> None:
     assert np.ptp(found[1][1:]) > 3 * np.ptp(found[5][1:])
 
 
+@pytest.mark.slow
 def test_clipping_drives_weights_to_the_ends_and_the_penalty_slopes_to_one(tmp_path) -> None:
     base = {"latent": 2, "hidden": (32, 32), "batch": 128, "steps": 120, "critic_turns": 5, "root": tmp_path}
     ends, slopes = {}, {}
@@ -183,6 +184,7 @@ def test_clipping_drives_weights_to_the_ends_and_the_penalty_slopes_to_one(tmp_p
     assert slopes["wgan"] < 0.1
 
 
+@pytest.mark.slow
 def test_great_samples_with_poor_likelihood_and_the_reverse() -> None:
     """p₂ = 0.01 π + 0.99 noise loses at most ln 100; p₁, kernels on the training examples, makes copies."""
     data, n = load("gaussian", dimensions=100, n=4000), 400
@@ -207,6 +209,7 @@ def test_great_samples_with_poor_likelihood_and_the_reverse() -> None:
     assert told.value < 0.6
 
 
+@pytest.mark.slow
 def test_three_equal_moments_are_not_enough_and_the_classifier_sees_it() -> None:
     g, width, n = torch.Generator().manual_seed(0), 0.2, 1500
 
