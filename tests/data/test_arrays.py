@@ -225,6 +225,17 @@ def test_numbers_beside_each_example_are_standardised_over_the_training_rows(num
         assert Spec.from_dict(data.spec.to_dict()) == data.spec
 
 
+@pytest.mark.filterwarnings("error")
+def test_an_array_of_python_2_is_read_without_a_word(tmp_path: Path) -> None:
+    """Its shape is written `(20L, 3L)`, of which numpy warns on the terminal."""
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    np.save(tmp_path / "x.npy", x)
+    content = (tmp_path / "x.npy").read_bytes()
+    assert b"(20, 3), }  " in content
+    (tmp_path / "x.npy").write_bytes(content.replace(b"(20, 3), }  ", b"(20L, 3L), }", 1))
+    assert load(tmp_path / "x.npy").stored["x"].shape == (20, 3)
+
+
 def test_npy_files_are_mapped_when_asked(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", BYTES)
     assert np.array_equal(load(tmp_path / "x.npy").x, BYTES)

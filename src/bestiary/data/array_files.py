@@ -8,7 +8,9 @@ Nothing is unpickled.
 Legend: N examples, T tokens.
 """
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -93,11 +95,19 @@ def _beside_file(path: Path, name: str, option: str) -> Path:
 
 
 def _load_npy(path: Path) -> np.ndarray:
-    with file_errors(path):
+    with file_errors(path), _old_headers():
         try:
             return np.load(path, mmap_mode="r", allow_pickle=False)
         except ValueError as error:
             raise _unreadable(path, error) from error
+
+
+@contextmanager
+def _old_headers() -> Iterator[None]:
+    """Within the block numpy does not advise to save an array of Python 2 again: it is read all the same."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Reading `.npy`", category=UserWarning)
+        yield
 
 
 def _unreadable(place: Path | str, error: ValueError) -> BestiaryError:
@@ -112,7 +122,7 @@ def _unreadable(place: Path | str, error: ValueError) -> BestiaryError:
 
 def _read_npz(path: Path, key: str, declared: Declarations, options: ArrayOptions, shares: dict[str, Any]) -> Dataset:
     open_zip(path).close()  # before an array is made of what a few bytes announce
-    with file_errors(path), open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+    with file_errors(path), _old_headers(), open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
         x_key = _x_key(path, key, list(file.files), declared)
         arrays = {name: _read_member(path, file, name) for name in file.files}
     x = arrays.pop(x_key)
