@@ -504,7 +504,7 @@ What decides, and no sign reads it:
   `overpowering`: samples never arrived at the data. `memorisation`: the critic's ranking of unseen examples.
 - by construction: `noise` (independent pixels), `oscillation` (a linear critic, whose game is a circle), `non-finite`.
 
-Signs and these rules were both corrected on seeds 0 and 100 where they disagreed: so no disagreement is left there, and
+Signs and these rules were both corrected on seeds 0 and 100 where they disagreed, so
 only fresh seeds say how often signs err. The cases and the rule of `overfit` were corrected on seed 101 too: of that
 sign later seeds alone are fresh.
 
