@@ -476,6 +476,15 @@ def test_weights_to_start_from_are_covered_by_a_hash(tmp_path):
         fit(resume=path, steps=40, quiet=True)
 
 
+def test_a_run_that_stopped_early_says_so_unless_its_patience_is_over(tmp_path, capsys):
+    path = tiny(tmp_path, "ring", "vae", steps=40, validate=1, patience=1, lr=1e-9).path
+    assert "early stop" in read_env(path)["why"]
+    fit(resume=path)
+    assert "is finished, early stop" in capsys.readouterr().err
+    fit(resume=path, patience=0)
+    assert "is finished" not in capsys.readouterr().err
+
+
 def test_a_resumed_run_says_where_it_stands(tmp_path, capsys):
     path = tiny(tmp_path, "ring", "vae", steps=20).path
     fit(resume=path)

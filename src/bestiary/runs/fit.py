@@ -245,10 +245,11 @@ def _play_run(plan: Plan, model: Model, path: Path, session: _Session) -> None:
 def _position(plan: Plan, path: Path, trainer: Trainer) -> str:
     """Where a resumed run stands; of one that is finished, how to give it more rounds."""
     run = f"{path} ({plan.model} fitted to {plan.data})"
-    stopped = trainer.facts.get("stopped") and trainer.facts.get("misses", 0) >= plan.recipe.patience
+    patience = plan.recipe.patience  # of a resumed run it may be more, or none
+    stopped = patience > 0 and "stopped" in trainer.facts and trainer.facts.get("misses", 0) >= patience
     if trainer.time < trainer.rounds and not stopped:
         return f"resumes {run} at round {trainer.round} of {trainer.rounds}"
-    more = f"steps={2 * trainer.rounds}" if not stopped else f"patience={2 * plan.recipe.patience}"
+    more = f"steps={2 * trainer.rounds}" if not stopped else f"patience={2 * patience}"
     reason = trainer.facts["stopped"] if stopped else f"all {trainer.rounds} rounds are played"
     return f"{run} is finished, {reason}: to go on, bestiary fit --resume {shlex.quote(str(path))} {more}"
 
